@@ -1,0 +1,39 @@
+"""The names that the author of a plug-in imports; nothing else of the harness is needed."""
+
+from pydantic import Field
+
+from bench.budget import Budget, Norm
+from bench.data.images import ImageSet, Source, Splits
+from bench.data.plugin import DatasetPlugin
+from bench.data.registry import DATASETS
+from bench.defense import DEFENSES, Defense, Loss
+from bench.errors import SepbenchError
+from bench.method import METHODS, CraftContext, CraftData, Method, Surrogate
+from bench.networks import ARCHITECTURES, Classifier, Network
+from bench.plugin import Params
+from bench.recipe import Augmentation
+
+__all__ = [
+    "ARCHITECTURES",
+    "DATASETS",
+    "DEFENSES",
+    "METHODS",
+    "Augmentation",
+    "Budget",
+    "Classifier",
+    "CraftContext",
+    "CraftData",
+    "DatasetPlugin",
+    "Defense",
+    "Field",
+    "ImageSet",
+    "Loss",
+    "Method",
+    "Network",
+    "Norm",
+    "Params",
+    "SepbenchError",
+    "Source",
+    "Splits",
+    "Surrogate",
+]

@@ -1,0 +1,146 @@
+"""What `sepbench ls` lists and `sepbench show` explains."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.data.registry import DATASETS
+from bench.defense import DEFENSES
+from bench.errors import SepbenchError
+from bench.experiment_file import experiment_names, load_experiment
+from bench.home import Home
+from bench.method import METHODS
+from bench.networks import ARCHITECTURES
+from bench.recipe import recipe_names
+from bench.record import read_record
+from bench.registry import Registry, UnknownName
+from bench.store import Store
+
+_REGISTRIES: dict[str, Registry[Any]] = {
+    "methods": METHODS,
+    "victims": ARCHITECTURES,
+    "defenses": DEFENSES,
+    "datasets": DATASETS,
+}
+_FILES: dict[str, tuple[str, Callable[[], list[str]], str]] = {
+    "recipes": ("bench.recipes", recipe_names, "source"),
+    "experiments": ("bench.experiments", experiment_names, "title"),
+}
+_KEY_LETTERS = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name and one line on it."""
+
+    name: str
+    summary: str
+
+
+def listing(kind: str) -> list[Entry]:
+    """Return what there is of a kind; raises `UnknownName` for a kind there is not."""
+    if kind in _REGISTRIES:
+        registry = _REGISTRIES[kind]
+        return [Entry(name, _first_line(registry.get(name))) for name in registry.names()]
+    if kind in _FILES:
+        package, names, field = _FILES[kind]
+        return [Entry(name, str(_yaml(package, name).get(field, ""))) for name in names()]
+    raise UnknownName("kind", kind, [*_REGISTRIES, *_FILES])
+
+
+def render_listing(entries: list[Entry], as_json: bool) -> str:
+    """Return the entries as JSON, or in two columns."""
+    if as_json:
+        return json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False)
+    width = max(len(entry.name) for entry in entries)
+    return "\n".join(f"{entry.name:<{width}}  {entry.summary}" for entry in entries)
+
+
+def show(name: str, home: Home, records: Path | None = None) -> str:
+    """Return the description of a plug-in, recipe or experiment, or the record or artifact whose key starts so.
+
+    Raises `SepbenchError` where nothing has the name or the key, or several have.
+    """
+    found = [_plugin(kind, registry, name) for kind, registry in _REGISTRIES.items() if name in registry]
+    if name in recipe_names():
+        found.append(_text("bench.recipes", name))
+    if name in experiment_names() or name.endswith((".yaml", ".yml")):
+        found.append(_experiment(name))
+    if found:
+        return "\n\n".join(found)
+    if len(name) >= 6 and set(name) <= _KEY_LETTERS:
+        return _by_key(name, home, records)
+    known = [one for registry in _REGISTRIES.values() for one in registry.names()]
+    raise UnknownName("name or key", name, [*known, *recipe_names(), *experiment_names()])
+
+
+def _plugin(kind: str, registry: Registry[Any], name: str) -> str:
+    plugin = registry.get(name)
+    lines = [f"{registry.kind} {name}", "", inspect.getdoc(plugin) or ""]
+    if isinstance(plugin, type):
+        lines += ["", f"version {plugin.version}" + (f", cite {plugin.cite}" if plugin.cite else "")]  # type: ignore[attr-defined]
+        lines += _parameters(plugin.Params.model_fields)  # type: ignore[attr-defined]
+    return "\n".join(lines)
+
+
+def _parameters(fields: Mapping[str, Any]) -> list[str]:
+    if not fields:
+        return ["no parameters"]
+    rows = []
+    for name, info in fields.items():
+        default = "required" if info.is_required() else repr(info.get_default(call_default_factory=True))
+        rows.append((name, default, info.description or ""))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return ["parameters:", *(f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows)]
+
+
+def _experiment(name: str) -> str:
+    spec = load_experiment(name)
+    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True).rstrip()
+
+
+def _by_key(prefix: str, home: Home, folder: Path | None) -> str:
+    paths = [path for root in (home.root / "records", folder) if root for path in root.rglob(f"{prefix}*.json")]
+    keys = sorted({path.stem for path in paths} | {key for _, key in _artifacts(home.store, prefix)})
+    if not keys:
+        raise SepbenchError(f"no record or artifact in {home.root} has a key that starts with {prefix}")
+    if len(keys) > 1:
+        raise SepbenchError(
+            f"{len(keys)} keys start with {prefix}: give more of it, such as {keys[0][: len(prefix) + 4]}"
+        )
+    parts = [read_record(path).to_json().rstrip() for path in sorted(paths)[:1]]
+    for kind, key in _artifacts(home.store, prefix):
+        files_there = ", ".join(home.store.names(kind, key)) or "no tensors"
+        parts.append(f"{kind} artifact {home.store.folder(kind, key)}: {files_there}")
+        if not paths:
+            parts.append(json.dumps(home.store.meta(kind, key), indent=1))
+    return "\n".join(parts)
+
+
+def _artifacts(store: Store, prefix: str) -> list[tuple[str, str]]:
+    kinds = ("surrogate", "craft", "victim")
+    return [
+        (kind, folder.name)
+        for kind in kinds
+        for folder in sorted((store.root / kind / prefix[:2]).glob(f"{prefix}*"))
+        if store.has(kind, folder.name)
+    ]
+
+
+def _first_line(plugin: Any) -> str:
+    return (inspect.getdoc(plugin) or "").partition("\n")[0]
+
+
+def _yaml(package: str, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(_text(package, name))
+    return content
+
+
+def _text(package: str, name: str) -> str:
+    return (files(package) / f"{name}.yaml").read_text(encoding="utf-8").rstrip()

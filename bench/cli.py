@@ -1,0 +1,262 @@
+"""The commands of `sepbench`: one function each, that calls what does the work and prints what it returns.
+
+Nothing here may import torch or MLflow before a command needs it: `--help` answers at once.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench import __version__
+from bench.errors import SepbenchError, Stopped
+
+if TYPE_CHECKING:
+    from bench.plan import Plan
+    from bench.spec import Experiment
+
+_EXPERIMENT = click.argument("experiment")
+_SET = click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field, such as recipe.epochs=5."
+)
+_PROFILE = click.option("--profile", metavar="NAME", help="Apply a named set of changes from the experiment file.")
+_ONLY = click.option(
+    "--only", multiple=True, metavar="FIELD=VALUE", help="Cells with this method, budget, victim, defense or seed."
+)
+_DEVICES = click.option(
+    "--devices",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="cpu, cuda or cuda:1; auto is a GPU where there is one.",
+)
+_FORMAT = click.option("--format", "form", default="md", show_default=True, metavar="FORMAT", help="md, csv or json.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sepbench")
+def cli() -> None:
+    """Craft protective perturbations for images, train victims on them, and compare what is left.
+
+    \b
+    Start with:  sepbench run quickstart
+    """
+
+
+@cli.command()
+@click.argument("kind", metavar="methods|victims|defenses|datasets|recipes|experiments")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def ls(kind: str, as_json: bool) -> None:
+    """List what there is of a kind, with a line on each."""
+    from bench.catalog import listing, render_listing
+
+    click.echo(render_listing(listing(kind), as_json))
+
+
+@cli.command()
+@click.argument("name", metavar="NAME|KEY")
+@click.option("--records", type=click.Path(path_type=Path), help="Look for the key in this folder of records as well.")
+def show(name: str, records: Path | None) -> None:
+    """Show a method, victim, defense, data set, recipe or experiment, or the record or artifact with a key."""
+    from bench.catalog import show as describe
+    from bench.home import Home
+
+    click.echo(describe(name, Home.find(), records))
+
+
+@cli.command()
+@_EXPERIMENT
+@_SET
+@_PROFILE
+@_ONLY
+@_DEVICES
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(
+    experiment: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], devices: str, as_json: bool
+) -> None:
+    """Say what would run, what is there already, and about how long it takes on this machine."""
+    from bench.device import choose_device
+    from bench.home import Home
+    from bench.outlook import outlook, render_outlook
+
+    device = choose_device(devices)
+    home = Home.find()
+    click.echo(render_outlook(outlook(_plan(experiment, overrides, profile, only), home.store, device), as_json))
+
+
+@cli.command()
+@_EXPERIMENT
+@_SET
+@_PROFILE
+@_ONLY
+@_DEVICES
+@click.option(
+    "--executor", default="local", show_default=True, metavar="NAME", help="Where stages run: local is this process."
+)
+@click.option("--time-limit", metavar="DURATION", help="Stop at the next safe point after 90s, 9m, 1h30m; exit code 3.")
+@click.option("--force", multiple=True, metavar="STAGE", help="Run finished stages again: surrogate, craft or victim.")
+@click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")
+@click.option("--results", type=click.Path(path_type=Path), help="Also write records and table below this folder.")
+def run(
+    experiment: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    only: Sequence[str],
+    devices: str,
+    executor: str,
+    time_limit: str | None,
+    force: Sequence[str],
+    no_mlflow: bool,
+    results: Path | None,
+) -> None:
+    """Run an experiment, or what is left of it, and print its table.
+
+    Finished work is never done twice: the same command again goes on where the last one ended.
+    """
+    from bench.device import choose_device
+    from bench.home import Home
+    from bench.outlook import estimator
+    from bench.progress import choose_progress
+    from bench.run import Invocation, publish, redo, run_plan, table_of
+    from bench.stopping import Stop, parse_duration
+    from bench.tables import render
+    from bench.tracking import NullTracker, Tracker, default_uri, ui_command
+
+    if executor != "local":
+        raise SepbenchError(f"unknown executor '{executor}': known: local")
+    device = choose_device(devices)
+    stop = Stop(parse_duration(time_limit) if time_limit else None)
+    home = Home.find()
+    uri = default_uri(home.root)
+    wanted = _plan(experiment, overrides, profile, only)
+    redo(wanted, force, home.store)
+    todo = wanted.missing(home.store.has)
+    watcher = choose_progress(todo, estimator(wanted, device))
+    tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox)
+    try:
+        summary = run_plan(wanted, Invocation(home, device, watcher, tracker, stop))
+    finally:
+        watcher.close()
+    if results is not None:
+        publish(summary, results)
+    if summary.records:
+        click.echo(render(table_of(summary), "md"))
+    if not no_mlflow:
+        click.echo(f"MLflow: {ui_command(uri)}")
+    for failure in summary.failures:
+        _say(f"failed: {failure.method} {failure.victim} {failure.defense} seed {failure.seed}: {failure.reason}")
+    if summary.stopped:
+        raise Stopped(
+            f"{summary.stopped} after {summary.stages} stages: finished work is kept, the same command goes on"
+        )
+    if summary.failures:
+        _say(f"{len(summary.failures)} of {len(summary.records)} cells failed; tracebacks are in {home.logs}")
+        sys.exit(1)
+
+
+@cli.command()
+@_EXPERIMENT
+@_SET
+@_PROFILE
+@_FORMAT
+@click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
+@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value of a field.")
+@click.option("--strict", is_flag=True, help="Refuse a table with missing runs; exit code 1.")
+def table(
+    experiment: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    form: str,
+    records: Path | None,
+    where: Sequence[str],
+    strict: bool,
+) -> None:
+    """Print the table of an experiment that has run."""
+    from bench.compiling import compile_table
+    from bench.experiment_file import load_experiment
+    from bench.home import Home
+    from bench.tables import render
+
+    spec = load_experiment(experiment, profile=profile, overrides=overrides)
+    compiled = compile_table(spec, Home.find(), records, dict(_pair("--where", one) for one in where))
+    click.echo(render(compiled, form))
+    if strict and compiled.missing:
+        _say(f"{compiled.missing} of {compiled.runs} runs are missing")
+        sys.exit(1)
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what this machine can do, and what is missing."""
+    from bench.doctor import examine, render_findings
+    from bench.home import Home
+
+    findings = examine(Home.find())
+    click.echo(render_findings(findings))
+    if any(one.mark == "✗" for one in findings):
+        sys.exit(1)
+
+
+@cli.command()
+def sync() -> None:
+    """Send MLflow the reports it could not take while experiments ran."""
+    from bench.home import Home
+    from bench.tracking import default_uri
+    from bench.tracking import sync as send
+
+    home = Home.find()
+    result = send(default_uri(home.root), home.outbox)
+    click.echo(f"{result.sent} sent, {result.already} were there already, {result.left} left")
+    if result.left:
+        sys.exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 some cells failed, 2 the request is wrong, 3 stopped and resumable."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("sepbench: %(message)s"))
+    logger = logging.getLogger("sepbench")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        cli.main(args=arguments, prog_name="sepbench", standalone_mode=False)
+    except (SepbenchError, Stopped) as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sepbench"
+        _say(f"{error.format_message().rstrip('.')}: see {command} --help")
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted: finished work is kept, the same command goes on from here")
+        sys.exit(3)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _plan(name: str, overrides: Sequence[str], profile: str | None, only: Sequence[str]) -> "Plan":
+    from bench.experiment_file import load_experiment
+    from bench.home import Home
+    from bench.run import plan_experiment
+    from bench.selection import selector
+
+    spec: Experiment = load_experiment(name, profile=profile, overrides=overrides)
+    return plan_experiment(spec, Home.find(), selector(spec, [_pair("--only", one) for one in only]))
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if not equals or not field or not value:
+        raise SepbenchError(f"{option} {text}: write {option} FIELD=VALUE, such as {option} method=sep")
+    return field, value
+
+
+def _say(sentence: Any) -> None:
+    click.echo(f"sepbench: {sentence}", err=True)

@@ -1,0 +1,1 @@
+"""Data sets: how images and labels come in, whatever they are stored as."""

@@ -1,0 +1,59 @@
+"""Labels and class names that make sense together."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.images import Source
+from bench.errors import SepbenchError
+
+
+def check_labels(name: str, train: Source, test: Source) -> None:
+    """Raise `SepbenchError` unless labels count the classes from 0 without gaps and the splits agree.
+
+    Parameters
+    ----------
+    name
+        What the data set is called, for the message.
+    train, test
+        The splits as their plug-in opened them.
+
+    """
+    for part, source in (("training", train), ("test", test)):
+        if not len(source.labels):
+            raise SepbenchError(f"the {part} set of '{name}' is empty: it needs at least one image")
+        if source.labels.min() < 0:
+            place = _first(source, source.labels < 0)
+            raise SepbenchError(f"the {part} set of '{name}' has {place}: labels must count the classes from 0")
+
+    if train.classes != test.classes:
+        raise SepbenchError(
+            f"the classes of '{name}' differ: {_difference(train.classes, test.classes)}, "
+            f"and both sets need the same classes in the same order"
+        )
+
+    last = len(train.classes) - 1
+    rule = f"labels must run from 0 to {last}, without gaps"
+    if train.labels.max() > last:
+        place = _first(train, train.labels > last)
+        raise SepbenchError(f"the training set of '{name}' has {place} but {last + 1} classes: {rule}")
+    absent = np.setdiff1d(np.arange(last + 1), train.labels)
+    if len(absent):
+        label = int(absent[0])
+        raise SepbenchError(f"no training image of '{name}' has label {label} (class '{train.classes[label]}'): {rule}")
+    if test.labels.max() > last:
+        place = _first(test, test.labels > last)
+        raise SepbenchError(f"the test set of '{name}' has {place}, a class that the training set lacks: {rule}")
+
+
+def _first(source: Source, wrong: NDArray[np.bool_]) -> str:
+    position = int(wrong.argmax())
+    return f"label {source.labels[position]} ({source.where(position)})"
+
+
+def _difference(train: tuple[str, ...], test: tuple[str, ...]) -> str:
+    for here, there, part in ((train, test, "training"), (test, train, "test")):
+        alone = [name for name in here if name not in there]
+        if alone:
+            return f"only the {part} set has '{alone[0]}'"
+    label = next(label for label, names in enumerate(zip(train, test, strict=False)) if names[0] != names[1])
+    return f"label {label} is '{train[label]}' in the training set and '{test[label]}' in the test set"

@@ -1,0 +1,68 @@
+"""From stored images of any kind to one array of RGB bytes."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from bench.data.images import Source
+from bench.errors import SepbenchError
+
+
+def decode(data: bytes | Path, where: str) -> Image.Image:
+    """Decode one encoded image, given as bytes or as a file; raises `SepbenchError` that says `where`."""
+    try:
+        with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
+            image.load()
+            return image
+    except UnidentifiedImageError as error:
+        raise SepbenchError(f"{where} is not an image that Pillow can read: repair or remove it") from error
+    # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
+    except Exception as error:
+        raise SepbenchError(f"{where} cannot be decoded ({error}): repair or remove it") from error
+
+
+def stack(source: Source, positions: NDArray[np.int64], resize: int | None) -> NDArray[np.uint8]:
+    """Decode the images at `positions` as RGB, bring them to one size, stack them.
+
+    Pillow's conversion decides: grey is repeated, palettes are looked up, an alpha channel is dropped
+    without blending, EXIF orientation is not applied. `resize` is bicubic, antialiased where it shrinks;
+    an image of that size already stays as it is.
+
+    Returns
+    -------
+    uint8 [n, 3, H, W].
+
+    Raises
+    ------
+    SepbenchError
+        For images of different sizes without `resize`; for float and 16-bit images, which would be clipped.
+
+    """
+    stacked: NDArray[np.uint8] | None = None
+    for row, (position, image) in enumerate(zip(positions.tolist(), source.read(positions), strict=True)):
+        image = _to_rgb(image, source.where(position))
+        if resize and image.size != (resize, resize):
+            image = image.resize((resize, resize), Image.Resampling.BICUBIC)
+        if stacked is None:
+            stacked = np.empty((len(positions), 3, image.height, image.width), np.uint8)
+        if stacked.shape[2:] != (image.height, image.width):
+            first = source.where(int(positions[0]))
+            raise SepbenchError(
+                f"images differ in size: {first} is {stacked.shape[3]}x{stacked.shape[2]}, "
+                f"{source.where(position)} is {image.width}x{image.height}: "
+                f"set dataset.resize to the side that all shall have, in pixels"
+            )
+        stacked[row] = np.asarray(image).transpose(2, 0, 1)
+    assert stacked is not None, "a split was opened without images"
+    return stacked
+
+
+def _to_rgb(image: Image.Image, where: str) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        raise SepbenchError(
+            f"{where} has float or 16-bit values (Pillow mode {image.mode}): save it with 8 bits a channel"
+        )
+    return image if image.mode == "RGB" else image.convert("RGB")

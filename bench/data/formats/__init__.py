@@ -1,0 +1,1 @@
+"""The storage formats, one file each; a new one registers itself with `DATASETS.register`."""

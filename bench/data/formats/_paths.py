@@ -1,0 +1,19 @@
+"""Paths that people give, checked once."""
+
+from pathlib import Path
+
+from bench.errors import SepbenchError
+
+
+def existing_file(field: str, path: str) -> Path:
+    """Return the file that `dataset.FIELD` names; raises `SepbenchError` where there is none."""
+    if not Path(path).is_file():
+        raise SepbenchError(f"dataset.{field} is {path}, and there is no such file: correct the path")
+    return Path(path)
+
+
+def existing_folder(field: str, path: str) -> Path:
+    """Return the folder that `dataset.FIELD` names; raises `SepbenchError` where there is none."""
+    if not Path(path).is_dir():
+        raise SepbenchError(f"dataset.{field} is {path}, and there is no such folder: correct the path")
+    return Path(path)

@@ -1,0 +1,102 @@
+"""CIFAR-10 and CIFAR-100 from the lossless files that torchvision downloads."""
+
+import contextlib
+import io
+import os
+import tarfile
+from http.client import HTTPException
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from PIL import Image
+
+from bench.data.images import Source
+from bench.data.plugin import DatasetPlugin
+from bench.data.registry import DATASETS
+from bench.errors import SepbenchError
+from bench.plugin import Params as BaseParams
+
+
+class _Cifar(DatasetPlugin):
+    """What both have in common: the folder, the download, torchvision's checksums."""
+
+    title: ClassVar[str]
+    torchvision_class: ClassVar[str]
+    folder: ClassVar[str]
+
+    class Params(BaseParams):
+        """Where the files are.
+
+        Attributes
+        ----------
+        root
+            Folder that holds, or will hold, the unpacked archive; `data` in sepbench's home by default.
+        download
+            Whether to fetch the archive, about 170 MB, where it is missing.
+
+        """
+
+        root: str | None = None
+        download: bool = False
+
+    def open(self) -> tuple[Source, Source]:
+        """Return the training and the test split, after torchvision has verified the files."""
+        return self._source(train=True), self._source(train=False)
+
+    def files(self) -> list[Path]:
+        """Return the files of the unpacked archive; downloads it first where that is asked for."""
+        folder = self._root() / self.folder
+        if not folder.is_dir():
+            if not self.params.download:
+                raise SepbenchError(self._missing())
+            self._source(train=False)
+        return sorted(path for path in folder.iterdir() if path.is_file())
+
+    def _root(self) -> Path:
+        home = os.environ.get("SEPBENCH_HOME") or ".sepbench"
+        return Path(self.params.root or Path(home) / "data")
+
+    def _source(self, *, train: bool) -> Source:
+        from torchvision import datasets
+
+        kind = getattr(datasets, self.torchvision_class)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                data = kind(self._root(), train=train, download=self.params.download)
+        except (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError) as error:
+            if not self.params.download:
+                raise SepbenchError(self._missing()) from error
+            raise SepbenchError(
+                f"{self.title} could not be downloaded to {self._root()} ({error}): check the network, "
+                f"or put the folder {self.folder} there by hand"
+            ) from error
+        return Source(
+            labels=np.asarray(data.targets, np.int64),
+            classes=tuple(data.classes),
+            read=lambda positions: (Image.fromarray(data.data[position]) for position in positions),
+        )
+
+    def _missing(self) -> str:
+        return (
+            f"{self.title} is missing or damaged at {self._root() / self.folder}: set dataset.root to the "
+            f"folder that holds {self.folder}, or dataset.download to true"
+        )
+
+
+@DATASETS.register("cifar10")
+class Cifar10(_Cifar):
+    """CIFAR-10, colour 32x32: 50,000 training and 10,000 test images of 10 classes, lossless."""
+
+    title = "CIFAR-10"
+    torchvision_class = "CIFAR10"
+    folder = "cifar-10-batches-py"
+
+
+@DATASETS.register("cifar100")
+class Cifar100(_Cifar):
+    """CIFAR-100, colour 32x32: 50,000 training and 10,000 test images of 100 fine classes, lossless."""
+
+    title = "CIFAR-100"
+    torchvision_class = "CIFAR100"
+    folder = "cifar-100-python"

@@ -1,0 +1,82 @@
+"""Labelled images: as they are stored, and as tensors."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One stored split, nothing decoded yet.
+
+    Attributes
+    ----------
+    labels
+        int64 [N], positions in `classes`.
+    classes
+        Class names.
+    read
+        From positions, int64 [n], to those images, decoded one by one in that order; of any mode and size.
+    where
+        From a position to words that lead a person to that image, for errors.
+
+    """
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    read: Callable[[NDArray[np.int64]], "Iterator[Image]"]
+    where: Callable[[int], str] = "image {}".format
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Decoded images of one size with their labels.
+
+    Attributes
+    ----------
+    images
+        uint8 [N, 3, H, W], contiguous.
+    labels
+        int64 [N], positions in `classes`.
+    classes
+        Class names.
+
+    """
+
+    images: "Tensor"
+    labels: "Tensor"
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the content, 64 hexadecimal digits; the same bytes on every machine.
+
+        SHA-256 over one line of JSON `{"classes": [...], "shape": [N, 3, H, W]}` (ASCII, no spaces, a newline
+        at the end), then the labels as little-endian int64, then the images in C order.
+        """
+        header = {"classes": self.classes, "shape": tuple(self.images.shape)}
+        digest = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+        digest.update(self.labels.cpu().numpy().astype("<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set: the training set, which methods protect, and the test set, which nobody touches."""
+
+    train: ImageSet
+    test: ImageSet

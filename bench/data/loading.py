@@ -1,0 +1,145 @@
+"""From a spec to tensors, or only to the card that describes them."""
+
+import hashlib
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.data.checks import check_labels
+from bench.data.decoding import stack
+from bench.data.images import ImageSet, Source, Splits
+from bench.data.plugin import DatasetPlugin
+from bench.data.registry import DATASETS
+from bench.data.spec import DatasetSpec
+from bench.data.stratify import stratified_prefix
+from bench.errors import SepbenchError
+
+_CARD_VERSION = 1  # bumped when the same files and spec load as other tensors
+
+
+class DataCard(BaseModel):
+    """What plans and records need to know of a loaded data set; image sizes in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    train_sha256: str
+    test_sha256: str
+    classes: tuple[str, ...]
+    n_train: int
+    n_test: int
+    height: int
+    width: int
+
+
+def load(spec: DatasetSpec) -> Splits:
+    """Decode a data set: RGB, one size, labels checked.
+
+    Raises `SepbenchError` where files are missing or damaged, labels do not fit the classes, images differ in
+    size, or a limit asks for more images than there are.
+    """
+    train, test = _plugin(spec).open()
+    check_labels(spec.name, train, test)
+    splits = Splits(
+        train=_part(train, spec.limit, spec.resize, f"dataset.limit asks of the training set of '{spec.name}'"),
+        test=_part(test, spec.test_limit, spec.resize, f"dataset.test_limit asks of the test set of '{spec.name}'"),
+    )
+    height, width = splits.train.images.shape[2:]
+    test_height, test_width = splits.test.images.shape[2:]
+    if (height, width) != (test_height, test_width):
+        raise SepbenchError(
+            f"images differ in size: training images of '{spec.name}' are {width}x{height}, test images "
+            f"{test_width}x{test_height}: set dataset.resize to the side that all shall have, in pixels"
+        )
+    return splits
+
+
+def card(spec: DatasetSpec, cache: Path) -> DataCard:
+    """Return the card from the folder `cache`, decoding nothing, or load the data to make it.
+
+    A cached card holds as long as the spec, but for its name, and path, size and time of every file stay the
+    same.
+    """
+    return _cached(cache / _card_name(spec)) or load_with_card(spec, cache)[1]
+
+
+def load_with_card(spec: DatasetSpec, cache: Path) -> tuple[Splits, DataCard]:
+    """Load the data and its card; a card in `cache` that says otherwise is replaced."""
+    # Named before the data is read: a file that changes meanwhile leaves a card that nobody asks for again.
+    path = cache / _card_name(spec)
+    splits = load(spec)
+    height, width = splits.train.images.shape[2:]
+    made = DataCard(
+        train_sha256=splits.train.sha256,
+        test_sha256=splits.test.sha256,
+        classes=splits.train.classes,
+        n_train=len(splits.train),
+        n_test=len(splits.test),
+        height=height,
+        width=width,
+    )
+    if made != _cached(path):
+        _write(path, made)
+    return splits, made
+
+
+def _plugin(spec: DatasetSpec) -> DatasetPlugin:
+    kind = DATASETS.get(spec.format)
+    return kind(kind.Params.model_validate(spec.params))
+
+
+def _part(source: Source, limit: int | None, resize: int | None, request: str) -> ImageSet:
+    import torch  # seconds to import, and a plan that finds its card needs none of it
+
+    available = len(source.labels)
+    if limit is None:
+        limit = available
+    if limit > available:
+        raise SepbenchError(f"{request} {limit} images, but it has {available}: lower it or leave it out")
+    positions = stratified_prefix(source.labels, limit)
+    return ImageSet(
+        images=torch.from_numpy(stack(source, positions, resize)),
+        labels=torch.from_numpy(source.labels[positions]),
+        classes=source.classes,
+    )
+
+
+def _card_name(spec: DatasetSpec) -> str:
+    plugin = _plugin(spec)
+    depends_on = {
+        "card": _CARD_VERSION,
+        "format": plugin.version,
+        "pillow": version("pillow"),  # another decoder may give other bytes
+        "spec": spec.model_dump(mode="json", exclude={"name"}),
+        "files": [_file_state(path) for path in plugin.files()],
+    }
+    canonical = json.dumps(depends_on, sort_keys=True, separators=(",", ":"))
+    return f"{hashlib.sha256(canonical.encode()).hexdigest()}.json"
+
+
+def _file_state(path: Path) -> tuple[str, int, int]:
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise SepbenchError(f"{path} cannot be read ({error.strerror}): check the paths of dataset") from error
+    return str(path.absolute()), state.st_size, state.st_mtime_ns
+
+
+def _cached(path: Path) -> DataCard | None:
+    try:
+        return DataCard.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _write(path: Path, made: DataCard) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, path)  # noqa: PTH105 - its contract, atomic on every system, is the point
+    except OSError as error:
+        raise SepbenchError(f"{path} cannot be written ({error.strerror}): make room or choose another home") from error

@@ -1,0 +1,155 @@
+"""The contract of a training defense, and the chain that `+` makes of several."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import SepbenchError
+from bench.plugin import Plugin
+from bench.recipe import Augmentation
+from bench.registry import Registry
+
+Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+"""network, images [B, 3, H, W] in [0, 1], targets ([B] classes or [B, C] probabilities), generator -> scalar."""
+
+
+class Defense(Plugin):
+    """What an appropriator does while training on a release; every hook does nothing unless overridden.
+
+    `short` names the parameter that `name-VALUE` fills, as `quality` in `jpeg-10`.
+    """
+
+    short: ClassVar[str | None] = None
+
+    def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Change the training images, uint8 [N, 3, H, W], once before training."""
+        return images
+
+    def augmentation(self, augmentation: Augmentation) -> Augmentation:
+        """Change the recipe's augmentation."""
+        return augmentation
+
+    def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Change an augmented batch, float [B, 3, H, W] in [0, 1], and its targets, [B] or [B, C]."""
+        return x, y
+
+    def loss(self, loss: Loss) -> Loss:
+        """Wrap the loss."""
+        return loss
+
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """Wrap or replace the optimizer."""
+        return optimizer
+
+    def network(self, network: nn.Module) -> nn.Module:
+        """Wrap or replace the network, freshly initialised."""
+        return network
+
+
+DEFENSES: Registry[type[Defense]] = Registry("defense", "victims.defenses", "sepbench.defenses")
+
+
+class Defenses(Defense):
+    """A chain of defenses, applied from left to right."""
+
+    def __init__(self, chain: Sequence[Defense]) -> None:
+        super().__init__()
+        self.chain = tuple(chain)
+
+    @classmethod
+    def parse(cls, value: Any) -> "Defenses":
+        """Read a name (`cutmix`), its short form (`jpeg-10`), `name:field=value,field=value`, a mapping
+        (`{jpeg: {quality: 10}}`), or several of the written forms joined by `+`.
+
+        Raises `UnknownName` or `SepbenchError`, or pydantic's ValidationError for a bad parameter.
+        """
+        if isinstance(value, str):
+            return cls([_parse_one(part.strip()) for part in value.split("+")])
+        if isinstance(value, dict) and len(value) == 1:
+            name, params = next(iter(value.items()))
+            kind = DEFENSES.get(name)
+            return cls([kind(kind.Params.model_validate(params or {}))])
+        raise SepbenchError(f"{value!r} is not a defense: write its name, or one name with a mapping of parameters")
+
+    def __str__(self) -> str:
+        return "+".join(_write_one(defense) for defense in self.chain)
+
+    def identity(self) -> list[dict[str, Any]]:
+        """Return what decides the result of the chain, as JSON."""
+        return [
+            {"name": part.name, "version": part.version, "params": part.params.model_dump(mode="json")}
+            for part in self.chain
+        ]
+
+    def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Apply every `dataset` hook."""
+        for part in self.chain:
+            images = part.dataset(images, labels, generator)
+        return images
+
+    def augmentation(self, augmentation: Augmentation) -> Augmentation:
+        """Apply every `augmentation` hook."""
+        for part in self.chain:
+            augmentation = part.augmentation(augmentation)
+        return augmentation
+
+    def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Apply every `batch` hook."""
+        for part in self.chain:
+            x, y = part.batch(x, y, generator)
+        return x, y
+
+    def loss(self, loss: Loss) -> Loss:
+        """Wrap the loss by every part; the leftmost sees the batch first."""
+        for part in reversed(self.chain):
+            loss = part.loss(loss)
+        return loss
+
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """Apply every `optimizer` hook."""
+        for part in self.chain:
+            optimizer = part.optimizer(optimizer)
+        return optimizer
+
+    def network(self, network: nn.Module) -> nn.Module:
+        """Apply every `network` hook."""
+        for part in self.chain:
+            network = part.network(network)
+        return network
+
+
+def _parse_one(text: str) -> Defense:
+    name, _, written = text.partition(":")
+    if written:
+        kind = DEFENSES.get(name)
+        pairs = [pair.partition("=") for pair in written.split(",")]
+        if not all(equals and field for field, equals, _ in pairs):
+            raise SepbenchError(f"'{text}' is not a defense: parameters are written name:field=value,field=value")
+        return kind(_from_text(kind, {field: value for field, _, value in pairs}))
+    if name not in DEFENSES:
+        stem, dash, value = name.rpartition("-")
+        if dash and stem in DEFENSES and (short := DEFENSES.get(stem).short):
+            kind = DEFENSES.get(stem)
+            return kind(_from_text(kind, {short: value}))
+    kind = DEFENSES.get(name)
+    return kind()
+
+
+def _from_text(kind: type[Defense], fields: dict[str, str]) -> Any:
+    # Numbers written in text are read as their field's type; everywhere else parameters are strict.
+    return kind.Params.model_validate(fields, strict=False)
+
+
+def _write_one(defense: Defense) -> str:
+    changed = {
+        field: value
+        for field, value in defense.params.model_dump(mode="json").items()
+        if value != type(defense.params).model_fields[field].get_default(call_default_factory=True)
+        or field == defense.short
+    }
+    if list(changed) == [defense.short]:
+        return f"{defense.name}-{changed[defense.short]}"
+    written = ",".join(f"{field}={value}" for field, value in changed.items())
+    return f"{defense.name}:{written}" if written else defense.name

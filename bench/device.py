@@ -1,0 +1,35 @@
+"""Which device does the work."""
+
+from typing import TYPE_CHECKING
+
+from bench.errors import SepbenchError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(name: str) -> "torch.device":
+    """Return the device called `name`; `auto` is the first GPU, or the CPU where there is none.
+
+    Raises `SepbenchError` where the machine has no such device, or several are named.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda:0" if gpus else "cpu")
+    if "," in name:
+        raise SepbenchError(
+            f"--devices {name}: one command works on one device; start it once per device with the same "
+            f"SEPBENCH_HOME, and they share the work"
+        )
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SepbenchError(f"--devices {name}: there is no such device; write cpu, cuda or cuda:0") from error
+    if device.type not in ("cpu", "cuda"):
+        raise SepbenchError(f"--devices {name}: sepbench runs on cpu and cuda")
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        found = f"this machine has {gpus}" if gpus else "torch finds none on this machine"
+        raise SepbenchError(f"--devices {name} asks for a GPU, and {found}: use --devices cpu, or see sepbench doctor")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device

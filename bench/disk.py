@@ -1,0 +1,68 @@
+"""Writing files so that a kill, a full disk or a power cut leaves the old or the new, never half."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.errors import SepbenchError
+
+
+class DiskError(SepbenchError):
+    """The disk refuses: it is full, read-only, or not this user's. Whatever runs cannot go on."""
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what a disk refuses into one `DiskError` that names `folder`."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def cannot_write(folder: Path, error: OSError) -> DiskError:
+    """Return the sentence for the person whose disk refused to be written to."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = "free some space or raise the limit, then run the same command again: it goes on from here"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        advice = "make it writable for this user, or set SEPBENCH_HOME to a folder that is"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        advice = "a file stands where a folder should be: move it, or set SEPBENCH_HOME to another folder"
+    else:
+        advice = "check that disk, or set SEPBENCH_HOME to another folder"
+    return DiskError(f"cannot write to {folder} ({error.strerror}): {advice}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents so that they are still there after a power cut."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file or, on any failure, nothing: what stood at `path` then still stands."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""What this machine can do for sepbench, and what it lacks."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from bench import __version__
+from bench.disk import make_folder, writing
+from bench.errors import SepbenchError
+from bench.home import Home
+from bench.tracking import default_uri, reachable
+
+_PACKAGES = ("torch", "torchvision", "mlflow", "pandas", "pydantic", "safetensors")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: fine (✓), worth knowing (·) or in the way (✗), with what to do."""
+
+    mark: Literal["✓", "·", "✗"]
+    what: str
+
+
+def examine(home: Home) -> list[Finding]:
+    """Return what was found, the machine first."""
+    return [*_software(), *_devices(), *_home(home), *_mlflow(home), *_data()]
+
+
+def render_findings(findings: list[Finding]) -> str:
+    """Return the findings, one a line."""
+    return "\n".join(f"{one.mark} {one.what}" for one in findings)
+
+
+def _software() -> Iterator[Finding]:
+    yield Finding("✓", f"sepbench {__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores")
+    for package in _PACKAGES:
+        try:
+            yield Finding("✓", f"{package} {version(package)}")
+        except PackageNotFoundError:
+            yield Finding("✗", f"{package} is not installed: pip install sepbench installs it")
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    from bench.training import precision
+
+    yield Finding("✓", f"cpu: {torch.get_num_threads()} threads, {precision(torch.device('cpu'))}")
+    if not torch.cuda.is_available():
+        yield Finding("·", "no GPU that torch can use: experiments run on the CPU")
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        memory = properties.total_memory / 2**30
+        yield Finding(
+            "✓", f"cuda:{index}: {properties.name}, {memory:.0f} GiB, {precision(torch.device('cuda', index))}"
+        )
+
+
+def _home(home: Home) -> Iterator[Finding]:
+    try:
+        with writing(home.root):
+            make_folder(home.root)
+            probe = home.root / ".doctor"
+            probe.write_bytes(b"")
+            probe.unlink()
+    except SepbenchError as error:
+        yield Finding("✗", str(error))
+        return
+    free = shutil.disk_usage(home.root).free / 2**30
+    source = "SEPBENCH_HOME" if os.environ.get("SEPBENCH_HOME") else "the default, SEPBENCH_HOME changes it"
+    yield Finding("✓" if free >= 1 else "·", f"home {home.root} ({source}): {free:.0f} GiB free")
+
+
+def _mlflow(home: Home) -> Iterator[Finding]:
+    uri = default_uri(home.root)
+    trouble = reachable(uri)
+    if trouble is None:
+        yield Finding("✓", f"MLflow: {uri}")
+    else:
+        yield Finding("·", f"MLflow at {uri} does not answer ({trouble}): runs go on, sepbench sync sends them later")
+    waiting = len(list(home.outbox.rglob("*.json"))) if home.outbox.is_dir() else 0
+    if waiting:
+        yield Finding("·", f"{waiting} reports wait for MLflow: sepbench sync sends them")
+
+
+def _data() -> Iterator[Finding]:
+    folder = os.environ.get("SEPBENCH_DATA")
+    if folder is None:
+        yield Finding("·", "SEPBENCH_DATA is not set: experiments on real images read their files from there")
+    elif not os.path.isdir(folder):  # noqa: PTH112 - a test of a text, not a path to work with
+        yield Finding("✗", f"SEPBENCH_DATA is {folder}, which is no folder")
+    else:
+        yield Finding("✓", f"SEPBENCH_DATA {folder}")

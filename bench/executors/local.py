@@ -1,0 +1,130 @@
+"""Stages one after the other in this process; other processes on the same store share the work."""
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from bench import lock
+from bench.disk import DiskError
+from bench.errors import Stopped
+from bench.plan import Plan, Stage
+from bench.stages import Workbench, run_stage
+from bench.store import CorruptArtifact
+
+_LOG = logging.getLogger("sepbench")
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A stage that ended; `meta` is its artifact's, `reason` says why it failed. Times are Unix seconds."""
+
+    stage: Stage
+    status: Literal["done", "failed"]
+    started: float
+    ended: float
+    meta: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class Watcher(Protocol):
+    """Who is told how the run goes."""
+
+    def started(self, stage: Stage) -> None:
+        """A stage begins."""
+
+    def progress(self, fraction: float) -> None:
+        """The stage that runs is done to this fraction."""
+
+    def ended(self, result: StageResult) -> None:
+        """A stage ended."""
+
+    def waiting(self, owner: str) -> None:
+        """All that is left is being worked on by another process."""
+
+
+def execute(
+    plan: Plan, todo: list[Stage], bench: Workbench, locks: Path, logs: Path, watcher: Watcher
+) -> Iterator[StageResult]:
+    """Run stages in an order in which each finds its inputs, and yield each when it has ended.
+
+    A stage that fails takes along only those that read its artifact. A damaged artifact is set aside and made
+    again. A stage that another process holds is left to it.
+
+    Raises
+    ------
+    Stopped
+        `bench.on_safe_point` asked for it.
+    DiskError
+        The disk refuses to be written to.
+
+    """
+    bench = replace(bench, on_progress=watcher.progress)
+    left = {stage.key: stage for stage in todo}
+    failed: dict[str, StageResult] = {}
+    while left:
+        holder: str | None = None
+        for stage in [stage for stage in left.values() if _ready(stage, left)]:
+            broken = next((failed[upstream] for upstream in stage.inputs if upstream in failed), None)
+            if broken is not None:
+                result = _not_reached(stage, broken)
+            elif (held := lock.acquire(locks, stage.key)) is None:
+                holder = lock.owner(locks, stage.key) or "another process"
+                continue
+            else:
+                try:
+                    with held:
+                        result = _run(stage, bench, logs, watcher)
+                except CorruptArtifact as damage:
+                    bench.store.set_aside(damage.kind, damage.key, damage.what)
+                    left = {**{again.key: again for again in plan.upstream(damage.key, bench.store.has)}, **left}
+                    break
+            if result.status == "failed":
+                failed[stage.key] = result
+            del left[stage.key]
+            watcher.ended(result)
+            yield result
+            break
+        else:
+            watcher.waiting(holder or "another process")
+            time.sleep(_POLL_SECONDS)
+        bench.on_safe_point()
+
+
+def _ready(stage: Stage, left: dict[str, Stage]) -> bool:
+    return not any(upstream in left for upstream in stage.inputs)
+
+
+def _not_reached(stage: Stage, broken: StageResult) -> StageResult:
+    now = time.time()
+    return StageResult(stage, "failed", now, now, reason=f"{broken.stage.label} failed: {broken.reason}")
+
+
+def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageResult:
+    started = time.time()
+    if bench.store.has(stage.kind, stage.key):  # another process made it meanwhile
+        meta = bench.store.meta(stage.kind, stage.key)
+        return StageResult(stage, "done", started, time.time(), meta=meta)
+    watcher.started(stage)
+    try:
+        meta = run_stage(stage, bench)
+    except (CorruptArtifact, DiskError, Stopped):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        _keep_traceback(logs, stage, error)
+        return StageResult(stage, "failed", started, time.time(), reason=reason)
+    return StageResult(stage, "done", started, time.time(), meta=meta)
+
+
+def _keep_traceback(logs: Path, stage: Stage, error: Exception) -> None:
+    path = logs / f"{stage.kind}-{stage.key[:16]}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{stage.label}\n{''.join(traceback.format_exception(error))}", encoding="utf-8")
+    except OSError:
+        _LOG.warning("the traceback of %s could not be written to %s", stage.label, path)

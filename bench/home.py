@@ -1,0 +1,52 @@
+"""Where sepbench keeps its work: `$SEPBENCH_HOME`, else `.sepbench` in the working directory."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.keys import key
+from bench.spec import Experiment
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders below one root; each is made when first written to."""
+
+    root: Path
+
+    @classmethod
+    def find(cls) -> "Home":
+        """Return the home that the environment names."""
+        return cls(Path(os.environ.get("SEPBENCH_HOME") or ".sepbench").absolute())
+
+    @property
+    def store(self) -> Store:
+        """The artifacts of finished stages."""
+        return Store(self.root / "store")
+
+    @property
+    def locks(self) -> Path:
+        """Who works on what right now."""
+        return self.root / "locks"
+
+    @property
+    def cards(self) -> Path:
+        """What is known of data sets that were loaded before."""
+        return self.root / "cards"
+
+    @property
+    def outbox(self) -> Path:
+        """Reports that MLflow has not confirmed yet."""
+        return self.root / "outbox"
+
+    @property
+    def logs(self) -> Path:
+        """Tracebacks of failed stages."""
+        return self.root / "logs"
+
+    def records(self, experiment: Experiment) -> Path:
+        """Return the folder of an experiment's records; a profile or overrides have one of their own."""
+        changed = [experiment.profile, list(experiment.overrides)]
+        variant = "default" if changed == [None, []] else key(changed)[:12]
+        return self.root / "records" / experiment.name / variant

@@ -1,0 +1,31 @@
+"""How good a victim is on clean test images."""
+
+from typing import Any
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return how many images of class i (rows) were taken for class j (columns), int64 [classes, classes]."""
+    return torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes).cpu()
+
+
+def outcome(matrix: Tensor) -> dict[str, Any]:
+    """Return the test accuracies of a record, in percent, from a confusion matrix.
+
+    `relabelled_acc` is the accuracy after the best renaming of the outputs (Hungarian assignment): a victim that
+    learned the classes under wrong names scores high there and below chance on `test_acc`.
+    """
+    counts = matrix.double()
+    total = float(counts.sum())
+    rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
+    present = counts.sum(1)
+    per_class = 100 * counts.diagonal() / present.clamp_min(1)
+    return {
+        "test_acc": 100 * float(counts.diagonal().sum()) / total,
+        "relabelled_acc": 100 * float(counts[rows, columns].sum()) / total,
+        "test_acc_per_class": [round(float(value), 4) for value in per_class],
+        "n_test": int(total),
+    }

@@ -1,0 +1,141 @@
+"""The contract of a protection method."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+
+from bench.budget import Budget, Norm
+from bench.errors import SepbenchError
+from bench.networks import Network
+from bench.plugin import Plugin
+from bench.registry import Registry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A training run that a method needs before it can craft.
+
+    Attributes
+    ----------
+    checkpoints
+        How many of its checkpoints, equidistant and with the last epoch among them.
+    network
+        Architecture; None is the experiment's `surrogate`.
+    seed
+        Added to the experiment's surrogate seed: several seeds are several independent runs.
+
+    """
+
+    checkpoints: int = 1
+    network: str | None = None
+    seed: int = 0
+
+    def epochs(self, trained: int) -> tuple[int, ...]:
+        """Return the 0-based epochs whose checkpoints are used, of a run of `trained` epochs.
+
+        The i-th of n is epoch floor(i * trained / n) - 1 for i = 1..n: exactly equidistant where n divides the
+        run, else spaced as evenly as whole epochs allow; always ending with the last. Raises `SepbenchError`
+        where n exceeds the run.
+        """
+        if self.checkpoints > trained:
+            raise SepbenchError(
+                f"{self.checkpoints} checkpoints were asked of a surrogate that is trained for {trained} epochs: "
+                f"ask for at most {trained}, or train longer with recipe.epochs"
+            )
+        return tuple(i * trained // self.checkpoints - 1 for i in range(1, self.checkpoints + 1))
+
+
+@dataclass(frozen=True)
+class CraftData:
+    """Clean training images, all of them or one shard.
+
+    Attributes
+    ----------
+    x
+        float32 [N, 3, H, W] in [0, 1], on the device.
+    y
+        int64 [N], true labels.
+    classes
+        Number of classes of the whole training set.
+    index
+        int64 [N], positions in the training set.
+
+    """
+
+    x: Tensor
+    y: Tensor
+    classes: int
+    index: Tensor
+
+
+@dataclass
+class CraftContext:
+    """What the harness gives a method besides the data.
+
+    Attributes
+    ----------
+    surrogates
+        For each of `Method.needs()`, in that order, its checkpoints in the order of their epochs; in eval mode,
+        on the device.
+    seed
+        The craft seed.
+    device
+        Where data and networks live.
+
+    """
+
+    surrogates: Sequence[Sequence[Network]]
+    seed: int
+    device: torch.device
+    on_step: Callable[[float], None] = field(default=lambda fraction: None)
+
+    def generator(self) -> torch.Generator:
+        """Return a CPU generator that starts from the craft seed: the same draws in every shard."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def progress(self, steps: Iterable[T]) -> Iterator[T]:
+        """Yield the steps and report how far along they are."""
+        items = list(steps)
+        for done, item in enumerate(items):
+            yield item
+            self.on_step((done + 1) / len(items))
+
+
+class Method(Plugin):
+    """A protection method: from clean images to protected ones.
+
+    Set `per_sample` where the perturbation of an image depends on no other image of the call: the harness then
+    crafts in shards, each of which is kept when the run is killed. `norms` are the budgets a method can keep;
+    empty for one that takes no budget.
+    """
+
+    norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
+    per_sample: ClassVar[bool] = False
+
+    def needs(self) -> list[Surrogate]:
+        """Return the surrogates to be trained first."""
+        return []
+
+    def passes(self) -> float:
+        """Return how many forward+backward passes over the training set crafting costs."""
+        return 0
+
+    def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
+        """Do once what all shards share; `data()` iterates over the whole clean training set in batches."""
+
+    def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
+        """Return protected images, float [N, 3, H, W] in [0, 1], within the budget; rounding is the harness's."""
+        raise NotImplementedError
+
+
+METHODS: Registry[type[Method]] = Registry("method", "methods", "sepbench.methods")
+
+
+def method_params(name: str, given: dict[str, Any]) -> Any:
+    """Return the validated parameters of a method; raises pydantic's ValidationError or `UnknownName`."""
+    return METHODS.get(name).Params.model_validate(given)

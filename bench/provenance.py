@@ -1,0 +1,52 @@
+"""What made a result: code, libraries, machine."""
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import __version__
+from bench.training import precision
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Return the provenance fields of a record for work that starts now on `device`."""
+    sha, dirty = _git_state()
+    return {
+        "version": __version__,
+        "git_sha": sha,
+        "dirty": dirty,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "torch": torch.__version__,
+        "device": device_name(device),
+        "precision": precision(device),
+        "deterministic": device.type == "cpu",
+        "host_cores": os.cpu_count() or 1,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """Return "cpu", or the model of a GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@cache
+def _git_state() -> tuple[str | None, bool | None]:
+    """Return commit and whether files differ from it, where the package runs from a checkout."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        sha = _git(root, "rev-parse", "HEAD")
+        return sha, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,142 @@
+"""How networks are trained: named files in bench/recipes, never mixed within one table."""
+
+import math
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bench.registry import UnknownName
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Steps(_Frozen):
+    """Multiply the rate by `factor` at the start of each epoch in `at`."""
+
+    kind: Literal["steps"] = "steps"
+    at: Annotated[tuple[int, ...], Field(strict=False)]
+    factor: float = 0.1
+
+    def scale(self, epoch: float, epochs: int) -> float:
+        """Return the factor on the peak rate at a (fractional) epoch."""
+        return self.factor ** sum(epoch >= milestone for milestone in self.at)
+
+
+class Cosine(_Frozen):
+    """Anneal the rate to zero along half a cosine."""
+
+    kind: Literal["cosine"] = "cosine"
+
+    def scale(self, epoch: float, epochs: int) -> float:
+        """Return the factor on the peak rate at a (fractional) epoch."""
+        return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+
+
+class OneCycle(_Frozen):
+    """Rise linearly from zero during the first `rise` of the run, then fall linearly to zero."""
+
+    kind: Literal["one-cycle"] = "one-cycle"
+    rise: float = Field(0.3, gt=0, lt=1)
+
+    def scale(self, epoch: float, epochs: int) -> float:
+        """Return the factor on the peak rate at a (fractional) epoch."""
+        done = epoch / epochs
+        return done / self.rise if done < self.rise else (1 - done) / (1 - self.rise)
+
+
+class Augmentation(_Frozen):
+    """Per-image random crop from a zero-padded image, and horizontal flip with probability 1/2."""
+
+    crop_padding: int = Field(0, ge=0)
+    flip: bool = False
+
+
+class Recipe(_Frozen):
+    """SGD on cross-entropy, as one named protocol of the field.
+
+    Attributes
+    ----------
+    name
+        The file's name; with changed fields they are part of it, as in `sep-2023[epochs=5]`.
+    lr
+        Peak learning rate.
+    warmup_epochs, warmup_from
+        The rate rises linearly per batch from `warmup_from` to `lr` during these first epochs.
+    normalise
+        Whether the network subtracts the mean and divides by the standard deviation of each channel of its own
+        training images.
+    clip_gradient
+        Largest norm of the whole gradient; None does not clip.
+
+    """
+
+    name: str
+    source: str
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    lr: float = Field(gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    nesterov: bool = False
+    schedule: Annotated[Steps | Cosine | OneCycle, Field(discriminator="kind")]
+    warmup_epochs: int = Field(0, ge=0)
+    warmup_from: float = Field(0.0, ge=0)
+    augmentation: Augmentation = Augmentation()
+    normalise: bool = True
+    clip_gradient: float | None = Field(None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        """Accept `sep-2023`, or `{name: sep-2023, epochs: 5}` as that file with fields changed."""
+        if isinstance(value, str):
+            return _read(value)
+        if not isinstance(value, dict) or "source" in value or "name" not in value:
+            return value
+        base = _read(value["name"])
+        changes = {field: new for field, new in value.items() if field != "name" and base.get(field, _UNSET) != new}
+        if not changes:
+            return base
+        shown = ",".join(f"{field}={_short(new)}" for field, new in sorted(changes.items()))
+        return {**base, **changes, "name": f"{base['name']}[{shown}]"}
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of the 0-based batch `step`."""
+        epoch = step / steps_per_epoch
+        if epoch < self.warmup_epochs:
+            return self.warmup_from + (self.lr - self.warmup_from) * epoch / self.warmup_epochs
+        # The one-cycle triangle is sampled mid-batch, so that neither the first nor the last batch has rate zero.
+        if self.schedule.kind == "one-cycle":
+            epoch += 0.5 / steps_per_epoch
+        return self.lr * self.schedule.scale(epoch, self.epochs)
+
+    def training_fields(self) -> dict[str, Any]:
+        """Return what decides the result: every field but the name and the source."""
+        return self.model_dump(mode="json", exclude={"name", "source"})
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the shipped recipes."""
+    return sorted(
+        path.name.removesuffix(".yaml") for path in files("bench.recipes").iterdir() if path.name.endswith(".yaml")
+    )
+
+
+_UNSET = object()
+
+
+def _read(name: Any) -> dict[str, Any]:
+    if not isinstance(name, str) or name not in recipe_names():
+        raise UnknownName("recipe", str(name), recipe_names())
+    fields = yaml.safe_load((files("bench.recipes") / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {"name": name, **fields}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_short(item)}" for key, item in value.items()) + "}"
+    return str(value).replace(" ", "")

@@ -1,0 +1,1 @@
+"""Training recipes as YAML files: one named protocol of the field each."""

@@ -1,0 +1,98 @@
+"""What one victim run leaves: a flat JSON document of about 1 kB that every table, plot and page is made from."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import SepbenchError
+
+
+class Record(BaseModel):
+    """One cell of a benchmark, measured once. Accuracies are percent, times seconds, memory MiB.
+
+    `status` "failed" comes with a `reason` and without outcome. `norm` and `budget` are None where nothing is
+    added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    key: str
+    experiment: str
+    profile: str | None = None
+    overrides: tuple[str, ...] = ()
+    recipe: str
+    dataset: str
+    method: str
+    method_params: dict[str, Any]
+    norm: str | None
+    budget: float | None
+    victim: str
+    defense: str
+    seed: int
+    surrogate_seed: int
+    craft_seed: int
+
+    surrogate_keys: tuple[str, ...]
+    protected_key: str
+    protected_sha256: str | None = None
+    train_sha256: str
+    test_sha256: str
+    protected_fraction: float = 1.0
+
+    status: Literal["done", "failed"]
+    reason: str | None = None
+    test_acc: float | None = None
+    peak_acc: float | None = None
+    train_acc: float | None = None
+    relabelled_acc: float | None = None
+    test_acc_per_class: tuple[float, ...] | None = None
+    n_test: int | None = None
+    epochs: int | None = None
+
+    linf_levels: int | None = None
+    l2: float | None = None
+    l0: int | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+
+    craft_passes: float | None = None
+    craft_seconds: float | None = None
+    surrogate_seconds: float | None = None
+    train_seconds: float | None = None
+    peak_memory_mb: float | None = None
+
+    version: str
+    git_sha: str | None = None
+    dirty: bool | None = None
+    started: str
+    torch: str
+    device: str
+    precision: str
+    deterministic: bool
+    host_cores: int
+
+    def to_json(self) -> str:
+        """Return the record as one JSON document with a trailing newline."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Read every record below `folder`, in the order of their paths.
+
+    Raises `SepbenchError` where the folder is missing, or names the file that is no valid record.
+    """
+    if not folder.is_dir():
+        raise SepbenchError(f"no records at {folder}: the folder does not exist")
+    return [read_record(path) for path in sorted(folder.rglob("*.json"))]
+
+
+def read_record(path: Path) -> Record:
+    """Read one record; raises `SepbenchError` that names the file and the field."""
+    try:
+        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise SepbenchError(f"{path} is not a valid record: {field}: {first['msg'].lower()}") from error

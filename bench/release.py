@@ -1,0 +1,149 @@
+"""From crafted images to released bytes, and the audit of what was released."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.budget import Budget
+
+VERSION = 1
+"""Bumped when the bytes released for the same crafted images change; part of every key that depends on them."""
+
+_AUDIT_BATCH = 512
+
+
+class BudgetExceeded(Exception):  # noqa: N818 - reads as what it is
+    """A method returned images that leave its budget or the shape of the data."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the released bytes differ by from the clean ones.
+
+    Attributes
+    ----------
+    linf_levels
+        Largest change of a pixel of any image, in levels of 1/255.
+    l2
+        Largest norm of one image's perturbation, on the [0, 1] scale.
+    l0
+        Largest number of changed pixel positions (of H*W) in one image.
+    psnr
+        Of the mean squared error over all images, dB; None where nothing changed.
+    ssim
+        Mean structural similarity of the images (Wang et al. 2004: Gaussian window 11, sigma 1.5); None for
+        images smaller than the window.
+
+    """
+
+    linf_levels: int
+    l2: float
+    l0: int
+    psnr: float | None
+    ssim: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as they stand in a record."""
+        return asdict(self)
+
+
+def release(clean: Tensor, crafted: Tensor, budget: Budget | None) -> Tensor:
+    """Round crafted images to the bytes that are released.
+
+    Parameters
+    ----------
+    clean
+        uint8 [N, 3, H, W], what the perturbation was added to.
+    crafted
+        float [N, 3, H, W] in [0, 1], within the budget of `clean`.
+    budget
+        None for methods that take none.
+
+    Returns
+    -------
+    uint8 [N, 3, H, W] within the budget. Rounding to the nearest level keeps an integer linf budget. It can push
+    an l2 perturbation out of its ball by the rounding error: such an image's perturbation is shrunk until its
+    bytes fit.
+
+    Raises
+    ------
+    BudgetExceeded
+        The method left the budget by more than rounding, or returned another shape, NaN or values beyond [0, 1].
+
+    """
+    if crafted.shape != clean.shape:
+        raise BudgetExceeded(f"crafted images have shape {list(crafted.shape)}, the data {list(clean.shape)}")
+    if not bool(torch.isfinite(crafted).all()):
+        raise BudgetExceeded("crafted images hold NaN or infinite values")
+    if float(crafted.amin()) < -1e-4 or float(crafted.amax()) > 1 + 1e-4:
+        raise BudgetExceeded("crafted images leave [0, 1]")
+    released = _to_bytes(crafted)
+    if budget is None:
+        return released
+    if budget.norm == "l2":
+        norms = (crafted - clean.float() / 255).flatten(1).norm(dim=1)
+        if float(norms.amax()) > budget.radius * (1 + 1e-4):
+            raise BudgetExceeded(
+                f"a crafted perturbation has l2 norm {float(norms.amax()):.4f}, the budget is {budget}"
+            )
+        released = _shrink_into_ball(clean, crafted, released, budget.radius)
+    worst = int(_levels(clean, released).abs().amax())
+    if budget.norm == "linf" and worst > budget.size:
+        raise BudgetExceeded(f"a released pixel moved by {worst} levels, the budget is {budget}")
+    return released
+
+
+def audit(clean: Tensor, released: Tensor) -> Audit:
+    """Measure a protected set against the clean one, both uint8 [N, 3, H, W]."""
+    worst, l2, l0 = 0, 0.0, 0
+    squared, similarity = 0.0, 0.0
+    for start in range(0, len(clean), _AUDIT_BATCH):
+        a, b = clean[start : start + _AUDIT_BATCH], released[start : start + _AUDIT_BATCH]
+        difference = _levels(a, b)
+        energy = difference.flatten(1).double().square().sum(1)
+        worst = max(worst, int(difference.abs().amax()))
+        l2 = max(l2, float(energy.amax().sqrt()) / 255)
+        l0 = max(l0, int(difference.ne(0).any(1).flatten(1).sum(1).amax()))
+        squared += float(energy.sum()) / 255**2
+        if min(clean.shape[-2:]) >= 11:
+            similarity += _ssim(a, b) * len(a)
+    mse = squared / clean.numel()
+    return Audit(
+        linf_levels=worst,
+        l2=l2,
+        l0=l0,
+        psnr=None if mse == 0 else float(-10 * torch.log10(torch.tensor(mse, dtype=torch.float64))),
+        ssim=similarity / len(clean) if min(clean.shape[-2:]) >= 11 else None,
+    )
+
+
+def _to_bytes(images: Tensor) -> Tensor:
+    return (images * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def _levels(clean: Tensor, released: Tensor) -> Tensor:
+    return released.to(torch.int16) - clean.to(torch.int16)
+
+
+def _shrink_into_ball(clean: Tensor, crafted: Tensor, released: Tensor, radius: float) -> Tensor:
+    base = clean.float() / 255
+    scale = torch.ones(len(clean), device=clean.device)
+    while True:
+        norms = _levels(clean, released).flatten(1).double().norm(dim=1) / 255
+        outside = norms > radius
+        if not bool(outside.any()):
+            return released
+        scale[outside] *= (radius / norms[outside]).float() * 0.999
+        shrunk = base[outside] + (crafted[outside] - base[outside]) * scale[outside][:, None, None, None]
+        released = released.clone()
+        released[outside] = _to_bytes(shrunk)
+
+
+def _ssim(a: Tensor, b: Tensor) -> float:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    value = structural_similarity_index_measure(b.float() / 255, a.float() / 255, data_range=1.0)
+    assert isinstance(value, Tensor)
+    return float(value)

@@ -1,0 +1,213 @@
+"""One invocation of an experiment: plan, run what is missing, leave records, tell MLflow, make the table."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from bench.data.loading import card, load_with_card
+from bench.disk import make_folder, write_atomically, writing
+from bench.errors import SepbenchError, Stopped
+from bench.executors.local import StageResult, Watcher, execute
+from bench.home import Home
+from bench.keys import canonical
+from bench.plan import Plan, PlannedCell, Stage, make_plan
+from bench.record import Record
+from bench.registry import UnknownName
+from bench.reporting import failed_record, record, report
+from bench.spec import Cell, Experiment
+from bench.stages import Workbench
+from bench.stopping import Stop
+from bench.store import Store
+from bench.tables import CellId, Table, build, render
+from bench.tracking import NullTracker, Tracker
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an invocation came to.
+
+    Attributes
+    ----------
+    stages
+        How many stages ran.
+    stopped
+        Why it ended early; None where it went through.
+
+    """
+
+    plan: Plan
+    records: list[Record]
+    stages: int
+    stopped: str | None
+
+    @property
+    def failures(self) -> list[Record]:
+        """The records of failed cells."""
+        return [one for one in self.records if one.status == "failed"]
+
+
+@dataclass
+class Invocation:
+    """Everything one `sepbench run` works with, apart from the experiment."""
+
+    home: Home
+    device: torch.device
+    watcher: Watcher
+    tracker: Tracker | NullTracker = field(default_factory=NullTracker)
+    stop: Stop = field(default_factory=Stop)
+
+
+def plan_experiment(experiment: Experiment, home: Home, only: Callable[[Cell], bool] = lambda cell: True) -> Plan:
+    """Return the plan; decodes the data set only where it has not been seen before."""
+    plan = make_plan(experiment, card(experiment.dataset.located(), home.cards), only)
+    if not plan.cells:
+        raise SepbenchError("--only leaves no cell of the experiment: see sepbench plan for those it has")
+    return plan
+
+
+def run_plan(plan: Plan, call: Invocation) -> Summary:
+    """Run what the plan still needs and return the records of all its cells that ended.
+
+    A cell that failed is recorded and the others go on; `Summary.stopped` is set where the run was stopped.
+
+    Raises
+    ------
+    SepbenchError
+        The data set cannot be read, or the disk cannot be written to.
+
+    """
+    home, store = call.home, call.home.store
+    todo = plan.missing(store.has)
+    unfinished = {stage.key for stage in todo}
+    finished = [planned for planned in plan.cells if planned.victim not in unfinished]
+    records = {planned.victim: record(plan, planned, store.meta("victim", planned.victim)) for planned in finished}
+    folder = home.records(plan.experiment)
+    unrecorded = [planned for planned in finished if not _path(folder, planned).exists()]
+    if not todo and not unrecorded:
+        return Summary(plan, list(records.values()), 0, None)
+
+    call.tracker.start(
+        plan.experiment.name,
+        plan.experiment.model_dump(mode="json"),
+        {"stages": [{"kind": stage.kind, "key": stage.key, "label": stage.label} for stage in todo]},
+        {"recipe": plan.experiment.recipe.name, "dataset": plan.experiment.dataset.name},
+    )
+    for planned in unrecorded:  # another experiment has run these victims already
+        _write(folder, planned, records[planned.victim])
+        call.tracker.stage(report(plan, _known(plan, planned, store), planned, records[planned.victim]))
+    ran, stopped = 0, None
+    try:
+        with call.stop.on_signals():
+            for result in _results(plan, todo, call):
+                ran += 1
+                cell = next((one for one in plan.cells if one.victim == result.stage.key), None)
+                if cell is not None:
+                    records[cell.victim] = _record(plan, cell, result, call.device)
+                    _write(folder, cell, records[cell.victim])
+                call.tracker.stage(report(plan, result, cell, records.get(result.stage.key)))
+    except Stopped as stop:
+        stopped = str(stop)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    except BaseException:
+        call.tracker.finish("failed", {})
+        raise
+    summary = Summary(plan, [records[one.victim] for one in plan.cells if one.victim in records], ran, stopped)
+    call.tracker.finish("stopped" if stopped else "failed" if summary.failures else "done", _artifacts(summary))
+    return summary
+
+
+def _results(plan: Plan, todo: list[Stage], call: Invocation) -> Iterator[StageResult]:
+    if not todo:
+        return
+    splits, card_now = load_with_card(plan.experiment.dataset.located(), call.home.cards)
+    if card_now != plan.card:
+        raise SepbenchError("the data set changed while the run was being planned: run the same command again")
+    bench = Workbench(splits, call.home.store, call.device, on_safe_point=call.stop.check)
+    yield from execute(plan, todo, bench, call.home.locks, call.home.logs, call.watcher)
+
+
+def _record(plan: Plan, planned: PlannedCell, result: StageResult, device: torch.device) -> Record:
+    if result.meta is None:
+        return failed_record(plan, planned, result.reason or "no reason given", device)
+    return record(plan, planned, result.meta)
+
+
+def _known(plan: Plan, planned: PlannedCell, store: Store) -> StageResult:
+    meta = store.meta("victim", planned.victim)
+    started = datetime.fromisoformat(meta["provenance"]["started"]).timestamp()
+    return StageResult(plan.stages[planned.victim], "done", started, started + meta["seconds"], meta=meta)
+
+
+def _path(folder: Path, planned: PlannedCell) -> Path:
+    return folder / f"{planned.victim}.json"
+
+
+def _write(folder: Path, planned: PlannedCell, made: Record) -> None:
+    with writing(folder):
+        make_folder(folder)
+        write_atomically(_path(folder, planned), made.to_json().encode())
+
+
+def _artifacts(summary: Summary) -> dict[str, str]:
+    if not any(one.status == "done" for one in summary.records):
+        return {}
+    table = table_of(summary)
+    return {f"table.{form}": render(table, form) for form in ("md", "csv", "json")}
+
+
+def table_of(summary: Summary) -> Table:
+    """Return the experiment's table of what the run knows."""
+    experiment = summary.plan.experiment
+    return build(
+        summary.records,
+        experiment.table,
+        expected=[cell_id(experiment, planned.cell) for planned in summary.plan.cells],
+    )
+
+
+def cell_id(experiment: Experiment, cell: Cell) -> CellId:
+    """Return what the table calls a cell of the experiment."""
+    return CellId(
+        method_params=canonical(cell.method.params_json()),
+        dataset=experiment.dataset.name,
+        recipe=experiment.recipe.name,
+        **cell.fields(),
+    )
+
+
+def publish(summary: Summary, folder: Path) -> None:
+    """Write records and table below `folder`, as results/ holds them: records/NAME/*.json and tables/NAME.*."""
+    name = summary.plan.experiment.name
+    records = folder / "records" / name
+    current = {f"{one.key}.json": one for one in summary.records}
+    with writing(folder):
+        make_folder(records)
+        for stale in records.glob("*.json"):
+            if stale.name not in current:
+                stale.unlink()
+        for file, one in current.items():
+            write_atomically(records / file, one.to_json().encode())
+        make_folder(folder / "tables")
+        table = table_of(summary)
+        for form in ("md", "csv", "json"):
+            write_atomically(folder / "tables" / f"{name}.{form}", render(table, form).encode())
+
+
+def redo(plan: Plan, kinds: Sequence[str], store: Store) -> None:
+    """Set the finished artifacts of whole kinds of stages aside, with everything made from them, to run them again.
+
+    Raises `UnknownName` for what is no kind of stage.
+    """
+    known = ("surrogate", "craft", "victim")
+    for kind in kinds:
+        if kind not in known:
+            raise UnknownName("stage of --force", kind, known)
+    outdated: set[str] = set()
+    for stage in plan.stages.values():  # inputs come before what is made from them
+        if stage.kind in kinds or outdated.intersection(stage.inputs):
+            outdated.add(stage.key)
+            store.set_aside(stage.kind, stage.key, "run again by --force")

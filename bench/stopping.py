@@ -1,0 +1,54 @@
+"""Stopping a run where nothing is lost: at a time limit, or when a signal asks for it."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from bench.errors import SepbenchError, Stopped
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of `90`, `90s`, `9m`, `1h30m`; raises `SepbenchError` for anything else."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    seconds = (
+        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    )
+    if seconds == 0:
+        raise SepbenchError(f"--time-limit {text}: write a duration such as 90s, 9m or 1h30m")
+    return seconds
+
+
+class Stop:
+    """Whether to stop at the next safe point."""
+
+    def __init__(self, time_limit: float | None = None) -> None:
+        self._deadline = None if time_limit is None else time.monotonic() + time_limit
+        self._signal: str | None = None
+
+    def check(self) -> None:
+        """Raise `Stopped` where the run is to end here."""
+        if self._signal is not None:
+            raise Stopped(f"stopped by {self._signal}")
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise Stopped("stopped by --time-limit")
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM ask for a stop; a second one interrupts at once."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            if self._signal is not None:
+                raise KeyboardInterrupt
+            self._signal = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,330 @@
+"""Content-addressed artifacts: safetensors beside one sealed JSON, written atomically, verified when read."""
+
+import errno
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.disk import DiskError, cannot_write, make_folder, sync_folder, write_atomically, writing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LOG = logging.getLogger("sepbench")
+_META = "meta.json"
+_SIDECAR = ".draft.json"
+
+
+class CorruptArtifact(Exception):  # noqa: N818 - reads as what it is
+    """An artifact is not what was written; `what` says which file and what is wrong with it."""
+
+    def __init__(self, kind: str, key: str, what: str) -> None:
+        super().__init__(kind, key, what)
+        self.kind, self.key, self.what = kind, key, what
+
+    def __str__(self) -> str:
+        return f"the {self.kind} artifact {self.key} is damaged: {self.what}"
+
+
+class Store:
+    """Finished artifacts at `<root>/<kind>/<key[:2]>/<key>/`, drafts at `<root>/drafts/<kind>-<key>/`.
+
+    Nothing is written before the first draft. Reading an artifact raises `CorruptArtifact` where a file is
+    missing or differs from what was written, `DiskError` where the disk refuses.
+
+    Parameters
+    ----------
+    root
+        The folder of the store; made when first written to.
+
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Return where the artifact stands or would stand."""
+        return self.root / kind / key[:2] / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Tell whether the artifact is there, by its sealed meta.json and the sizes of its files."""
+        folder = self.folder(kind, key)
+        try:
+            return all(
+                _size(folder / f"{name}.safetensors") == entry["size"]
+                for name, entry in _read_sealed(folder / _META)["files"].items()
+            )
+        except _Damage:
+            return False
+
+    def meta(self, kind: str, key: str) -> dict[str, Any]:
+        """Return what `Draft.commit` was given as `meta`."""
+        meta: dict[str, Any] = self._document(kind, key)["meta"]
+        return meta
+
+    def names(self, kind: str, key: str) -> list[str]:
+        """Return the names of the artifact's tensor files, sorted."""
+        return sorted(self._document(kind, key)["files"])
+
+    def tensors(self, kind: str, key: str, name: str, device: str = "cpu") -> dict[str, "Tensor"]:
+        """Return the tensors of one file on `device`, after its digest was verified."""
+        files = self._document(kind, key)["files"]
+        if name not in files:
+            raise CorruptArtifact(kind, key, f"it has no file {name}.safetensors")
+        path = self.folder(kind, key) / f"{name}.safetensors"
+        try:
+            return _decode(path, _read_verified(path, files[name]), device)
+        except _Damage as damage:
+            raise CorruptArtifact(kind, key, str(damage)) from damage
+
+    def size(self, kind: str, key: str) -> int:
+        """Return the bytes the artifact takes on disk; 0 where there is none."""
+        try:
+            return sum(path.stat().st_size for path in self.folder(kind, key).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+
+    def set_aside(self, kind: str, key: str, reason: str) -> Path | None:
+        """Move a damaged artifact to `<root>/set-aside/`, with reason.txt and a warning.
+
+        Returns where it is now; None where it was gone already.
+        """
+        source, aside = self.folder(kind, key), self.root / "set-aside"
+        with writing(aside):
+            if not source.exists():
+                return None
+            make_folder(aside)
+            target = next(path for n in count(1) if not (path := aside / f"{kind}-{key}-{n}").exists())
+            try:
+                source.rename(target)
+            except FileNotFoundError:
+                return None
+            write_atomically(target / "reason.txt", (reason + "\n").encode())
+        _LOG.warning("set aside the %s artifact %s (%s): it is now at %s", kind, key, reason, target)
+        return target
+
+    def draft(self, kind: str, key: str) -> "Draft":
+        """Open unfinished work on an artifact, with whatever an earlier process left of it."""
+        return Draft(self, kind, key)
+
+    def _document(self, kind: str, key: str) -> dict[str, Any]:
+        try:
+            return _read_sealed(self.folder(kind, key) / _META)
+        except _Damage as damage:
+            raise CorruptArtifact(kind, key, str(damage)) from damage
+
+
+class Draft:
+    """An artifact in the making: named files of tensors; a kill loses at most the running `put`.
+
+    One process at a time may write to a draft, any may look. `DiskError` where the disk is full or
+    refuses: what was put before then stays.
+    """
+
+    def __init__(self, store: Store, kind: str, key: str) -> None:
+        self._store, self._kind, self._key = store, kind, key
+        self.folder = store.root / "drafts" / f"{kind}-{key}"
+
+    def put(self, name: str, tensors: Mapping[str, "Tensor"], info: Mapping[str, Any] = {}) -> None:
+        """Write tensors of any device and layout under `name`, in place of earlier ones.
+
+        Parameters
+        ----------
+        name
+            Letters, digits, `-` and `_`.
+        tensors
+            Read back with the same dtypes, contiguous, on the CPU.
+        info
+            JSON to remember beside them.
+
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise ValueError(f"'{name}' cannot name a file of an artifact: use letters, digits, - and _")
+        data = _encode(tensors)
+        entry = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        sidecar = _seal({"file": entry, "info": dict(info)})
+        # The digest is part of the file's name: the old pair stays whole until its sidecar is replaced.
+        path = self.folder / f"{name}.{entry['sha256']}.safetensors"
+        with writing(self.folder):
+            make_folder(self.folder)
+            _remove(self.folder.glob(".*.tmp"))  # of a process that was killed
+            write_atomically(path, data)
+            write_atomically(self.folder / (name + _SIDECAR), sidecar)
+            _remove(old for old in self.folder.glob(f"{name}.*safetensors") if old != path)
+
+    def names(self) -> list[str]:
+        """Return the names that can be read back, sorted; warns of those that fail their digest."""
+        valid = []
+        for name in sorted(path.name.removesuffix(_SIDECAR) for path in self.folder.glob("*" + _SIDECAR)):
+            try:
+                self._read(name)
+                valid.append(name)
+            except _Damage as damage:
+                # Not removed: whoever only looks must not race with the process at work.
+                _LOG.warning("ignored '%s' of the unfinished work in %s: %s", name, self.folder, damage)
+        return valid
+
+    def tensors(self, name: str) -> dict[str, "Tensor"]:
+        """Return the tensors put under `name`, on the CPU; raises KeyError where there are no valid ones."""
+        try:
+            path, _, data = self._read(name)
+            return _decode(path, data, "cpu")
+        except _Damage as damage:
+            raise KeyError(f"{name}: {damage}") from damage
+
+    def info(self, name: str) -> dict[str, Any]:
+        """Return the info put under `name`; raises KeyError where there is no valid pair."""
+        try:
+            info: dict[str, Any] = self._read(name)[1]["info"]
+        except _Damage as damage:
+            raise KeyError(f"{name}: {damage}") from damage
+        return info
+
+    def drop(self, name: str) -> None:
+        """Remove what is under `name`, if anything."""
+        with writing(self.folder):
+            _remove([self.folder / (name + _SIDECAR), *self.folder.glob(f"{name}.*safetensors")])
+
+    def commit(self, meta: Mapping[str, Any], keep: Sequence[str]) -> None:
+        """Make the files named in `keep` the artifact, atomically, and drop the rest.
+
+        Where a valid artifact stands already, it wins and the draft is discarded; a damaged one is set aside.
+        Raises KeyError where a name in `keep` has no valid tensors.
+        """
+        if not self._store.has(self._kind, self._key):
+            try:
+                self._move_into_place(meta, keep)
+            except (OSError, KeyError) as error:
+                # Where another process committed the same artifact meanwhile, its bytes are as good as these.
+                if not self._store.has(self._kind, self._key):
+                    if isinstance(error, OSError):
+                        raise cannot_write(self._store.root, error) from error
+                    raise
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the draft and all that was put into it."""
+        with writing(self.folder), suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)
+
+    def _move_into_place(self, meta: Mapping[str, Any], keep: Sequence[str]) -> None:
+        files = {}
+        for name in keep:
+            try:
+                path, sidecar, _ = self._read(name)
+            except _Damage as damage:
+                raise KeyError(f"{name}: {damage}") from damage
+            path.rename(self.folder / f"{name}.safetensors")
+            files[name] = sidecar["file"]
+        make_folder(self.folder)  # nothing may have been put: an artifact can be its meta alone
+        write_atomically(self.folder / _META, _seal({"files": files, "meta": dict(meta)}))
+        target = self._store.folder(self._kind, self._key)
+        if self._store.has(self._kind, self._key):
+            return
+        if target.exists():
+            self._store.set_aside(self._kind, self._key, "it was damaged when it had been made again")
+        make_folder(target.parent)
+        self.folder.rename(target)
+        sync_folder(target.parent)
+        # Only now: until the rename the draft must stay readable, and what a kill leaves here does no harm.
+        kept = {_META, *(f"{name}.safetensors" for name in keep)}
+        with suppress(OSError):
+            _remove(path for path in target.iterdir() if path.name not in kept)
+
+    def _read(self, name: str) -> tuple[Path, dict[str, Any], bytes]:
+        sidecar = _read_sealed(self.folder / (name + _SIDECAR))
+        path = self.folder / f"{name}.{sidecar['file']['sha256']}.safetensors"
+        if not path.exists():
+            path = self.folder / f"{name}.safetensors"  # a commit was killed halfway
+        return path, sidecar, _read_verified(path, sidecar["file"])
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+class _Damage(Exception):  # noqa: N818 - reads as what it is
+    """A file is not what was written; the message names it and says what is wrong."""
+
+
+def _refused(path: Path, error: OSError) -> Exception:
+    # Only what a remake would cure is damage: a passing "too many open files" must not cost an artifact.
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return _Damage(f"{path.name} is missing")
+    if error.errno in (errno.EIO, errno.EISDIR):
+        return _Damage(f"{path.name} cannot be read ({error.strerror})")
+    return DiskError(f"cannot read {path} ({error.strerror}): make it readable, or set SEPBENCH_HOME to another folder")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _read_verified(path: Path, entry: Mapping[str, Any]) -> bytes:
+    data = _read(path)
+    if len(data) != entry["size"]:
+        raise _Damage(f"{path.name} has {len(data)} bytes instead of {entry['size']}")
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise _Damage(f"{path.name} was changed: its bytes do not match their digest")
+    return data
+
+
+def _seal(body: Mapping[str, Any]) -> bytes:
+    body = json.loads(json.dumps(body))  # as a reader will see it: a number as a key is a string there
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return (json.dumps({**body, "sha256": digest}, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _read_sealed(path: Path) -> dict[str, Any]:
+    data = _read(path)
+    try:
+        body: dict[str, Any] = json.loads(data)
+        body.pop("sha256")
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise _Damage(f"{path.name} is truncated or not ours") from error
+    if data != _seal(body):
+        raise _Damage(f"{path.name} was changed: it does not match its digest")
+    return body
+
+
+def _encode(tensors: Mapping[str, "Tensor"]) -> bytes:
+    import torch
+    from safetensors.torch import save
+
+    # Copies: safetensors takes neither strided tensors nor two that share memory.
+    return save(
+        {
+            name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+            for name, tensor in tensors.items()
+        }
+    )
+
+
+def _decode(path: Path, data: bytes, device: str) -> dict[str, "Tensor"]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    # From the bytes that were hashed: a mapped file could still change, or end in a SIGBUS when it is cut.
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _Damage(f"{path.name} is no valid safetensors file ({error})") from error
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

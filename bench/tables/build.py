@@ -1,0 +1,101 @@
+"""From records to a table: choose, group, summarise, lay out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from bench.errors import SepbenchError
+from bench.record import Record
+from bench.stats import counts_replicates, summarise_cell
+from bench.tables.captions import common_n, describe_context, describe_counts, describe_oddities
+from bench.tables.layout import AXES, TableLayout
+from bench.tables.placement import axis_labels, header_labels, lay_out, varying
+from bench.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
+from bench.tables.table import Cell, CellId, Setting, Table
+
+
+def build(
+    records: Iterable[Record],
+    layout: TableLayout,
+    order: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
+    expected: Iterable[CellId] | None = None,
+    *,
+    where: Mapping[str, str] | None = None,
+    experiment: str | None = None,
+) -> Table:
+    """Lay out `records` as a table.
+
+    Parameters
+    ----------
+    records
+        Only those with status "done" carry numbers; the others count as missing runs. Of several records of
+        one run the one started last is kept (`started` compares as text: ISO 8601 in UTC).
+    layout
+        Axes and value.
+    order
+        Methods with their full parameters in the order wanted. Methods not in it follow in the order of their
+        first appearance, except that `none` and `random-noise` then come first.
+    expected
+        The runs that should exist; those not among the records count as missing.
+    where
+        Record fields to the text their value must have: numbers as `8`, nothing as `none`, `budget` also as
+        `linf-8`. Choosing a norm or a budget keeps the budget-free reference.
+    experiment
+        Name in the title; by default that of the records.
+
+    Raises
+    ------
+    SepbenchError
+        There is nothing to show, `where` names no field or fits nothing, or the records mix what must not
+        stand in one table: profiles, overrides, versions of a data set, or several values of an axis (recipe,
+        data set, victim, ...) that the layout does not use.
+
+    """
+    chosen, planned = choose(list(records), list(expected or ()), where or {})
+    done = [record for record in chosen if record.status == "done"]
+    refuse_mixed_provenance(done)
+    runs: dict[CellId, Record | None] = dict.fromkeys([*planned, *map(CellId.of, chosen)])
+    if not runs:
+        raise SepbenchError("there are no records to make a table of: run the experiment first")
+    for record in sorted(done, key=lambda record: (record.started, record.key)):
+        runs[CellId.of(record)] = record
+    groups: dict[Setting, dict[CellId, Record | None]] = {}
+    for run, result in runs.items():
+        groups.setdefault(run.setting, {})[run] = result
+    labels = {axis: axis_labels(axis, list(groups), order or ()) for axis in AXES}
+    refuse_unused_axes(labels, {*layout.row_axes, *layout.columns})
+
+    cells = {setting: _summarise(setting, group, layout.value) for setting, group in groups.items()}
+    rows, columns, grid = lay_out(cells, layout, labels)
+    row_axes = varying(layout.row_axes, rows) or layout.row_axes[:1]
+    column_axes = varying(layout.columns, columns)
+    n = common_n(list(cells.values()))
+    failed = {CellId.of(record) for record in chosen if record.status == "failed"}
+    return Table(
+        experiment=experiment or " + ".join(dict.fromkeys(record.experiment for record in chosen)),
+        value=layout.value,
+        row_axes=tuple(row_axes),
+        column_axes=tuple(column_axes),
+        rows=header_labels(rows, layout.row_axes, row_axes, labels),
+        columns=header_labels(columns, layout.columns, column_axes, labels),
+        cells=grid,
+        n=n,
+        runs=len(runs),
+        missing=sum(result is None for result in runs.values()),
+        context=describe_context(labels, {*row_axes, *column_axes}, done),
+        caption=describe_counts(list(cells.values()), layout.value, n, runs, failed),
+        notes=describe_oddities(list(cells.values()), layout.value, runs, done),
+    )
+
+
+def _summarise(setting: Setting, runs: Mapping[CellId, Record | None], value: str) -> Cell:
+    done = [record for record in runs.values() if record is not None]
+    done.sort(key=lambda record: (record.surrogate_seed, record.craft_seed, record.seed))
+    measured = [record for record in done if getattr(record, value) is not None]
+    cell = Cell(**asdict(setting), runs=len(runs), missing=len(runs) - len(done))
+    if not measured:
+        return cell
+    replicated = counts_replicates({(run.surrogate_seed, run.craft_seed) for run in runs}, value)
+    summary = summarise_cell(measured, value, replicated)
+    keys = tuple(record.key for record in measured)
+    return replace(cell, **asdict(summary), keys=keys, replicated=replicated)

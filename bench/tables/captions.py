@@ -1,0 +1,78 @@
+"""The sentences below a table."""
+
+from collections.abc import Iterable, Mapping
+
+from bench.record import Record
+from bench.stats import CONFIDENCE, OF_THE_PROTECTED_SET
+from bench.tables.table import BUDGET_FREE, Cell, CellId, Labels
+from bench.tables.text import axis_title
+
+
+def common_n(cells: Iterable[Cell]) -> int | None:
+    """Return the n that all complete cells share, None where they differ."""
+    measured = [cell for cell in cells if cell.n]
+    sizes = {cell.n for cell in measured if not cell.partial} or {cell.n for cell in measured}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[Record]) -> str:
+    """Name what the headers leave out, such as `Data set cifar10, victim resnet18.`"""
+    parts = [
+        f"{axis_title(axis)} {label}"
+        for axis in ("dataset", "victim", "recipe", "budget", "defense", "method")
+        for value, label in labels[axis].items()
+        if axis not in shown and value != BUDGET_FREE
+    ]
+    if done and done[0].profile is not None:
+        parts.append(f"profile {done[0].profile}")
+    if done and done[0].overrides:
+        parts.append(f"with {', '.join(done[0].overrides)}")
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def describe_counts(
+    cells: list[Cell], value: str, n: int | None, runs: Mapping[CellId, Record | None], failed: set[CellId]
+) -> str:
+    """Say what n and the intervals are and how much is missing."""
+    measured = [cell for cell in cells if cell.n]
+    absent = [run for run, result in runs.items() if result is None]
+    parts = [_what_n_counts(measured, value, n)] if measured else []
+    if any(cell.half_width is not None for cell in measured):
+        parts.append(f"mean ± {100 * CONFIDENCE:g} % half-width (Student t)")
+    if absent:
+        of_them = sum(run in failed for run in absent)
+        parts.append(f"{len(absent)} of {len(runs)} runs missing" + (f", {of_them} of them failed" if of_them else ""))
+    return f"{'; '.join(parts)}."
+
+
+def _what_n_counts(measured: list[Cell], value: str, n: int | None) -> str:
+    s = "" if n == 1 else "s"
+    averaged = value not in OF_THE_PROTECTED_SET and any(cell.n < len(cell.keys) for cell in measured)
+    replicates = f"crafting replicate{s}{' (victims averaged within each)' if averaged else ''}"
+    seeds = f"victim seed{s}"
+    units = {
+        frozenset({False}): seeds,
+        frozenset({True}): replicates,
+        frozenset({False, True}): f"{seeds}, or {replicates} where there are several",
+    }[frozenset(cell.replicated for cell in measured)]
+    marked = " unless marked (runs done of planned)" if any(cell.partial for cell in measured) else ""
+    return f"n counts {units}" if n is None else f"n = {n} {units}{marked}"
+
+
+def describe_oddities(
+    cells: list[Cell], value: str, runs: Mapping[CellId, Record | None], done: list[Record]
+) -> tuple[str, ...]:
+    """Return a sentence for each thing that a reader would not expect."""
+    notes = []
+    norms = list(dict.fromkeys(cell.norm for cell in cells if cell.norm is not None))
+    if len(norms) > 1:
+        notes.append(f"{' and '.join(norms)} budgets are separate tracks: compare methods within one norm.")
+    results = [record for record in runs.values() if record is not None]
+    older = len({record.key for record in done}) - len(results)
+    if older > 0:
+        notes.append(f"{older} older record{'s' * (older > 1)} of runs that were measured again left out.")
+    unrecorded = len(results) - sum(len(cell.keys) for cell in cells)
+    if unrecorded:
+        notes.append(f"{unrecorded} of {len(results)} finished runs have no {value}.")
+    return tuple(notes)

@@ -1,0 +1,100 @@
+"""Settings, runs and cells: what a table is made of, and the table itself."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from bench.keys import canonical
+from bench.record import Record
+
+# A method is (name, canonical JSON of its parameters), a budget (norm, size), any other axis value a name.
+AxisValue = Any
+Labels = dict[AxisValue, str]
+Header = tuple[AxisValue, ...]
+BUDGET_FREE = (None, None)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is compared: all that identifies a run but its seeds. `method_params` is canonical JSON."""
+
+    method: str
+    method_params: str
+    norm: str | None
+    budget: float | None
+    dataset: str
+    recipe: str
+    victim: str
+    defense: str
+
+
+@dataclass(frozen=True)
+class CellId(Setting):
+    """One run, planned or done: a setting with its seeds."""
+
+    seed: int
+    surrogate_seed: int
+    craft_seed: int
+
+    @classmethod
+    def of(cls, record: Record) -> "CellId":
+        """Return what `record` measured."""
+        values = {field.name: getattr(record, field.name) for field in fields(cls)}
+        return cls(**{**values, "method_params": canonical(record.method_params)})
+
+    @property
+    def setting(self) -> Setting:
+        """The run without its seeds."""
+        return Setting(**{field.name: getattr(self, field.name) for field in fields(Setting)})
+
+
+@dataclass(frozen=True)
+class Cell(Setting):
+    """One number of a table: a setting and the runs behind it.
+
+    `mean` is None where nothing was measured, `half_width` where n < 2; n counts crafting replicates where
+    `replicated`, else victim seeds. Of `runs` planned or started runs `missing` have no result; `keys` are
+    those of the records in the mean.
+    """
+
+    mean: float | None = None
+    half_width: float | None = None
+    n: int = 0
+    replicated: bool = False
+    runs: int = 0
+    missing: int = 0
+    keys: tuple[str, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether some but not all of the runs are in the mean."""
+        return 0 < len(self.keys) < self.runs
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers laid out, not yet printed.
+
+    `rows` and `columns` hold one header per row and column: a label for each of `row_axes` or `column_axes`.
+    `cells` is indexed [row][column]. The budget-free reference (method `none`) is the same cell in every
+    budget column of its data set, victim and defense. `n` is what all complete cells share, None where they
+    differ. Of `runs` runs `missing` have no result. `context` names what all records share, `caption` says
+    what n and the intervals are and what is missing, `notes` are sentences on anything unusual.
+    """
+
+    experiment: str
+    value: str
+    row_axes: tuple[str, ...]
+    column_axes: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[tuple[str, ...], ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    n: int | None
+    runs: int
+    missing: int
+    context: str
+    caption: str
+    notes: tuple[str, ...]
+
+    def distinct_cells(self) -> list[Cell]:
+        """Return the cells row by row, a repeated reference once."""
+        return list(dict.fromkeys(cell for row in self.cells for cell in row))

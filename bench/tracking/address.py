@@ -1,0 +1,50 @@
+"""Where MLflow keeps things: tracking URIs, artifact folders, the command that opens its page."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+from urllib.parse import quote
+
+
+def default_uri(home: Path) -> str:
+    """Return `$MLFLOW_TRACKING_URI`, or else the SQLite database in `home`, at an absolute path."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow.db').absolute()}"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the database file that `uri` names, absolute; None where it is no SQLite file."""
+    if not uri.startswith("sqlite:"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    path = make_url(uri).database
+    return Path(path).absolute() if path and path != ":memory:" else None
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Return where the artifacts of a new experiment go; None leaves that to the server.
+
+    Beside a SQLite database: MLflow's own choice would be `./mlruns` of whatever the working directory is.
+    """
+    database = sqlite_file(uri)
+    if database is None:
+        return None
+    return (database.parent / "mlartifacts" / quote(experiment, safe="")).as_uri()
+
+
+def ui_command(uri: str) -> str:
+    """Return the one line that opens MLflow's page on `uri`."""
+    if uri.startswith(("http://", "https://")):
+        return f"python -m webbrowser {shlex.quote(without_password(uri))}"
+    database = sqlite_file(uri)
+    if database is not None and database.is_relative_to(Path.cwd()):
+        uri = f"sqlite:///{database.relative_to(Path.cwd())}"
+    elif uri != without_password(uri):
+        return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --port 5000'
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)} --port 5000"
+
+
+def without_password(text: str) -> str:
+    """Return `text` without the user names and passwords of the addresses in it."""
+    return re.sub(r"://[^/@\s]+@", "://", text)

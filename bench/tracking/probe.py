@@ -1,0 +1,17 @@
+"""Whether MLflow answers, without changing anything there."""
+
+from bench.tracking.address import sqlite_file
+from bench.tracking.connection import cause, connected
+
+
+def reachable(uri: str) -> str | None:
+    """Return None where MLflow answers at `uri` or its SQLite file is yet to be made, else why it does not."""
+    database = sqlite_file(uri)
+    if database is not None and not database.exists():
+        return None
+    try:
+        with connected(uri) as client:
+            client.search_experiments(max_results=1)
+    except Exception as error:
+        return cause(error)
+    return None

@@ -1,0 +1,168 @@
+"""The runs of one MLflow experiment: opened, filled from a report, listed, closed for the dead."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from bench.errors import SepbenchError
+from bench.tracking.address import artifact_location
+from bench.tracking.process import HOST, is_dead, own_tags
+from bench.tracking.report import StageReport
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Param, Run
+
+RECORD_TAG = "sepbench.record"
+RECORD_FILE = "record.json"
+ENDED = {"FINISHED", "FAILED"}
+_NAMED_BY = ("method", "budget", "dataset", "victim", "defense", "seed")
+_PAGE = 1000
+
+
+def find_or_create_experiment(client: "MlflowClient", uri: str, name: str) -> str:
+    """Return the id of the experiment `name`; raises `SepbenchError` where somebody has deleted it."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location(uri, name)))
+        except MlflowException as error:
+            # Two first runs at the same moment: the other one was faster.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise SepbenchError(f"the MLflow experiment '{name}' is deleted: restore it there")
+    return str(found.experiment_id)
+
+
+def open_parent(client: "MlflowClient", experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+    """Open a parent run that starts now and return its id."""
+    from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+    short = {key: _cut(value, MAX_TAG_VAL_LENGTH) for key, value in tags.items()}
+    run = client.create_run(experiment_id, tags={**short, **own_tags()}, run_name=name)
+    return str(run.info.run_id)
+
+
+def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report: StageReport) -> None:
+    """Write one child run, whole: it ends FINISHED or FAILED once all the rest is in it, else KILLED."""
+    run = client.create_run(
+        experiment_id,
+        start_time=_milliseconds(report.started),
+        tags=_tags(report, parent_id),
+        run_name=" ".join([report.kind, *(report.tags[name] for name in _NAMED_BY if name in report.tags)]),
+    )
+    run_id = run.info.run_id
+    try:
+        client.log_batch(run_id, metrics=_metrics(report), params=_params(report), synchronous=True)
+        client.log_inputs(run_id, _datasets(report))
+        if report.record is not None:
+            client.log_text(run_id, report.record.to_json(), RECORD_FILE)
+        client.set_terminated(
+            run_id,
+            status="FINISHED" if report.status == "done" else "FAILED",
+            end_time=_milliseconds(report.ended),
+        )
+    except Exception:
+        with suppress(Exception):
+            client.set_terminated(run_id, status="KILLED")
+        raise
+
+
+def identity(report: StageReport) -> tuple[str, str, int]:
+    """Return what tells a report's run from all others, other attempts at the same stage included."""
+    return report.kind, report.key, _milliseconds(report.started)
+
+
+def stage_runs(client: "MlflowClient", experiment_id: str) -> dict[tuple[str, str, int], "Run"]:
+    """Return every child run of an experiment by its `identity`; of two, the one that has ended."""
+    runs = sorted(all_runs(client, experiment_id), key=lambda run: run.info.status in ENDED)
+    return {
+        (run.data.tags["stage"], run.data.tags["key"], run.info.start_time): run
+        for run in runs
+        if {"stage", "key"} <= run.data.tags.keys()
+    }
+
+
+def all_runs(client: "MlflowClient", experiment_id: str, where: str = "") -> Iterator["Run"]:
+    """Yield the runs of an experiment that MLflow's filter `where` lets through, oldest start first."""
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], where, max_results=_PAGE, order_by=["start_time ASC"], page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def close_dead(client: "MlflowClient", experiment_id: str) -> None:
+    """End the runs that a killed process on this host left open as KILLED."""
+    ours = f"status = 'RUNNING' AND tags.`{HOST}` = '{socket.gethostname()}'"
+    for run in list(all_runs(client, experiment_id, ours)):
+        if is_dead(run.data.tags):
+            client.set_terminated(run.info.run_id, status="KILLED")
+
+
+def _tags(report: StageReport, parent_id: str) -> dict[str, str]:
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+    from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+    tags = {**report.tags, "stage": report.kind, "key": report.key, "status": report.status}
+    if report.reason is not None:
+        tags["reason"] = report.reason
+    tags = {name: _cut(value, MAX_TAG_VAL_LENGTH) for name, value in tags.items()}
+    record = report.record.model_dump_json() if report.record is not None else ""
+    if 0 < len(record) <= MAX_TAG_VAL_LENGTH:
+        tags[RECORD_TAG] = record
+    return {**tags, **own_tags(), MLFLOW_PARENT_RUN_ID: parent_id}
+
+
+def _params(report: StageReport) -> list["Param"]:
+    from mlflow.entities import Param
+    from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
+
+    return [Param(name, _cut(str(value), MAX_PARAM_VAL_LENGTH)) for name, value in report.params.items()]
+
+
+def _metrics(report: StageReport) -> list["Metric"]:
+    from mlflow.entities import Metric
+
+    ended = _milliseconds(report.ended)
+    return [Metric(name, value, ended, 0) for name, value in report.metrics.items()] + [
+        Metric(name, value, ended, epoch)
+        for name, values in report.curves.items()
+        for epoch, value in enumerate(values)
+    ]
+
+
+def _datasets(report: StageReport) -> list["DatasetInput"]:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+    from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE
+
+    return [
+        DatasetInput(
+            Dataset(
+                name=dataset.name,
+                digest=dataset.digest[:MAX_DATASET_DIGEST_SIZE],
+                source_type="sepbench",
+                source=f'{{"sha256": "{dataset.digest}"}}',
+            ),
+            tags=[InputTag(MLFLOW_DATASET_CONTEXT, dataset.context), InputTag("sha256", dataset.digest)],
+        )
+        for dataset in report.datasets
+    ]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

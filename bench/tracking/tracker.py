@@ -1,0 +1,141 @@
+"""The log of one benchmark run, kept in MLflow while MLflow answers and on disk when it does not."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.tracking import outbox
+from bench.tracking.address import without_password
+from bench.tracking.connection import cause, connected
+from bench.tracking.report import StageReport
+from bench.tracking.runs import close_dead, find_or_create_experiment, log_stage, open_parent
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger("sepbench")
+
+_ENDINGS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+
+
+class Tracker:
+    """One parent run in MLflow per invocation, one child run per stage.
+
+    No trouble of MLflow's reaches the benchmark: after the first failure, told once as a warning, reports
+    only go to the outbox, from where `sync` sends them later.
+
+    Parameters
+    ----------
+    uri
+        MLflow tracking URI, such as `default_uri(home)`.
+    outbox
+        Folder for the reports that MLflow has not confirmed.
+
+    """
+
+    def __init__(self, uri: str, outbox: Path) -> None:
+        self._uri = uri
+        self._outbox = outbox
+        self._outbox_fails = False
+        self._mlflow_fails = False
+        self._experiment = self._experiment_id = self._parent_id = ""
+
+    def start(
+        self,
+        experiment: str,
+        spec: Mapping[str, Any],
+        plan: Mapping[str, Any] | str,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Open the parent run with the resolved `spec` and the `plan`; end runs of killed processes."""
+        import yaml
+
+        self._experiment = experiment
+
+        def work(client: "MlflowClient") -> None:
+            self._experiment_id = find_or_create_experiment(client, self._uri, experiment)
+            close_dead(client, self._experiment_id)
+            self._parent_id = open_parent(client, self._experiment_id, experiment, tags or {})
+            client.log_text(self._parent_id, yaml.safe_dump(_plain(spec), sort_keys=False), "spec.yaml")
+            if isinstance(plan, str):
+                client.log_text(self._parent_id, plan, "plan.txt")
+            else:
+                client.log_text(self._parent_id, json.dumps(_plain(plan), indent=1), "plan.json")
+
+        self._try(work)
+
+    def stage(self, report: StageReport) -> None:
+        """Log one stage that has ended; `start` comes first."""
+        kept = self._keep(report)
+        sent = self._try(lambda client: log_stage(client, self._experiment_id, self._parent_id, report))
+        if sent and kept is not None:
+            outbox.remove(kept)
+
+    def finish(self, status: Literal["done", "failed", "stopped"], artifacts: Mapping[str, str]) -> None:
+        """End the parent run: all cells done, some failed, or stopped early.
+
+        `artifacts` are texts by file name, such as table.md.
+        """
+
+        def work(client: "MlflowClient") -> None:
+            for name, text in artifacts.items():
+                client.log_text(self._parent_id, text, name)
+            client.set_terminated(self._parent_id, status=_ENDINGS[status])
+
+        self._try(work)
+
+    def _keep(self, report: StageReport) -> Path | None:
+        try:
+            return outbox.put(self._outbox, self._experiment, report)
+        except Exception as error:
+            if not self._outbox_fails:
+                logger.warning(
+                    "cannot keep reports in %s (%s): what MLflow does not take now stays out of MLflow",
+                    self._outbox,
+                    cause(error),
+                )
+            self._outbox_fails = True
+            return None
+
+    def _try(self, work: Callable[["MlflowClient"], None]) -> bool:
+        if self._mlflow_fails:
+            return False
+        try:
+            with connected(self._uri) as client:
+                work(client)
+        except Exception as error:
+            self._mlflow_fails = True
+            logger.warning(
+                "MLflow at %s takes no reports (%s): the benchmark goes on and nothing is lost, "
+                "reports wait in %s for `sepbench sync`",
+                without_password(self._uri),
+                cause(error),
+                self._outbox,
+            )
+            return False
+        return True
+
+
+class NullTracker:
+    """Stands in for `Tracker` where MLflow is not wanted; keeps nothing."""
+
+    def start(
+        self,
+        experiment: str,
+        spec: Mapping[str, Any],
+        plan: Mapping[str, Any] | str,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Do nothing."""
+
+    def stage(self, report: StageReport) -> None:
+        """Do nothing."""
+
+    def finish(self, status: Literal["done", "failed", "stopped"], artifacts: Mapping[str, str]) -> None:
+        """Do nothing."""
+
+
+def _plain(document: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(document, default=str))

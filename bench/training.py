@@ -1,0 +1,251 @@
+"""The one training loop, of surrogates and victims alike, with the data resident on the device."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.augment import Draws, augment, draw
+from bench.defense import Defenses
+from bench.errors import Stopped
+from bench.recipe import Recipe
+from bench.seeds import derive
+from bench.store import Draft
+
+VERSION = 1
+"""Bumped when the loop's result for the same input changes; part of every key that depends on training."""
+
+_SAVE_EVERY_SECONDS = 20.0
+_EVALUATION_BATCH = 500
+
+
+class Diverged(Exception):  # noqa: N818 - reads as what it is
+    """The training loss became NaN or infinite."""
+
+
+@dataclass
+class History:
+    """Curves by epoch: mean training loss, accuracy on the training batches as seen and on the test set, time.
+
+    Accuracies are percent, `seconds` include the judging on the test set.
+    """
+
+    train_loss: list[float] = field(default_factory=list)
+    train_acc: list[float] = field(default_factory=list)
+    test_acc: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.train_loss)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return the curves as JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images, uint8 [N, 3, H, W], and labels, int64 [N], on the device that trains."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def train(
+    network: nn.Module,
+    data: Labelled,
+    test: Labelled,
+    recipe: Recipe,
+    defenses: Defenses,
+    seed: int,
+    *,
+    draft: Draft,
+    keep_checkpoints: bool = False,
+    on_epoch: Callable[[History], None] = lambda history: None,
+) -> tuple[nn.Module, History]:
+    """Train a network, going on from what `draft` holds of an interrupted run.
+
+    Parameters
+    ----------
+    network
+        Freshly initialised, on the device, taking images in [0, 1].
+    data
+        What it trains on; defenses may change it.
+    test
+        Judged after every epoch, untouched.
+    seed
+        Decides order, augmentation and the defenses' draws, each epoch from a stream of its own: a resumed run
+        equals an undisturbed one.
+    draft
+        Receives the state of the run every few epochs, and with `keep_checkpoints` the weights after each epoch
+        as `epoch-NNN`.
+    on_epoch
+        Called after every epoch; may raise `Stopped`: the state is saved first.
+
+    Returns
+    -------
+    The trained network (a defense may have wrapped it) in eval mode, and its curves.
+
+    Raises
+    ------
+    Diverged
+        The loss of an epoch was not finite.
+
+    """
+    device = data.images.device
+    images = defenses.dataset(data.images, data.labels, _device_generator(device, seed, "dataset"))
+    data = Labelled(images, data.labels)
+    network = defenses.network(network)
+    optimizer = defenses.optimizer(_optimizer(network, recipe))
+    history = _resume(network, optimizer, draft)
+    saved = time.monotonic()
+    for epoch in range(len(history), recipe.epochs):
+        began = time.perf_counter()
+        loss, accuracy = _train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
+        history.train_loss.append(loss)
+        history.train_acc.append(accuracy)
+        history.test_acc.append(100 * float((predict(network, test.images) == test.labels).double().mean()))
+        history.seconds.append(time.perf_counter() - began)
+        if keep_checkpoints:
+            draft.put(f"epoch-{epoch:03d}", network.state_dict())
+        if time.monotonic() - saved > _SAVE_EVERY_SECONDS and epoch + 1 < recipe.epochs:
+            _save(network, optimizer, history, draft)
+            saved = time.monotonic()
+        try:
+            on_epoch(history)
+        except Stopped:
+            _save(network, optimizer, history, draft)
+            raise
+    return network.eval(), history
+
+
+def predict(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the predicted class, int64 [N], of each image, uint8 [N, 3, H, W], on their device."""
+    network.eval()
+    with torch.inference_mode(), _autocast(images.device):
+        return torch.cat([network(_as_float(batch)).argmax(1) for batch in images.split(_EVALUATION_BATCH)])
+
+
+def precision(device: torch.device) -> str:
+    """Return the number format of matrix products on a device: `bf16` (autocast) or `fp32`."""
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def _train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: Labelled,
+    recipe: Recipe,
+    defenses: Defenses,
+    seed: int,
+    epoch: int,
+) -> tuple[float, float]:
+    device = data.images.device
+    on_cpu = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
+    generator = _device_generator(device, seed, "defense", epoch)
+    augmentation = defenses.augmentation(recipe.augmentation)
+    order = torch.randperm(len(data), generator=on_cpu).to(device)
+    draws = draw(len(data), augmentation, on_cpu).to(device)
+    loss_of = defenses.loss(_cross_entropy)
+    steps = -(-len(data) // recipe.batch_size)
+    total, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+    network.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive(seed, "network", epoch))  # what the network itself draws, such as dropout
+        for step in range(steps):
+            part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+            x, y = _batch(data, order[part], draws[part], augmentation.crop_padding)
+            x, y = defenses.batch(x, y, generator)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(epoch * steps + step, steps)
+            watched = _LastLogits()
+            with _autocast(device), watched.on(network):
+                loss = loss_of(network, x, y, generator)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if recipe.clip_gradient is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_gradient)
+            optimizer.step()
+            total += loss.detach() * len(x)
+            correct += watched.correct(y)
+    mean_loss = float(total) / len(data)
+    if not torch.isfinite(torch.tensor(mean_loss)):
+        raise Diverged(f"the training loss of epoch {epoch + 1} is {mean_loss}: the run diverged")
+    return mean_loss, 100 * float(correct) / len(data)
+
+
+class _LastLogits:
+    """The logits of the last forward pass, whichever loss asked for it: training accuracy without a pass of its own."""
+
+    def __init__(self) -> None:
+        self.logits: Tensor | None = None
+
+    def on(self, network: nn.Module) -> Any:
+        def remember(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            self.logits = output.detach()
+
+        return network.register_forward_hook(remember)
+
+    def correct(self, y: Tensor) -> Tensor:
+        assert self.logits is not None
+        truth = y if y.dim() == 1 else y.argmax(1)
+        return (self.logits.argmax(1) == truth).sum()
+
+
+def _batch(data: Labelled, chosen: Tensor, draws: Draws, padding: int) -> tuple[Tensor, Tensor]:
+    return _as_float(augment(data.images[chosen], draws, padding)), data.labels[chosen]
+
+
+def _as_float(images: Tensor) -> Tensor:
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def _cross_entropy(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+    return F.cross_entropy(network(x), y)
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )
+
+
+def _device_generator(device: torch.device, seed: int, *purpose: str | int) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision(device) == "bf16")
+
+
+def _save(network: nn.Module, optimizer: torch.optim.Optimizer, history: History, draft: Draft) -> None:
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items() if value is not None})
+    draft.put("state", tensors, {"history": history.to_dict()})
+
+
+def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, draft: Draft) -> History:
+    if "state" not in draft.names():
+        return History()
+    tensors = draft.tensors("state")
+    weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+    network.load_state_dict(weights)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, field_name = name.split(".", 2)
+            state.setdefault(int(index), {})[field_name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return History(**draft.info("state")["history"])

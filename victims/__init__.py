@@ -1,0 +1,1 @@
+"""The appropriator: network architectures and training defenses."""

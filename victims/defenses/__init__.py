@@ -1,0 +1,1 @@
+"""Training defenses, one file each."""
