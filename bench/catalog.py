@@ -102,19 +102,27 @@ def _parameters(fields: Mapping[str, Any]) -> list[str]:
 
 def _experiment(name: str) -> str:
     spec = load_experiment(name)
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True).rstrip()
+    return yaml.safe_dump(
+        spec.model_dump(mode="json", exclude={"profile", "overrides"}), sort_keys=False, allow_unicode=True
+    ).rstrip()
 
 
 def _by_key(prefix: str, home: Home, folder: Path | None) -> str:
+    if folder is not None and not folder.is_dir():
+        raise SepbenchError(f"no records at {folder}: the folder does not exist")
     paths = [path for root in (home.root / "records", folder) if root for path in root.rglob(f"{prefix}*.json")]
     keys = sorted({path.stem for path in paths} | {key for _, key in _artifacts(home.store, prefix)})
     if not keys:
-        raise SepbenchError(f"no record or artifact in {home.root} has a key that starts with {prefix}")
+        places = f"{home.root} or {folder}" if folder else str(home.root)
+        raise SepbenchError(
+            f"no record or artifact in {places} has a key that starts with {prefix}: sepbench table EXPERIMENT "
+            f"--format json lists the keys behind a table"
+        )
     if len(keys) > 1:
         raise SepbenchError(
             f"{len(keys)} keys start with {prefix}: give more of it, such as {keys[0][: len(prefix) + 4]}"
         )
-    parts = [read_record(path).to_json().rstrip() for path in sorted(paths)[:1]]
+    parts = list(dict.fromkeys(read_record(path).to_json().rstrip() for path in sorted(paths)))
     for kind, key in _artifacts(home.store, prefix):
         files_there = ", ".join(home.store.names(kind, key)) or "no tensors"
         parts.append(f"{kind} artifact {home.store.folder(kind, key)}: {files_there}")

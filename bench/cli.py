@@ -120,18 +120,22 @@ def run(
     from bench.home import Home
     from bench.outlook import estimator
     from bench.progress import choose_progress
-    from bench.run import Invocation, publish, redo, run_plan, table_of
+    from bench.registry import UnknownName
+    from bench.run import Invocation, check_stage_kinds, make_results_folder, publish, redo, run_plan, table_of
     from bench.stopping import Stop, parse_duration
     from bench.tables import render
     from bench.tracking import NullTracker, Tracker, default_uri, ui_command
 
     if executor != "local":
-        raise SepbenchError(f"unknown executor '{executor}': known: local")
+        raise UnknownName("executor", executor, ["local"])
+    check_stage_kinds(force)
+    stop = Stop(None if time_limit is None else parse_duration(time_limit))
     device = choose_device(devices)
-    stop = Stop(parse_duration(time_limit) if time_limit else None)
     home = Home.find()
     uri = default_uri(home.root)
     wanted = _plan(experiment, overrides, profile, only)
+    if results is not None:
+        make_results_folder(results)
     redo(wanted, force, home.store)
     todo = wanted.missing(home.store.has)
     watcher = choose_progress(todo, estimator(wanted, device))
@@ -182,7 +186,7 @@ def table(
 
     spec = load_experiment(experiment, profile=profile, overrides=overrides)
     compiled = compile_table(spec, Home.find(), records, dict(_pair("--where", one) for one in where))
-    click.echo(render(compiled, form))
+    click.echo(render(compiled, form), nl=False)
     if strict and compiled.missing:
         _say(f"{compiled.missing} of {compiled.runs} runs are missing")
         sys.exit(1)
@@ -211,6 +215,7 @@ def sync() -> None:
     result = send(default_uri(home.root), home.outbox)
     click.echo(f"{result.sent} sent, {result.already} were there already, {result.left} left")
     if result.left:
+        _say(result.reason)
         sys.exit(1)
 
 
@@ -219,10 +224,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("sepbench: %(message)s"))
     logger = logging.getLogger("sepbench")
-    logger.addHandler(handler)
+    logger.handlers = [handler]
     logger.propagate = False
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        cli.main(args=arguments, prog_name="sepbench", standalone_mode=False)
+        cli.main(args=list(arguments), prog_name="sepbench", standalone_mode=False)
     except (SepbenchError, Stopped) as error:
         _say(str(error))
         sys.exit(error.exit_code)
@@ -230,8 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(error.format_message())
         sys.exit(0)
     except click.ClickException as error:
-        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sepbench"
-        _say(f"{error.format_message().rstrip('.')}: see {command} --help")
+        _say(_usage(error, arguments))
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted: finished work is kept, the same command goes on from here")
@@ -256,6 +261,13 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     if not equals or not field or not value:
         raise SepbenchError(f"{option} {text}: write {option} FIELD=VALUE, such as {option} method=sep")
     return field, value
+
+
+def _usage(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """Return click's complaint in the form of ours."""
+    message = error.format_message().rstrip(".").replace("'. Did you mean", "': did you mean")
+    command = " ".join(["sepbench", *(name for name in arguments[:1] if name in cli.commands)])
+    return f"{message[:1].lower()}{message[1:]}{' See' if message.endswith('?') else ': see'} {command} --help"
 
 
 def _say(sentence: Any) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.errors import SepbenchError
 from bench.home import Home
+from bench.method import METHODS
 from bench.record import Record, read_records
 from bench.run import cell_id
 from bench.spec import Experiment
@@ -20,7 +21,11 @@ def compile_table(experiment: Experiment, home: Home, folder: Path | None, where
     are left out. Raises `SepbenchError` where there are none.
     """
     source = read_records(folder) if folder else records_in_mlflow(default_uri(home.root), experiment.name)
-    records = [one for one in source if one.experiment == experiment.name and _same_variant(one, experiment)]
+    records = [
+        _with_every_parameter(one)
+        for one in source
+        if one.experiment == experiment.name and _same_variant(one, experiment)
+    ]
     if not records:
         raise SepbenchError(
             f"there are no records of {experiment.name} as asked for in {folder or 'MLflow'}: run it first, or name "
@@ -28,6 +33,17 @@ def compile_table(experiment: Experiment, home: Home, folder: Path | None, where
         )
     expected = [cell_id(experiment, cell) for cell in experiment.cells()]
     return build(records, experiment.table, expected=expected, where=where, experiment=experiment.name)
+
+
+def _with_every_parameter(record: Record) -> Record:
+    """Name the parameters that the method has gained since: an older record was made with their defaults."""
+    if record.method not in METHODS:
+        return record
+    kind = METHODS.get(record.method).Params
+    if not set(record.method_params) <= set(kind.model_fields):
+        return record
+    params = kind.model_validate(record.method_params, strict=False).model_dump(mode="json")
+    return record.model_copy(update={"method_params": params})
 
 
 def _same_variant(record: Record, experiment: Experiment) -> bool:

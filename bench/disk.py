@@ -15,24 +15,24 @@ class DiskError(SepbenchError):
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn what a disk refuses into one `DiskError` that names `folder`."""
+def writing(folder: Path, setting: str = "SEPBENCH_HOME") -> Iterator[None]:
+    """Turn what a disk refuses into one `DiskError` that names `folder`, and `setting` as what chooses it."""
     try:
         yield
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise cannot_write(folder, error, setting) from error
 
 
-def cannot_write(folder: Path, error: OSError) -> DiskError:
+def cannot_write(folder: Path, error: OSError, setting: str = "SEPBENCH_HOME") -> DiskError:
     """Return the sentence for the person whose disk refused to be written to."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "free some space or raise the limit, then run the same command again: it goes on from here"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        advice = "make it writable for this user, or set SEPBENCH_HOME to a folder that is"
+        advice = f"make it writable for this user, or set {setting} to a folder that is"
     elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-        advice = "a file stands where a folder should be: move it, or set SEPBENCH_HOME to another folder"
+        advice = f"a file stands where a folder should be: move it, or set {setting} to another folder"
     else:
-        advice = "check that disk, or set SEPBENCH_HOME to another folder"
+        advice = f"check that disk, or set {setting} to another folder"
     return DiskError(f"cannot write to {folder} ({error.strerror}): {advice}")
 
 

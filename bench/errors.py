@@ -10,6 +10,14 @@ class SepbenchError(ValueError):
     exit_code = 2
 
 
+class FieldError(SepbenchError):
+    """A mistake in a part of a field, given by its path below that field."""
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to stop and can go on later
     """The run stopped early, by `--time-limit` or a signal, and can be resumed."""
 

@@ -1,6 +1,6 @@
 """Reading experiment files: names, profiles, overrides, and errors that point at file, field and line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -9,13 +9,27 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from bench.errors import SepbenchError
-from bench.recipe import Recipe
+from bench.errors import FieldError, SepbenchError
+from bench.recipe import Augmentation, Cosine, OneCycle, Recipe, Steps
 from bench.registry import UnknownName
-from bench.spec import Experiment, FieldError, describe
+from bench.spec import Experiment
 from bench.tables import TableLayout
+from bench.validation import describe, first_mistake, no_such_field
+from bench.yaml_file import YamlFile, yaml_problem
 
-_MODELS: dict[str, Any] = {"": Experiment, "recipe": Recipe, "table": TableLayout}
+_Path = tuple[str | int, ...]
+_COMMAND_LINE_FIELDS = {"profile", "overrides"}
+_FIELDS: dict[str, list[str]] = {
+    "": [*(field for field in Experiment.model_fields if field not in _COMMAND_LINE_FIELDS), "profiles"],
+    "recipe": list(Recipe.model_fields),
+    "recipe.augmentation": list(Augmentation.model_fields),
+    "recipe.schedule.steps": list(Steps.model_fields),
+    "recipe.schedule.cosine": list(Cosine.model_fields),
+    "recipe.schedule.one-cycle": list(OneCycle.model_fields),
+    "table": list(TableLayout.model_fields),
+}
+# Where the same images lie on this machine: no change of the experiment.
+_LOCATIONS = {f"dataset.{field}" for field in ("train", "test", "root", "path", "download")}
 
 
 def experiment_names() -> list[str]:
@@ -34,7 +48,8 @@ def load_experiment(name: str, *, profile: str | None = None, overrides: Sequenc
     profile
         A set of overrides that the file carries under `profiles`.
     overrides
-        `field=value` each, dotted fields and YAML values, applied after the profile.
+        `field=value` each, dotted fields and YAML values, applied after the profile. Those that only say where
+        the data set lies do not count as a change of the experiment.
 
     Raises
     ------
@@ -42,106 +57,137 @@ def load_experiment(name: str, *, profile: str | None = None, overrides: Sequenc
         Names the file, line and field of the first mistake.
 
     """
-    source = _Source.read(name)
+    source = _read(name)
     content = dict(source.content)
-    profiles = content.pop("profiles", {})
-    changes: dict[tuple[str, ...], str] = {}
-    if profile is not None:
-        if not isinstance(profiles, Mapping) or profile not in profiles:
-            raise UnknownName(f"profile of {source.label}", profile, profiles)
-        for field, value in profiles[profile].items():
-            _assign(content, field, value)
-            changes[tuple(field.split("."))] = f"{source.label}: profile {profile}"
-    for override in overrides:
-        field, equals, text = override.partition("=")
-        if not equals or not field:
-            raise SepbenchError(f"--set {override}: write --set FIELD=VALUE, such as --set recipe.epochs=5")
-        _assign(content, field, _yaml_value(override, text))
-        changes[tuple(field.split("."))] = f"--set {override}"
+    profiles = content.pop("profiles", None)
+    changes = [*_of_profile(source, profiles, profile), *map(_of_override, overrides)]
+    for change in changes:
+        change.apply(content)
+    for field in sorted(field for field in _COMMAND_LINE_FIELDS if content.get(field)):
+        clause = no_such_field(field, _known((), _change((field,), changes)))
+        raise SepbenchError(f"{_where((field,), source, changes)}: {field}: {clause}")
+    counted = [text for text in overrides if text.partition("=")[0] not in _LOCATIONS]
     try:
-        return Experiment.model_validate({**content, "profile": profile, "overrides": list(overrides)})
+        return Experiment.model_validate({**content, "profile": profile, "overrides": counted})
     except ValidationError as error:
-        raise SepbenchError(_explain(error, source, changes)) from error
+        raise SepbenchError(_explain(error, source, content, changes)) from error
+
+
+def _read(name: str) -> YamlFile:
+    if name.endswith((".yaml", ".yml")):
+        try:
+            return YamlFile.parse(name, Path(name).read_bytes())
+        except FileNotFoundError as error:
+            raise SepbenchError(
+                f"there is no experiment file {name}: check the path, or see sepbench ls experiments"
+            ) from error
+        except OSError as error:
+            raise SepbenchError(f"{name} cannot be read ({error.strerror}): name a readable file") from error
+    if name in experiment_names():
+        return YamlFile.parse(f"{name}.yaml", (files("bench.experiments") / f"{name}.yaml").read_bytes())
+    if Path(name).is_file():
+        raise SepbenchError(f"{name} is not an experiment file: its name must end in .yaml")
+    beside = [f"{name}.yaml"] if Path(f"{name}.yaml").is_file() else []
+    raise UnknownName("experiment", name, [*experiment_names(), *beside])
 
 
 @dataclass(frozen=True)
-class _Source:
-    label: str
-    content: Mapping[str, Any]
-    node: yaml.Node
+class _Change:
+    """One field set by a profile or on the command line."""
 
-    @classmethod
-    def read(cls, name: str) -> "_Source":
-        if name.endswith((".yaml", ".yml")):
-            path = Path(name)
-            if not path.is_file():
-                raise SepbenchError(
-                    f"there is no experiment file {name}: check the path, or see sepbench ls experiments"
-                )
-            label, text = name, path.read_text(encoding="utf-8")
-        elif name in experiment_names():
-            label = f"{name}.yaml"
-            text = (files("bench.experiments") / label).read_text(encoding="utf-8")
-        else:
-            raise UnknownName("experiment", name, experiment_names())
-        try:
-            node, content = yaml.compose(text), yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f"{label}:{mark.line + 1}" if mark else label
-            raise SepbenchError(f"{where}: this is not YAML: {getattr(error, 'problem', error)}") from error
-        if node is None or not isinstance(content, dict):
-            raise SepbenchError(f"{label}: an experiment file is a mapping of fields, such as name: my-experiment")
-        return cls(label, content, node)
+    field: tuple[str, ...]
+    value: Any
+    origin: str
+    source: YamlFile | None = None
+    place: tuple[str, ...] = ()
 
-    def line(self, path: Sequence[str | int]) -> int:
-        """Return the 1-based line of the deepest part of `path` that the file holds."""
-        node, line = self.node, 1
-        for part in path:
-            found = None
-            if isinstance(node, yaml.MappingNode):
-                for key_node, value_node in node.value:
-                    if key_node.value == str(part):
-                        found, line = value_node, key_node.start_mark.line + 1
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                found = node.value[part]
-                line = found.start_mark.line + 1
-            if found is None:
-                break
-            node = found
-        return line
+    def apply(self, content: dict[str, Any]) -> None:
+        """Set the field, and make mappings of those above it."""
+        above, last = content, self.field[-1]
+        for depth, part in enumerate(self.field[:-1]):
+            below = above.get(part, {})
+            if depth == 0 and part in ("recipe", "dataset") and isinstance(below, str):
+                below = {"name": below}
+            if not isinstance(below, Mapping):
+                raise SepbenchError(f"{self.where()}: {part} is not a mapping of fields: set {part} as a whole")
+            above[part] = dict(below)
+            above = above[part]
+        above[last] = self.value
+
+    def where(self, below: Sequence[str | int] = ()) -> str:
+        """Return where it was written, down to a part of the value."""
+        return f"{self.source.place((*self.place, *below))}: {self.origin}" if self.source else self.origin
+
+    def touches(self, path: _Path) -> bool:
+        """Tell whether the path leads into the value, or ends above the field."""
+        depth = min(len(path), len(self.field))
+        return depth > 0 and path[:depth] == self.field[:depth]
 
 
-def _assign(content: dict[str, Any], field: str, value: Any) -> None:
-    parts = field.split(".")
-    place = content
-    for part in parts[:-1]:
-        below = place.get(part, {})
-        if isinstance(below, str):  # a name alone, such as recipe: sep-2023
-            below = {"name": below}
-        if not isinstance(below, Mapping):
-            raise SepbenchError(f"{field} cannot be set: {part} is not a mapping of fields")
-        place[part] = dict(below)
-        place = place[part]
-    place[parts[-1]] = value
+def _of_profile(source: YamlFile, profiles: Any, name: str | None) -> Iterator[_Change]:
+    where = source.place(("profiles", name or ""))
+    if not (profiles is None or isinstance(profiles, dict)):
+        raise SepbenchError(f"{where}: profiles: must be a mapping of names to changed fields")
+    if name is None:
+        return
+    if not profiles:
+        raise SepbenchError(f"{source.label} has no profiles: leave --profile {name} out")
+    if name not in profiles:
+        raise SepbenchError(f"{source.label}: {UnknownName('profile', name, map(str, profiles))}")
+    if not isinstance(profiles[name], dict) or not all(_is_field(field) for field in profiles[name]):
+        raise SepbenchError(f"{where}: profile {name}: must be a mapping of changed fields, such as recipe.epochs: 5")
+    for field, value in profiles[name].items():
+        yield _Change(tuple(field.split(".")), value, f"profile {name}", source, ("profiles", name, field))
 
 
-def _yaml_value(override: str, text: str) -> Any:
+def _of_override(text: str) -> _Change:
+    field, equals, value = text.partition("=")
+    if not (equals and _is_field(field)):
+        raise SepbenchError(f"--set {text}: write --set FIELD=VALUE, such as --set recipe.epochs=5")
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SepbenchError(f"--set {override}: the value is not YAML") from error
+        return _Change(tuple(field.split(".")), yaml.safe_load(value), f"--set {text}")
+    except (yaml.YAMLError, ValueError) as error:
+        raise SepbenchError(f"--set {text}: the value is not YAML: {yaml_problem(error)}") from error
 
 
-def _explain(error: ValidationError, source: _Source, changes: Mapping[tuple[str, ...], str]) -> str:
-    first = error.errors()[0]
-    cause = first.get("ctx", {}).get("error")
-    path = tuple(first["loc"]) + (cause.path if isinstance(cause, FieldError) else ())
-    model = _MODELS.get(".".join(str(part) for part in path[:-1]))
-    message = describe(first, list(model.model_fields) if model else [])
-    # Discriminator tags and the like stand in pydantic's locations but not in the file.
-    field = ".".join(str(part) for part in path)
-    for changed, origin in reversed(list(changes.items())):
-        if path[: len(changed)] == changed or changed[: len(path)] == path != ():
-            return f"{origin}: {field}: {message}"
-    return f"{source.label}:{source.line(path)}: {field + ': ' if field else ''}{message}"
+def _is_field(text: Any) -> bool:
+    return isinstance(text, str) and all(text.split("."))
+
+
+def _explain(error: ValidationError, source: YamlFile, content: Mapping[str, Any], changes: Sequence[_Change]) -> str:
+    mistake = first_mistake(error)
+    location = mistake["loc"]
+    clause = describe(mistake, _known(location[:-1], _change(location, changes)))
+    cause = mistake.get("ctx", {}).get("error")
+    missing = location[-1:] if mistake["type"] == "missing" else ()
+    below = cause.path if isinstance(cause, FieldError) else missing
+    path = (*_as_written(location[: len(location) - len(missing)], content), *below)
+    field = ".".join(map(str, path))
+    named = not field or clause.startswith((f"{field}:", f"{field}."))
+    advice = f": add it, or give it with --set {field}=VALUE" if missing else ""
+    return f"{_where(path, source, changes)}: {'' if named else f'{field}: '}{clause}{advice}"
+
+
+def _change(path: _Path, changes: Sequence[_Change]) -> _Change | None:
+    return next((change for change in reversed(changes) if change.touches(path)), None)
+
+
+def _where(path: _Path, source: YamlFile, changes: Sequence[_Change]) -> str:
+    change = _change(path, changes)
+    return change.where(path[len(change.field) :]) if change else source.place(path)
+
+
+def _known(above: _Path, change: _Change | None) -> list[str]:
+    fields = _FIELDS.get(".".join(map(str, above)), [])
+    return [field for field in fields if field != "profiles" or change is None]  # a profile holds no profiles
+
+
+def _as_written(path: _Path, content: Any) -> _Path:
+    """Drop from a path the parts that stand in no file: pydantic names the alternative of a union it has tried."""
+    kept: list[str | int] = []
+    for part in path:
+        listed = isinstance(content, list) and isinstance(part, int) and part < len(content)
+        if listed or (isinstance(content, Mapping) and part in content):
+            content = content[part]
+            kept.append(part)
+    return tuple(kept)

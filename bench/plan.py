@@ -9,9 +9,10 @@ from bench.budget import Budget
 from bench.data.loading import DataCard
 from bench.defense import Defenses
 from bench.keys import key
+from bench.method_row import MethodRow
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
-from bench.spec import Cell, Experiment, MethodRow
+from bench.spec import Cell, Experiment
 
 Kind = Literal["surrogate", "craft", "victim"]
 

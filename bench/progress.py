@@ -69,7 +69,7 @@ def duration(seconds: float) -> str:
 class PlainProgress:
     """One line when a stage ends, and one every half minute while a long one runs."""
 
-    def __init__(self, todo: list[Stage], clock: Clock, out: TextIO = sys.stderr) -> None:
+    def __init__(self, todo: list[Stage], clock: Clock, out: TextIO) -> None:
         self._total, self._number = len(todo), 0
         self._clock, self._out = clock, out
         self._spoke = time.monotonic()
@@ -111,7 +111,9 @@ class LiveProgress:
     def __init__(self, todo: list[Stage], clock: Clock) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.text import Text
 
+        self._text = Text
         self._clock = clock
         self._total, self._number = len(todo), 0
         self._bars = Progress(
@@ -141,9 +143,8 @@ class LiveProgress:
         """Let the stage scroll by."""
         self._number += 1
         self._clock.end(result.stage)
-        colour = "green" if result.status == "done" else "red"
-        self._bars.console.print(f"[{colour}]{'✓' if result.status == 'done' else '✗'}[/] ", end="")
-        self._bars.console.print(f"{result.stage.label}: {outcome(result)}", markup=False, highlight=False)
+        mark = ("✓ ", "green") if result.status == "done" else ("✗ ", "red")
+        self._bars.console.print(self._text.assemble(mark, f"{result.stage.label}: {outcome(result)}"))
         self._bars.update(self._stage, visible=False)
         self._show_run()
 
@@ -178,4 +179,4 @@ def outcome(result: StageResult) -> str:
 def choose_progress(todo: list[Stage], estimate: Callable[[Stage], float]) -> PlainProgress | LiveProgress:
     """Return the display that suits standard error."""
     clock = Clock(todo, estimate)
-    return LiveProgress(todo, clock) if sys.stderr.isatty() else PlainProgress(todo, clock)
+    return LiveProgress(todo, clock) if sys.stderr.isatty() else PlainProgress(todo, clock, sys.stderr)

@@ -1,12 +1,14 @@
 """How networks are trained: named files in bench/recipes, never mixed within one table."""
 
 import math
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.errors import FieldError
 from bench.registry import UnknownName
 
 
@@ -97,12 +99,13 @@ class Recipe(_Frozen):
             return _read(value)
         if not isinstance(value, dict) or "source" in value or "name" not in value:
             return value
-        base = _read(value["name"])
-        changes = {field: new for field, new in value.items() if field != "name" and base.get(field, _UNSET) != new}
-        if not changes:
-            return base
-        shown = ",".join(f"{field}={_short(new)}" for field, new in sorted(changes.items()))
-        return {**base, **changes, "name": f"{base['name']}[{shown}]"}
+        try:
+            base = _read(value["name"])
+        except UnknownName as error:
+            raise FieldError(("name",), str(error)) from error
+        changed = _changed(base, value)
+        differences = ",".join(_differences(base, changed))
+        return {**changed, "name": f"{base['name']}[{differences}]"} if differences else base
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of the 0-based batch `step`."""
@@ -126,14 +129,32 @@ def recipe_names() -> list[str]:
     )
 
 
-_UNSET = object()
-
-
 def _read(name: Any) -> dict[str, Any]:
     if not isinstance(name, str) or name not in recipe_names():
         raise UnknownName("recipe", str(name), recipe_names())
     fields = yaml.safe_load((files("bench.recipes") / f"{name}.yaml").read_text(encoding="utf-8"))
     return {"name": name, **fields}
+
+
+def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with changes; of a schedule or an augmentation only the fields that are given change."""
+    return base | {
+        field: _changed(base[field], new) if _is_part(base.get(field), new) else new for field, new in changes.items()
+    }
+
+
+def _differences(base: dict[str, Any], changed: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for field, new in sorted(changed.items(), key=str):
+        if _is_part(base.get(field), new):
+            yield from _differences(base[field], new, f"{prefix}{field}.")
+        elif field not in base or base[field] != new:
+            yield f"{prefix}{field}={_short(new)}"
+
+
+def _is_part(old: Any, new: Any) -> bool:
+    """Tell whether a mapping changes fields of another, rather than being another kind of schedule."""
+    both = isinstance(old, dict) and isinstance(new, dict)
+    return both and new.get("kind", old.get("kind")) == old.get("kind")
 
 
 def _short(value: Any) -> str:

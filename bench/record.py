@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import SepbenchError
+from bench.validation import describe, first_mistake
 
 
 class Record(BaseModel):
@@ -91,8 +92,15 @@ def read_records(folder: Path) -> list[Record]:
 def read_record(path: Path) -> Record:
     """Read one record; raises `SepbenchError` that names the file and the field."""
     try:
-        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+        return Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable or remove it") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise SepbenchError(f"{path} is not a valid record: {field}: {first['msg'].lower()}") from error
+        raise SepbenchError(f"{path} is not a valid record: {trouble(error)}: repair or remove it") from error
+
+
+def trouble(error: ValidationError) -> str:
+    """Return what keeps a document from being a record."""
+    mistake = first_mistake(error)
+    clause = describe(mistake, list(Record.model_fields), in_yaml=False)
+    return ": ".join([".".join(map(str, mistake["loc"])), clause] if mistake["loc"] else [clause])

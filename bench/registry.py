@@ -16,9 +16,9 @@ class UnknownName(SepbenchError):  # noqa: N818 - reads as what it is
     """No plug-in, recipe or experiment has this name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
+        name, known = str(name), sorted(set(known))
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
         super().__init__(f"unknown {kind} '{name}': {hint}")
 
 
@@ -91,9 +91,10 @@ class Registry(Generic[T]):
             try:
                 plugin = entry.load()
             except Exception as error:
+                reason = " ".join(str(error).split())
                 raise SepbenchError(
                     f"the {self.kind} '{entry.name}' of the installed package {entry.module} cannot be loaded "
-                    f"({type(error).__name__}: {error}): repair or uninstall that package"
+                    f"({type(error).__name__}: {reason}): repair or uninstall that package"
                 ) from error
             if plugin not in self._plugins.values():
                 self.register(entry.name)(plugin)

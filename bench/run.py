@@ -1,9 +1,11 @@
 """One invocation of an experiment: plan, run what is missing, leave records, tell MLflow, make the table."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import torch
 
@@ -12,9 +14,9 @@ from bench.disk import make_folder, write_atomically, writing
 from bench.errors import SepbenchError, Stopped
 from bench.executors.local import StageResult, Watcher, execute
 from bench.home import Home
-from bench.keys import canonical
+from bench.keys import canonical, key
 from bench.plan import Plan, PlannedCell, Stage, make_plan
-from bench.record import Record
+from bench.record import Record, read_records
 from bench.registry import UnknownName
 from bench.reporting import failed_record, record, report
 from bench.spec import Cell, Experiment
@@ -62,10 +64,9 @@ class Invocation:
 
 def plan_experiment(experiment: Experiment, home: Home, only: Callable[[Cell], bool] = lambda cell: True) -> Plan:
     """Return the plan; decodes the data set only where it has not been seen before."""
-    plan = make_plan(experiment, card(experiment.dataset.located(), home.cards), only)
-    if not plan.cells:
+    if not any(map(only, experiment.cells())):
         raise SepbenchError("--only leaves no cell of the experiment: see sepbench plan for those it has")
-    return plan
+    return make_plan(experiment, card(experiment.dataset.located(), home.cards), only)
 
 
 def run_plan(plan: Plan, call: Invocation) -> Summary:
@@ -85,7 +86,7 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
     finished = [planned for planned in plan.cells if planned.victim not in unfinished]
     records = {planned.victim: record(plan, planned, store.meta("victim", planned.victim)) for planned in finished}
     folder = home.records(plan.experiment)
-    unrecorded = [planned for planned in finished if not _path(folder, planned).exists()]
+    unrecorded = [planned for planned in finished if not _is_recorded(folder, records[planned.victim])]
     if not todo and not unrecorded:
         return Summary(plan, list(records.values()), 0, None)
 
@@ -95,19 +96,20 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
         {"stages": [{"kind": stage.kind, "key": stage.key, "label": stage.label} for stage in todo]},
         {"recipe": plan.experiment.recipe.name, "dataset": plan.experiment.dataset.name},
     )
-    for planned in unrecorded:  # another experiment has run these victims already
-        _write(folder, planned, records[planned.victim])
-        call.tracker.stage(report(plan, _known(plan, planned, store), planned, records[planned.victim]))
     ran, stopped = 0, None
     try:
-        with call.stop.on_signals():
-            for result in _results(plan, todo, call):
-                ran += 1
+        with call.stop.on_signals(), closing(_results(plan, todo, call)) as results:
+            for planned in unrecorded:  # run by another experiment, or by a process killed before it said so
+                _leave(plan, call, _known(plan, planned, store), planned, records[planned.victim])
+            for result in results:
                 cell = next((one for one in plan.cells if one.victim == result.stage.key), None)
                 if cell is not None:
                     records[cell.victim] = _record(plan, cell, result, call.device)
-                    _write(folder, cell, records[cell.victim])
-                call.tracker.stage(report(plan, result, cell, records.get(result.stage.key)))
+                if not result.elsewhere:
+                    ran += 1
+                    _leave(plan, call, result, cell, records.get(result.stage.key))
+                elif cell is not None and not _is_recorded(folder, records[cell.victim]):
+                    _leave(plan, call, _known(plan, cell, store), cell, records[cell.victim])
     except Stopped as stop:
         stopped = str(stop)
     except KeyboardInterrupt:
@@ -142,14 +144,19 @@ def _known(plan: Plan, planned: PlannedCell, store: Store) -> StageResult:
     return StageResult(plan.stages[planned.victim], "done", started, started + meta["seconds"], meta=meta)
 
 
-def _path(folder: Path, planned: PlannedCell) -> Path:
-    return folder / f"{planned.victim}.json"
+def _leave(plan: Plan, call: Invocation, result: StageResult, planned: PlannedCell | None, made: Record | None) -> None:
+    # In this order: a victim whose process is killed in between has no record yet, and is reported by the next run.
+    call.tracker.stage(report(plan, result, planned, made))
+    if made is not None:
+        folder = call.home.records(plan.experiment)
+        with writing(folder):
+            make_folder(folder)
+            write_atomically(folder / f"{made.key}.json", made.to_json().encode())
 
 
-def _write(folder: Path, planned: PlannedCell, made: Record) -> None:
-    with writing(folder):
-        make_folder(folder)
-        write_atomically(_path(folder, planned), made.to_json().encode())
+def _is_recorded(folder: Path, made: Record) -> bool:
+    path = folder / f"{made.key}.json"
+    return path.is_file() and path.read_bytes() == made.to_json().encode()
 
 
 def _artifacts(summary: Summary) -> dict[str, str]:
@@ -179,33 +186,50 @@ def cell_id(experiment: Experiment, cell: Cell) -> CellId:
     )
 
 
-def publish(summary: Summary, folder: Path) -> None:
-    """Write records and table below `folder`, as results/ holds them: records/NAME/*.json and tables/NAME.*."""
-    name = summary.plan.experiment.name
-    records = folder / "records" / name
-    current = {f"{one.key}.json": one for one in summary.records}
-    with writing(folder):
-        make_folder(records)
-        for stale in records.glob("*.json"):
-            if stale.name not in current:
-                stale.unlink()
-        for file, one in current.items():
-            write_atomically(records / file, one.to_json().encode())
+def make_results_folder(folder: Path) -> None:
+    """Make the folder of `publish`, to know before the work whether that can be done."""
+    with writing(folder, "--results"):
+        make_folder(folder / "records")
         make_folder(folder / "tables")
-        table = table_of(summary)
+
+
+def publish(summary: Summary, folder: Path) -> None:
+    """Write records and table below `folder`, as results/ holds them: records/NAME/*.json and tables/NAME.*.
+
+    A profile or overrides are part of NAME. Records of cells that the experiment has no more are removed, those
+    that this run left out by `--only` stay.
+    """
+    plan, name = summary.plan, _published_name(summary.plan.experiment)
+    records = folder / "records" / name
+    whole = make_plan(plan.experiment, plan.card)
+    with writing(folder, "--results"):
+        make_folder(records)
+        for made in summary.records:
+            write_atomically(records / f"{made.key}.json", made.to_json().encode())
+        for stale in {path.stem for path in records.glob("*.json")} - {planned.victim for planned in whole.cells}:
+            (records / f"{stale}.json").unlink()
+        make_folder(folder / "tables")
+        table = table_of(replace(summary, plan=whole, records=read_records(records)))
         for form in ("md", "csv", "json"):
             write_atomically(folder / "tables" / f"{name}.{form}", render(table, form).encode())
 
 
-def redo(plan: Plan, kinds: Sequence[str], store: Store) -> None:
-    """Set the finished artifacts of whole kinds of stages aside, with everything made from them, to run them again.
+def _published_name(experiment: Experiment) -> str:
+    changed = [quote(experiment.profile, safe="")] if experiment.profile is not None else []
+    changed += [key(list(experiment.overrides))[:8]] if experiment.overrides else []
+    return "@".join([experiment.name, *changed])
 
-    Raises `UnknownName` for what is no kind of stage.
-    """
+
+def check_stage_kinds(kinds: Sequence[str]) -> None:
+    """Raise `UnknownName` for what is no kind of stage."""
     known = ("surrogate", "craft", "victim")
     for kind in kinds:
         if kind not in known:
             raise UnknownName("stage of --force", kind, known)
+
+
+def redo(plan: Plan, kinds: Sequence[str], store: Store) -> None:
+    """Set the finished artifacts of whole kinds of stages aside, with everything made from them, to run them again."""
     outdated: set[str] = set()
     for stage in plan.stages.values():  # inputs come before what is made from them
         if stage.kind in kinds or outdated.intersection(stage.inputs):

@@ -1,6 +1,7 @@
 """What a person asks for: an experiment, and the cells it spans."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,45 +13,22 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from bench.budget import Budget
 from bench.data.spec import DatasetSpec
-from bench.defense import Defenses
-from bench.errors import SepbenchError
+from bench.defense import DEFENSES, Defenses
+from bench.errors import FieldError, SepbenchError
 from bench.keys import canonical
 from bench.method import METHODS, Method
+from bench.method_row import MethodRow, read_rows
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
 from bench.tables import TableLayout
-
-
-class FieldError(SepbenchError):
-    """A mistake in a part of a field, given by its path below that field."""
-
-    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
-        super().__init__(message)
-        self.path = path
-
-
-class MethodRow(BaseModel):
-    """A method with its parameters: one row of a table. `params` is the method's own validated `Params`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    params: Any
-
-    def build(self) -> Method:
-        """Return the method, ready to craft."""
-        return METHODS.get(self.name)(self.params)
-
-    def params_json(self) -> dict[str, Any]:
-        """Return every parameter, defaults included, as JSON."""
-        fields: dict[str, Any] = self.params.model_dump(mode="json")
-        return fields
+from bench.validation import describe, first_mistake
 
 
 def _architecture(name: Any) -> str:
@@ -63,7 +41,18 @@ def _budget(value: Any) -> Budget:
 
 
 def _defense(value: Any) -> Defenses:
-    return value if isinstance(value, Defenses) else Defenses.parse(value)
+    if isinstance(value, Defenses):
+        return value
+    try:
+        return Defenses.parse(value)
+    except ValidationError as error:
+        mistake = first_mistake(error)
+        names = list(value) if isinstance(value, dict) else [part.partition(":")[0] for part in value.split("+")]
+        known = [field for name in names if name in DEFENSES for field in DEFENSES.get(name).Params.model_fields]
+        field = ".".join(map(str, mistake["loc"]))
+        raise SepbenchError(
+            f"{value if isinstance(value, str) else names[0]}: {field}: {describe(mistake, known)}"
+        ) from error
 
 
 def _dataset(value: Any) -> DatasetSpec:
@@ -94,7 +83,7 @@ class Experiment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str
     title: str = ""
     recipe: Recipe
     dataset: Annotated[DatasetSpec, BeforeValidator(_dataset)]
@@ -110,13 +99,23 @@ class Experiment(BaseModel):
     profile: str | None = None
     overrides: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
+    @field_validator("name")
+    @classmethod
+    def _names_files(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+            raise SepbenchError(f"'{value}' cannot name files: use letters, digits, '.', '_' and '-'")
+        return value
+
     @field_validator("methods", mode="before")
     @classmethod
-    def _expand_methods(cls, value: Any) -> Any:
+    def _expand_methods(cls, value: Any, info: ValidationInfo) -> Any:
         """Read names and mappings of parameters; a parameter given as a list of values is a row for each."""
         if not isinstance(value, list) or not value:
-            raise SepbenchError("methods is a list of names, or of one name with a mapping of parameters")
-        rows = [row for index, entry in enumerate(value) for row in _rows(index, entry)]
+            raise SepbenchError(
+                "must be a list of names, or of a name with its parameters, such as [random-noise, {sep: {steps: 10}}]"
+            )
+        recipe: Recipe | None = info.data.get("recipe")  # none where it has a mistake of its own
+        rows = [row for index, entry in enumerate(value) for row in read_rows(index, entry, recipe)]
         if all(row.name != "none" for row in rows):
             rows.insert(0, MethodRow(name="none", params=METHODS.get("none").Params()))
         return tuple(rows)
@@ -127,7 +126,7 @@ class Experiment(BaseModel):
         names = [str(item) for item in value]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise SepbenchError(f"{', '.join(repeated)} stands here more than once")
+            raise SepbenchError(f"{', '.join(repeated)} stands here more than once: name each once")
         return value
 
     @model_validator(mode="after")
@@ -136,21 +135,20 @@ class Experiment(BaseModel):
             method = row.build()
             if method.norms:
                 self._check_budgets(row.name, method)
-            for surrogate in method.needs():
-                if surrogate.network is not None:
-                    ARCHITECTURES.get(surrogate.network)
-                surrogate.epochs(self.recipe.epochs)
         return self
 
     def _check_budgets(self, name: str, method: Method) -> None:
         usable = [budget for budget in self.budgets if budget.norm in method.norms]
         if not usable:
-            raise SepbenchError(
-                f"method '{name}' needs a budget of norm {' or '.join(method.norms)}, and budgets has none: "
-                f"add one, such as budgets: [linf-8]"
+            raise FieldError(
+                ("budgets",),
+                f"method '{name}' needs a budget of norm {' or '.join(method.norms)}, and there is none: add one, "
+                f"such as budgets: [{method.norms[0]}-{8 if method.norms[0] == 'linf' else 1}]",
             )
         if any(budget.size == 0 for budget in usable):
-            raise SepbenchError(f"a budget of zero lets method '{name}' change nothing: give a positive budget")
+            raise FieldError(
+                ("budgets",), f"a budget of zero lets method '{name}' change nothing: give a positive budget"
+            )
 
     def cells(self) -> list["Cell"]:
         """Return every cell, clean references included, in the order of the table's rows."""
@@ -209,59 +207,3 @@ class Cell:
     def __str__(self) -> str:
         protected = f"{self.method.name} {self.budget}" if self.budget else self.method.name
         return f"{protected} · {self.victim} · {self.defense} · seed {self.seed}"
-
-
-def _rows(index: int, entry: Any) -> list[MethodRow]:
-    if isinstance(entry, str):
-        entry = {entry: {}}
-    if not (isinstance(entry, dict) and len(entry) == 1):
-        raise FieldError((index,), f"{entry!r} is not a method: write its name, or one name with its parameters")
-    name, given = next(iter(entry.items()))
-    try:
-        kind = METHODS.get(name)
-    except SepbenchError as error:
-        raise FieldError((index,), str(error)) from error
-    return [
-        MethodRow(name=name, params=_validated(kind, (index, name), one)) for one in _combinations(kind, given or {})
-    ]
-
-
-def _validated(kind: type[Method], path: tuple[str | int, ...], given: dict[str, Any]) -> Any:
-    try:
-        return kind.Params.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        known = list(kind.Params.model_fields)
-        raise FieldError((*path, *first["loc"]), describe(first, known)) from error
-
-
-def _combinations(kind: type[Method], given: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the parameter sets that lists of values span; a field that is itself a list takes lists of lists."""
-    choices: list[list[tuple[str, Any]]] = []
-    for field, value in given.items():
-        several = isinstance(value, list) and (not _takes_list(kind, field) or all(isinstance(v, list) for v in value))
-        choices.append([(field, one) for one in (value if several else [value])])
-    for combination in itertools.product(*choices):
-        yield dict(combination)
-
-
-def _takes_list(kind: type[Method], field: str) -> bool:
-    info = kind.Params.model_fields.get(field)
-    return info is not None and any(part in str(info.annotation) for part in ("tuple[", "list["))
-
-
-def describe(error: Any, known: list[str]) -> str:
-    """Return one of pydantic's error entries as a clause for a person."""
-    import difflib
-
-    if error["type"] == "extra_forbidden":
-        field = str(error["loc"][-1])
-        close = difflib.get_close_matches(field, known, n=2, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known fields: {', '.join(known)}"
-        return f"there is no such field; {hint}"
-    if error["type"] == "missing":
-        return "this field is missing"
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    message = str(error["msg"])
-    return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"

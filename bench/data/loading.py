@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
-from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,6 +14,7 @@ from bench.data.plugin import DatasetPlugin
 from bench.data.registry import DATASETS
 from bench.data.spec import DatasetSpec
 from bench.data.stratify import stratified_prefix
+from bench.disk import make_folder, write_atomically, writing
 from bench.errors import SepbenchError
 
 _CARD_VERSION = 1  # bumped when the same files and spec load as other tensors
@@ -136,10 +135,6 @@ def _cached(path: Path) -> DataCard | None:
 
 
 def _write(path: Path, made: DataCard) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)  # noqa: PTH105 - its contract, atomic on every system, is the point
-    except OSError as error:
-        raise SepbenchError(f"{path} cannot be written ({error.strerror}): make room or choose another home") from error
+    with writing(path.parent):
+        make_folder(path.parent)
+        write_atomically(path, f"{made.model_dump_json(indent=1)}\n".encode())

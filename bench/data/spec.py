@@ -1,6 +1,5 @@
 """How an experiment names its data set."""
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -9,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.data.registry import DATASETS
-from bench.errors import SepbenchError
+from bench.errors import FieldError, SepbenchError
+from bench.registry import UnknownName
+from bench.validation import describe, first_mistake
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -49,19 +50,21 @@ class DatasetSpec(BaseModel):
         a wrong value.
         """
         if not isinstance(value, str | Mapping):
-            raise SepbenchError(f"dataset must be a name or a mapping with a name, not {value!r}")
+            raise SepbenchError(f"dataset: must be a name or a mapping with a name, not {value!r}")
         given = {"name": value} if isinstance(value, str) else {str(key): item for key, item in value.items()}
         own = {key: given.pop(key) for key in [*given] if key in cls.model_fields}
         try:
             spec = cls.model_validate({"format": own.get("name"), **own})
         except ValidationError as error:
-            raise SepbenchError(_sentence(error, list(cls.model_fields))) from error
+            raise _mistake(error, list(cls.model_fields)) from error
+        if spec.format not in DATASETS:
+            raise _unknown_format(value)
         schema = DATASETS.get(spec.format).Params
         try:
             validated = schema.model_validate({**spec.params, **given})
         except ValidationError as error:
             known = [*schema.model_fields, *(key for key in cls.model_fields if key != "params")]
-            raise SepbenchError(_sentence(error, known)) from error
+            raise _mistake(error, known) from error
         return spec.model_copy(update={"params": validated.model_dump()})
 
     def located(self) -> "DatasetSpec":
@@ -88,18 +91,18 @@ def _expand(key: str, value: Any) -> Any:
     return os.path.expanduser(_VARIABLE.sub(content, value))  # noqa: PTH111 - not every text is a path
 
 
-def _sentence(error: ValidationError, known: list[str]) -> str:
-    # A misspelt field also leaves the right one missing: the misspelling is what helps.
-    first = min(error.errors(), key=lambda trouble: trouble["type"] != "extra_forbidden")
-    field = ".".join(["dataset", *map(str, first["loc"])])
-    match first["type"]:
-        case "extra_forbidden":
-            close = difflib.get_close_matches(str(first["loc"][0]), known)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
-            return f"unknown field {field}: {hint}"
-        case "missing":
-            return f"{field} is missing: give it in the experiment or with --set {field}=VALUE"
-        case "value_error":
-            return f"{field}: {first['ctx']['error']}"
-        case _:
-            return f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
+def _mistake(error: ValidationError, known: list[str]) -> FieldError:
+    mistake = first_mistake(error)
+    field = ".".join(["dataset", *map(str, mistake["loc"])])
+    advice = f": add it, or give it with --set {field}=VALUE" if mistake["type"] == "missing" else ""
+    return FieldError(mistake["loc"], f"{field}: {describe(mistake, known)}{advice}")
+
+
+def _unknown_format(value: str | Mapping[str, Any]) -> FieldError:
+    if isinstance(value, str):
+        return FieldError((), str(UnknownName("data set", value, DATASETS.names())))
+    if "format" in value:
+        return FieldError(("format",), str(UnknownName("format", value["format"], DATASETS.names())))
+    unknown = str(UnknownName("data set", value["name"], DATASETS.names()))
+    stop = "" if unknown.endswith("?") else "."
+    return FieldError(("name",), f"{unknown}{stop} For files of your own, give their format beside the name")

@@ -21,7 +21,10 @@ _POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage that ended; `meta` is its artifact's, `reason` says why it failed. Times are Unix seconds."""
+    """A stage that ended; `meta` is its artifact's, `reason` says why it failed. Times are Unix seconds.
+
+    `elsewhere` is set where another process made the artifact while this one waited or did other work.
+    """
 
     stage: Stage
     status: Literal["done", "failed"]
@@ -29,6 +32,7 @@ class StageResult:
     ended: float
     meta: dict[str, Any] | None = None
     reason: str | None = None
+    elsewhere: bool = False
 
 
 class Watcher(Protocol):
@@ -53,7 +57,8 @@ def execute(
     """Run stages in an order in which each finds its inputs, and yield each when it has ended.
 
     A stage that fails takes along only those that read its artifact. A damaged artifact is set aside and made
-    again. A stage that another process holds is left to it.
+    again. A stage that another process holds is left to it. What is yielded is this process's alone until the next
+    is asked for: close the generator where none will be.
 
     Raises
     ------
@@ -69,25 +74,23 @@ def execute(
     while left:
         holder: str | None = None
         for stage in [stage for stage in left.values() if _ready(stage, left)]:
-            broken = next((failed[upstream] for upstream in stage.inputs if upstream in failed), None)
-            if broken is not None:
-                result = _not_reached(stage, broken)
-            elif (held := lock.acquire(locks, stage.key)) is None:
+            held = lock.acquire(locks, stage.key)
+            if held is None:
                 holder = lock.owner(locks, stage.key) or "another process"
                 continue
-            else:
+            with held:
+                broken = next((failed[upstream] for upstream in stage.inputs if upstream in failed), None)
                 try:
-                    with held:
-                        result = _run(stage, bench, logs, watcher)
+                    result = _not_reached(stage, broken) if broken else _run(stage, bench, logs, watcher)
                 except CorruptArtifact as damage:
                     bench.store.set_aside(damage.kind, damage.key, damage.what)
                     left = {**{again.key: again for again in plan.upstream(damage.key, bench.store.has)}, **left}
                     break
-            if result.status == "failed":
-                failed[stage.key] = result
-            del left[stage.key]
-            watcher.ended(result)
-            yield result
+                if result.status == "failed":
+                    failed[stage.key] = result
+                del left[stage.key]
+                watcher.ended(result)
+                yield result  # under its lock: the next to hold it finds the stage recorded, too
             break
         else:
             watcher.waiting(holder or "another process")
@@ -108,7 +111,7 @@ def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageR
     started = time.time()
     if bench.store.has(stage.kind, stage.key):  # another process made it meanwhile
         meta = bench.store.meta(stage.kind, stage.key)
-        return StageResult(stage, "done", started, time.time(), meta=meta)
+        return StageResult(stage, "done", started, time.time(), meta=meta, elsewhere=True)
     watcher.started(stage)
     try:
         meta = run_stage(stage, bench)

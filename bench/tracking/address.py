@@ -3,6 +3,8 @@
 import os
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,17 +36,26 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def ui_command(uri: str) -> str:
-    """Return the one line that opens MLflow's page on `uri`."""
+    """Return the one line that opens MLflow's page on `uri` from the working directory."""
     if uri.startswith(("http://", "https://")):
-        return f"python -m webbrowser {shlex.quote(without_password(uri))}"
+        return f"{_program('python')} -m webbrowser {shlex.quote(without_password(uri))}"
     database = sqlite_file(uri)
     if database is not None and database.is_relative_to(Path.cwd()):
         uri = f"sqlite:///{database.relative_to(Path.cwd())}"
     elif uri != without_password(uri):
-        return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --port 5000'
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)} --port 5000"
+        return f'{_program("mlflow")} ui --backend-store-uri "$MLFLOW_TRACKING_URI" --port 5000'
+    return f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(uri)} --port 5000"
 
 
 def without_password(text: str) -> str:
     """Return `text` without the user names and passwords of the addresses in it."""
     return re.sub(r"://[^/@\s]+@", "://", text)
+
+
+def _program(name: str) -> str:
+    """Return a program of this environment as it can be called, which need not be the active one."""
+    beside, found = Path(sys.executable).with_name(name), shutil.which(name)
+    if not beside.exists() or (found and Path(found).parent == beside.parent):
+        return name
+    inside = beside.is_relative_to(Path.cwd())
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))

@@ -20,7 +20,7 @@ _INSTEAD = "or read records without MLflow by --records DIR"
 
 
 def records(uri: str, experiment: str) -> list[Record]:
-    """Return the record of every victim run of `experiment`, the newest of each key.
+    """Return the record of every victim run of `experiment`, the newest of each key, profile and overrides.
 
     Raises `SepbenchError` where MLflow cannot be read or has no such experiment.
     """
@@ -35,8 +35,9 @@ def records(uri: str, experiment: str) -> list[Record]:
             if found is None or found.lifecycle_stage != "active":
                 raise missing
             runs = all_runs(client, found.experiment_id, "tags.stage = 'victim'")
-            newest = {run.data.tags["key"]: run for run in runs if run.info.status in ENDED}
-            return [_record(client, run) for run in newest.values()]
+            found_records = [_record(client, run) for run in runs if run.info.status in ENDED]
+            # The same victim may stand in a run as asked for and in one with overrides: two records, not one.
+            return list({(one.key, one.profile, one.overrides): one for one in found_records}.values())
     except SepbenchError:
         raise
     except Exception as error:

@@ -19,6 +19,8 @@ RECORD_FILE = "record.json"
 ENDED = {"FINISHED", "FAILED"}
 _NAMED_BY = ("method", "budget", "dataset", "victim", "defense", "seed")
 _PAGE = 1000
+# MLflow's page opens an experiment of this kind on its training runs instead of on traces of language models.
+_OPENS_AS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def find_or_create_experiment(client: "MlflowClient", uri: str, name: str) -> str:
@@ -28,7 +30,7 @@ def find_or_create_experiment(client: "MlflowClient", uri: str, name: str) -> st
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location(uri, name)))
+            return str(client.create_experiment(name, artifact_location(uri, name), _OPENS_AS))
         except MlflowException as error:
             # Two first runs at the same moment: the other one was faster.
             if error.error_code != "RESOURCE_ALREADY_EXISTS":

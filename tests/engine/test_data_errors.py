@@ -246,4 +246,4 @@ def test_a_download_that_fails_is_one_sentence(
 
 def test_a_card_that_cannot_be_written_is_one_sentence(parquet: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "cards").write_text("a file where the folder should be")
-    assert "cannot be written" in complaint(card, spec_of(parquet), tmp_path / "cards")
+    assert "cannot write to" in complaint(card, spec_of(parquet), tmp_path / "cards")

@@ -48,21 +48,24 @@ def test_an_unknown_format_is_answered_with_a_suggestion() -> None:
 
 
 def test_an_unknown_field_is_answered_with_a_suggestion(parquet: dict[str, Any]) -> None:
-    assert complaint(spec_of, parquet, limt=5) == "unknown field dataset.limt: did you mean limit?"
-    assert complaint(spec_of, parquet, labels="y") == "unknown field dataset.labels: did you mean label?"
+    message = complaint(spec_of, parquet, limt=5)
+    assert message == "dataset.limt: there is no such field; did you mean limit or test_limit?"
+    message = complaint(spec_of, parquet, labels="y")
+    assert message == "dataset.labels: there is no such field; did you mean label?"
     misspelt = {"name": "parquet", "trian": "a", "test": "b"}
-    assert complaint(DatasetSpec.parse, misspelt) == "unknown field dataset.trian: did you mean train?"
+    message = complaint(DatasetSpec.parse, misspelt)
+    assert message == "dataset.trian: there is no such field; did you mean train?"
     message = complaint(DatasetSpec.parse, {"name": "digits", "q": 1})
-    assert message == "unknown field dataset.q: known: format, limit, name, resize, test_limit"
+    assert message == "dataset.q: there is no such field; known: name, format, limit, test_limit, resize"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"limit": 0}, "dataset.limit: input should be greater than or equal to 1, not 0"),
-        ({"limit": "5"}, "dataset.limit: input should be a valid integer, not '5'"),
-        ({"resize": 2000}, "dataset.resize: input should be less than or equal to 1024, not 2000"),
-        ({"label": 3}, "dataset.label: input should be a valid string, not 3"),
+        ({"limit": 0}, "dataset.limit: must be at least 1, not 0"),
+        ({"limit": "5"}, "dataset.limit: must be a whole number, not '5'"),
+        ({"resize": 2000}, "dataset.resize: must be at most 1024, not 2000"),
+        ({"label": 3}, "dataset.label: must be text, not 3: put it in quotes"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_field(changes: dict[str, Any], message: str, parquet: dict[str, Any]) -> None:
@@ -71,9 +74,9 @@ def test_a_wrong_value_is_named_with_its_field(changes: dict[str, Any], message:
 
 def test_what_is_missing_is_named() -> None:
     assert complaint(DatasetSpec.parse, {"name": "parquet", "train": "a"}) == (
-        "dataset.test is missing: give it in the experiment or with --set dataset.test=VALUE"
+        "dataset.test: this field is missing: add it, or give it with --set dataset.test=VALUE"
     )
-    assert "dataset.name is missing" in complaint(DatasetSpec.parse, {"format": "digits"})
+    assert "dataset.name: this field is missing" in complaint(DatasetSpec.parse, {"format": "digits"})
     assert "a name or a mapping" in complaint(DatasetSpec.parse, ["digits"])
 
 

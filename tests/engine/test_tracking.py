@@ -583,6 +583,7 @@ def test_the_default_is_a_database_in_the_home_unless_the_environment_names_anot
 
 def test_the_page_is_opened_by_the_shortest_command_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     uri = f"sqlite:///{tmp_path}/home/mlflow.db"
     assert ui_command(uri) == "mlflow ui --backend-store-uri sqlite:///home/mlflow.db --port 5000"
     (tmp_path / "sub").mkdir()
@@ -590,3 +591,12 @@ def test_the_page_is_opened_by_the_shortest_command_that_works(tmp_path: Path, m
     assert ui_command(uri) == f"mlflow ui --backend-store-uri {uri} --port 5000"
     assert ui_command("https://me:pw@host:5000") == "python -m webbrowser https://host:5000"
     assert "pw" not in ui_command("postgresql://me:pw@host/mlflow")
+
+
+def test_the_command_works_where_the_environment_is_not_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ui_command("sqlite:////elsewhere/mlflow.db").startswith(f"{environment}/mlflow ui ")
+    assert ui_command("https://host:5000") == f"{environment}/python -m webbrowser https://host:5000"
+    monkeypatch.chdir(environment.parent)
+    assert ui_command("sqlite:////elsewhere/mlflow.db").startswith(f"{environment.name}/mlflow ui ")

@@ -1,0 +1,91 @@
+"""A YAML file whose fields can be found again by line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from yaml.composer import ComposerError
+
+from bench.errors import SepbenchError
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """The mapping that a YAML text holds.
+
+    Attributes
+    ----------
+    label
+        What messages call it: its path as the person gave it.
+
+    """
+
+    label: str
+    content: Mapping[str, Any]
+    _root: yaml.Node
+
+    @classmethod
+    def parse(cls, label: str, data: bytes) -> "YamlFile":
+        """Read a mapping of fields; raises `SepbenchError` with the line for anything else, or a repeated field."""
+        try:
+            text = data.decode()
+            root, content = yaml.compose(text), yaml.safe_load(text)
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise SepbenchError(f"{label}:{line}: this is not text in UTF-8: save the file in that encoding") from error
+        except (yaml.YAMLError, ValueError) as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f"{label}:{mark.line + 1}" if mark else label
+            raise SepbenchError(f"{where}: this is not YAML: {yaml_problem(error)}") from error
+        if root is None or not isinstance(content, dict):
+            what = "the file is empty" if root is None else "this is not a mapping of fields"
+            raise SepbenchError(f"{label}: {what}: write fields, such as name: my-experiment")
+        for key in _repeated(root, set()):
+            line = key.start_mark.line + 1
+            raise SepbenchError(f"{label}:{line}: {key.value} stands here a second time: remove one of the two")
+        return cls(label, content, root)
+
+    def place(self, path: Sequence[str | int]) -> str:
+        """Return `label:line` of the deepest part of `path` that the file holds, `label` where it holds none."""
+        node, line = self._root, None
+        for part in path:
+            found = _below(node, part)
+            if found is None:
+                break
+            key, node = found
+            line = key.start_mark.line + 1
+        return self.label if line is None else f"{self.label}:{line}"
+
+
+def yaml_problem(error: Exception) -> str:
+    """Return in one line what makes a text no YAML."""
+    problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
+    return f"{error.context}, {problem}" if isinstance(error, ComposerError) and error.context else problem
+
+
+def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return where the part begins, and its value."""
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
+
+
+def _repeated(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
+    """Yield each key that its mapping has already; YAML would silently keep the last."""
+    if id(node) in seen:  # an anchor may stand for what holds it
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        names: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in names:
+                    yield key
+                names.add(key.value)
+            yield from _repeated(value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated(item, seen)

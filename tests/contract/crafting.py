@@ -1,0 +1,111 @@
+"""Crafting a few images the way a run does it, with small parameters."""
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+from uuid import uuid4
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from bench.budget import Budget, Norm
+from bench.data.images import ImageSet, Splits
+from bench.data.loading import load
+from bench.data.spec import DatasetSpec
+from bench.keys import key
+from bench.method import METHODS, Method
+from bench.method_row import MethodRow
+from bench.networks import Network, build_network
+from bench.plan import Checkpoints, CraftJob, Stage
+from bench.plugin import Params, Plugin
+from bench.stages import Workbench, checkpoint_name, run_stage
+from bench.store import Store
+
+CPU = torch.device("cpu")
+BUDGETS: dict[Norm, Budget] = {"linf": Budget.parse("linf-8"), "l2": Budget.parse("l2-1")}
+assert set(BUDGETS) == set(get_args(Norm)), "give every norm a budget to be tested with"
+
+_SMALL = {"checkpoints": 2, "steps": 2, "inner_steps": 2, "epochs": 1, "restarts": 1, "iterations": 2, "samples": 1}
+"""What costs time where a plug-in has it as a parameter."""
+
+
+def small_params(kind: type[Plugin]) -> Params:
+    """Return a plug-in's default parameters with those that cost time made as small as it allows."""
+    fields: dict[str, Any] = {}
+    for field, value in _SMALL.items():
+        if field in kind.Params.model_fields:
+            try:
+                kind.Params.model_validate({**fields, field: value})
+                fields[field] = value
+            except ValidationError:
+                pass  # a method may be defined by that parameter, as by its single checkpoint
+    return kind.Params.model_validate(fields)
+
+
+def cases() -> list[Any]:
+    """Return every method with every budget it is tested under: name and budget, None for one that takes none."""
+    return [
+        (name, budget)
+        for name in METHODS.names()
+        for budget in ([BUDGETS[norm] for norm in METHODS.get(name).norms] or [None])
+    ]
+
+
+@cache
+def digits() -> ImageSet:
+    """Return 24 digits, 16x16."""
+    return load(DatasetSpec.parse({"name": "digits", "limit": 24, "test_limit": 10})).train
+
+
+def with_images(pixels: np.ndarray) -> ImageSet:
+    """Return uint8 images, [N, 3, H, W], with the labels of the first N digits."""
+    return ImageSet(torch.from_numpy(pixels), digits().labels[: len(pixels)], digits().classes)
+
+
+def networks(method: Method) -> list[list[Network]]:
+    """Return untrained thin networks in eval mode in place of each surrogate's checkpoints."""
+    return [
+        [_untrained(index, checkpoint) for checkpoint in range(need.checkpoints)]
+        for index, need in enumerate(method.needs())
+    ]
+
+
+def protect(folder: Path, kind: type[Method], budget: Budget | None, data: ImageSet, seed: int = 0) -> Tensor:
+    """Run the craft stage of a method and return the released bytes, uint8 [N, 3, H, W]."""
+    store = Store(folder)
+    params = small_params(kind)
+    method = kind(params)
+    checkpoints = tuple(_stored(store, index, found) for index, found in enumerate(networks(method)))
+    job = CraftJob(MethodRow(name=kind.name, params=params), budget, seed, checkpoints)
+    stage = Stage("craft", key(str(uuid4())), "craft", job, (), method.passes())
+    run_stage(stage, Workbench(Splits(data, data), store, CPU))
+    return store.tensors("craft", stage.key, "protected")["images"]
+
+
+def is_within(budget: Budget | None, clean: Tensor, released: Tensor) -> bool:
+    """Tell whether every image keeps the budget, counted in whole levels."""
+    if budget is None:
+        return True
+    levels = np.abs(released.numpy().astype(np.int64) - clean.numpy().astype(np.int64)).reshape(len(clean), -1)
+    if budget.norm == "linf":
+        return bool(levels.max() <= budget.size)
+    return math.sqrt(int((levels**2).sum(1).max())) <= 255 * budget.size * (1 + 1e-12)
+
+
+def _untrained(index: int, checkpoint: int) -> Network:
+    seed = 100 * index + checkpoint
+    return build_network("resnet8", 10, digits().images, normalise=True, seed=seed, device=CPU).eval()
+
+
+def _stored(store: Store, index: int, found: list[Network]) -> Checkpoints:
+    surrogate = key(["surrogate", index, len(found)])
+    if not store.has("surrogate", surrogate):
+        draft = store.draft("surrogate", surrogate)
+        names = [checkpoint_name(epoch) for epoch in range(len(found))]
+        for name, network in zip(names, found, strict=True):
+            draft.put(name, network.state_dict())
+        draft.commit({"seconds": 0.0}, keep=names)
+    return Checkpoints(surrogate, "resnet8", tuple(range(len(found))))

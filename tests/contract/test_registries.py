@@ -1,0 +1,197 @@
+"""Names lead to plug-ins: ours from a package, others' from what is installed, mistakes get one sentence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.data.registry import DATASETS
+from bench.defense import DEFENSES
+from bench.errors import SepbenchError
+from bench.method import METHODS
+from bench.networks import ARCHITECTURES
+from bench.registry import NameTaken, Registry, UnknownName
+
+REPOSITORY = Path(__file__).parents[2]
+GROUP = "sepbench.tests.toys"
+FAR_METHOD = '''
+from bench.api import METHODS, Method
+
+
+@METHODS.register("far")
+class Far(Method):
+    """A method from far away."""
+
+    norms = ()
+
+    def craft(self, data, budget, ctx):
+        return data.x
+'''
+
+
+class Top:
+    """A toy."""
+
+
+class Ball:
+    """Another toy."""
+
+
+def registry(package: str) -> Registry[Any]:
+    return Registry("toy", package, GROUP)
+
+
+def install(folder: Path, name: str, source: str, entry_points: str) -> Path:
+    """Leave in `folder` what installing a distribution of one module leaves in site-packages."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(source)
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
+    return folder
+
+
+def sepbench(*arguments: str, site: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(site)])}
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_a_registered_plugin_is_found_and_told_its_name(empty_package: str) -> None:
+    toys = registry(empty_package)
+    assert toys.register("top")(Top) is Top
+    assert toys.get("top") is Top
+    assert Top.name == "top"  # type: ignore[attr-defined]
+    assert "top" in toys
+    assert "ball" not in toys
+    assert toys.names() == ["top"]
+
+
+def test_a_name_claimed_twice_is_refused_and_both_claims_are_named(empty_package: str) -> None:
+    toys = registry(empty_package)
+    toys.register("top")(Top)
+    with pytest.raises(NameTaken) as caught:
+        toys.register("top")(Ball)
+    message = str(caught.value)
+    assert "toy 'top'" in message
+    assert f"{__name__}.Top" in message
+    assert f"{__name__}.Ball" in message
+    assert toys.get("top") is Top
+
+
+def test_the_same_plugin_may_be_imported_again(empty_package: str) -> None:
+    toys = registry(empty_package)
+    toys.register("top")(Top)
+    toys.register("top")(type("Top", (), {"__module__": __name__, "__qualname__": "Top"}))
+    assert toys.names() == ["top"]
+
+
+@pytest.mark.parametrize("plugins", [METHODS, ARCHITECTURES, DEFENSES, DATASETS], ids=lambda plugins: plugins.kind)
+def test_a_misspelt_name_is_answered_with_the_right_one(plugins: Registry[Any]) -> None:
+    for name in plugins.names():
+        with pytest.raises(UnknownName) as caught:
+            plugins.get(f"{name[:-1]}x")
+        assert f"unknown {plugins.kind} '{name[:-1]}x'" in str(caught.value)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_name_like_no_other_is_answered_with_all_there_are(empty_package: str) -> None:
+    toys = registry(empty_package)
+    toys.register("top")(Top)
+    toys.register("ball")(Ball)
+    with pytest.raises(UnknownName, match="unknown toy 'zeppelin': known: ball, top"):
+        toys.get("zeppelin")
+
+
+def test_the_modules_of_the_package_are_scanned_but_not_its_helpers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "scanned_toys"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        f'from bench.registry import Registry\n\nTOYS = Registry("toy", "scanned_toys", "{GROUP}")\n'
+    )
+    (package / "kite.py").write_text('from scanned_toys import TOYS\n\nTOYS.register("kite")(lambda: None)\n')
+    (package / "_helper.py").write_text('raise AssertionError("a helper is imported by those that need it")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    import scanned_toys  # type: ignore[import-not-found]
+
+    assert scanned_toys.TOYS.names() == ["kite"]
+
+
+def test_a_plugin_of_an_installed_package_is_found(
+    empty_package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install(tmp_path / "site", "installed_toys", "class Drum: pass", f"[{GROUP}]\ndrum = installed_toys:Drum\n")
+    monkeypatch.syspath_prepend(site)
+    toys = registry(empty_package)
+    toys.register("top")(Top)
+    assert toys.names() == ["drum", "top"]
+    assert toys.get("drum").__name__ == "Drum"
+
+
+def test_an_installed_plugin_cannot_take_one_of_our_names(
+    empty_package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install(tmp_path / "site", "greedy_toys", "class Drum: pass", f"[{GROUP}]\ntop = greedy_toys:Drum\n")
+    monkeypatch.syspath_prepend(site)
+    toys = registry(empty_package)
+    toys.register("top")(Top)
+    with pytest.raises(NameTaken) as caught:
+        toys.names()
+    assert f"{__name__}.Top" in str(caught.value)
+    assert "greedy_toys.Drum" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "says"),
+    [
+        ("", "no_such_module:Drum", "No module named 'no_such_module'"),
+        ("", "broken_toys:Drum", "Drum"),
+        ("import a_missing_dependency", "broken_toys:Drum", "No module named 'a_missing_dependency'"),
+        ("class Drum(", "broken_toys:Drum", "SyntaxError"),
+        ("raise RuntimeError('first line\\nsecond line')", "broken_toys:Drum", "first line"),
+    ],
+)
+def test_a_broken_installed_plugin_is_named_in_one_sentence(
+    source: str, target: str, says: str, empty_package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install(tmp_path / "site", "broken_toys", source, f"[{GROUP}]\ndrum = {target}\n")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "broken_toys", raising=False)
+    toys = registry(empty_package)
+    for _ in range(2):  # asking again must not pass it over
+        with pytest.raises(SepbenchError) as caught:
+            toys.names()
+        message = str(caught.value)
+        assert "the toy 'drum'" in message
+        assert target.partition(":")[0] in message
+        assert says in message
+        assert "\n" not in message
+
+
+@pytest.mark.slow
+def test_a_method_of_an_installed_package_is_listed_beside_ours(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "far_away", FAR_METHOD, "[sepbench.methods]\nfar = far_away:Far\n")
+    done = sepbench("ls", "methods", site=site)
+    assert done.returncode == 0, done.stderr
+    listed = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert ["far", "A method from far away."] in listed
+    assert {"none", "random-noise", "sep", "single-checkpoint"} <= {name for name, _ in listed}
+
+
+@pytest.mark.slow
+def test_a_broken_installed_package_ends_a_command_with_one_line_and_no_traceback(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "far_away", "import gone", "[sepbench.methods]\nfar = far_away:Far\n")
+    done = sepbench("ls", "methods", site=site)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "the method 'far' of the installed package far_away cannot be loaded" in line
+    assert "No module named 'gone'" in line
