@@ -94,10 +94,16 @@ def _parameters(fields: Mapping[str, Any]) -> list[str]:
         return ["no parameters"]
     rows = []
     for name, info in fields.items():
-        default = "required" if info.is_required() else repr(info.get_default(call_default_factory=True))
-        rows.append((name, default, info.description or ""))
+        rows.append((name, _default(info), info.description or ""))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return ["parameters:", *(f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows)]
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True)
+    return "unset" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _experiment(name: str) -> str:

@@ -215,7 +215,7 @@ def sync() -> None:
     result = send(default_uri(home.root), home.outbox)
     click.echo(f"{result.sent} sent, {result.already} were there already, {result.left} left")
     if result.left:
-        _say(result.reason)
+        _say(f"{result.reason}: what is left waits for the next sepbench sync")
         sys.exit(1)
 
 

@@ -10,6 +10,7 @@ from bench.errors import SepbenchError
 from bench.plugin import Plugin
 from bench.recipe import Augmentation
 from bench.registry import Registry
+from bench.validation import shown
 
 Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 """network, images [B, 3, H, W] in [0, 1], targets ([B] classes or [B, C] probabilities), generator -> scalar."""
@@ -71,7 +72,9 @@ class Defenses(Defense):
             name, params = next(iter(value.items()))
             kind = DEFENSES.get(name)
             return cls([kind(kind.Params.model_validate(params or {}))])
-        raise SepbenchError(f"{value!r} is not a defense: write its name, or one name with a mapping of parameters")
+        raise SepbenchError(
+            f"{shown(value)} is not a defense: write its name, or one name with a mapping of parameters"
+        )
 
     def __str__(self) -> str:
         return "+".join(_write_one(defense) for defense in self.chain)

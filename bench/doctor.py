@@ -84,7 +84,8 @@ def _mlflow(home: Home) -> Iterator[Finding]:
         yield Finding("·", f"MLflow at {uri} does not answer ({trouble}): runs go on, sepbench sync sends them later")
     waiting = len(list(home.outbox.rglob("*.json"))) if home.outbox.is_dir() else 0
     if waiting:
-        yield Finding("·", f"{waiting} reports wait for MLflow: sepbench sync sends them")
+        reports = "1 report waits" if waiting == 1 else f"{waiting} reports wait"
+        yield Finding("·", f"{reports} for MLflow: sepbench sync sends what waits")
 
 
 def _data() -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from bench.errors import FieldError, SepbenchError
 from bench.method import METHODS, Method
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
-from bench.validation import describe, first_mistake
+from bench.validation import describe, first_mistake, shown
 
 
 class MethodRow(BaseModel):
@@ -44,7 +44,7 @@ def read_rows(index: int, entry: Any, recipe: Recipe | None) -> list[MethodRow]:
     if isinstance(entry, str):
         entry = {entry: {}}
     if not (isinstance(entry, dict) and len(entry) == 1):
-        raise FieldError((index,), f"{entry!r} is not a method: write its name, or one name with its parameters")
+        raise FieldError((index,), f"{shown(entry)} is not a method: write its name, or one name with its parameters")
     name, given = next(iter(entry.items()))
     given = {} if given is None else given
     try:
@@ -52,7 +52,7 @@ def read_rows(index: int, entry: Any, recipe: Recipe | None) -> list[MethodRow]:
     except SepbenchError as error:
         raise FieldError((index, name), str(error)) from error
     if not isinstance(given, dict):
-        raise FieldError((index, name), f"parameters are a mapping, such as {{steps: 10}}, not {given!r}")
+        raise FieldError((index, name), f"parameters are a mapping, such as {{steps: 10}}, not {shown(given)}")
     for field, value in given.items():
         if value == [] and not _takes_list(kind, field):
             raise FieldError((index, name, field), "a list of values makes a row for each, and this one is empty")

@@ -1,6 +1,6 @@
 """One invocation of an experiment: plan, run what is missing, leave records, tell MLflow, make the table."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -122,7 +122,7 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
     return summary
 
 
-def _results(plan: Plan, todo: list[Stage], call: Invocation) -> Iterator[StageResult]:
+def _results(plan: Plan, todo: list[Stage], call: Invocation) -> Generator[StageResult, None, None]:
     if not todo:
         return
     splits, card_now = load_with_card(plan.experiment.dataset.located(), call.home.cards)

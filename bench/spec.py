@@ -28,16 +28,18 @@ from bench.method_row import MethodRow, read_rows
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
 from bench.tables import TableLayout
-from bench.validation import describe, first_mistake
+from bench.validation import describe, first_mistake, shown
 
 
 def _architecture(name: Any) -> str:
-    ARCHITECTURES.get(str(name))
-    return str(name)
+    if not isinstance(name, str):
+        raise SepbenchError(f"must be the name of an architecture, not {shown(name)}")
+    ARCHITECTURES.get(name)
+    return name
 
 
 def _budget(value: Any) -> Budget:
-    return value if isinstance(value, Budget) else Budget.parse(str(value))
+    return value if isinstance(value, Budget) else Budget.parse("" if value is None else str(value))
 
 
 def _defense(value: Any) -> Defenses:

@@ -62,7 +62,7 @@ def describe(mistake: ErrorDetails, known: Sequence[str], *, in_yaml: bool = Tru
     clause = _CLAUSES.get(kind, f"{message[:1].lower()}{message[1:]}").format(**context)
     if given is None:
         return f"{clause}, and nothing is given"
-    return f"{clause}, not {_shown(given)}{_yaml_hint(kind, given) if in_yaml else ''}"
+    return f"{clause}, not {shown(given)}{_yaml_hint(kind, given) if in_yaml else ''}"
 
 
 def no_such_field(field: str, known: Sequence[str]) -> str:
@@ -78,8 +78,9 @@ def _quoted(text: str) -> list[str]:
     return re.findall("'([^']*)'", text)
 
 
-def _shown(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
+def shown(value: Any) -> str:
+    """Return a value as its writer may recognise it."""
+    text = "nothing" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -14,6 +14,7 @@ from bench.budget import Budget
 from bench.release import BudgetExceeded, release
 
 CLEAN = noise(6, side=8)
+GREY = torch.full_like(CLEAN, 128)  # where [0, 1] cuts nothing off a perturbation
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -57,18 +58,25 @@ def test_every_linf_budget_is_met_exactly_by_the_bytes() -> None:
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
-@given(size=st.floats(0.001, 5), seed=st.integers(0, 2**31))
-def test_bytes_stay_in_every_l2_ball(size: float, seed: int) -> None:
+@given(size=st.floats(0.001, 5), seed=st.integers(0, 2**31), clean=st.sampled_from([CLEAN, GREY]))
+def test_bytes_stay_in_every_l2_ball(size: float, seed: int, clean: Tensor) -> None:
     budget = Budget(norm="l2", size=size)
-    assert longest(CLEAN, release(CLEAN, perturbed(budget, seed), budget)) <= budget.radius
+    assert longest(clean, release(clean, perturbed(budget, seed, clean), budget)) <= budget.radius
+
+
+def test_rounding_alone_would_leave_an_l2_ball() -> None:
+    budget = Budget.parse("l2-1")
+    crafted = perturbed(budget, 0, GREY)
+    assert longest(GREY, (crafted * 255).round().to(torch.uint8)) > budget.radius
+    assert longest(GREY, release(GREY, crafted, budget)) <= budget.radius
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(size=st.floats(0.5, 2), seed=st.integers(0, 2**31))
 def test_an_l2_ball_is_still_used_up(size: float, seed: int) -> None:
-    budget, clean = Budget(norm="l2", size=size), torch.full((4, 3, 8, 8), 128, dtype=torch.uint8)
-    released = release(clean, perturbed(budget, seed, clean), budget)
-    shortest = min(longest(clean[n : n + 1], released[n : n + 1]) for n in range(4))
+    budget = Budget(norm="l2", size=size)
+    released = release(GREY, perturbed(budget, seed, GREY), budget)
+    shortest = min(longest(GREY[n : n + 1], released[n : n + 1]) for n in range(len(GREY)))
     assert shortest >= 0.95 * budget.radius
 
 

@@ -113,6 +113,31 @@ def test_augmentation_is_drawn_anew_for_every_epoch(tmp_path: Path) -> None:
     )
 
 
+class Dice(Recorder):
+    """Keeps the first number that each batch, and the data set, would draw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rolled: list[float] = []
+
+    def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        self.rolled.append(float(torch.rand((), generator=generator)))
+        return images
+
+    def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        self.rolled.append(float(torch.rand((), generator=generator)))
+        return x, y
+
+
+def test_a_defense_draws_other_numbers_for_every_batch_epoch_and_seed(tmp_path: Path) -> None:
+    first, again, other = Dice(), Dice(), Dice()
+    trained(tmp_path / "a", defense=first)
+    trained(tmp_path / "b", defense=again)
+    trained(tmp_path / "c", defense=other, seed=1)
+    assert first.rolled == again.rolled
+    assert len({*first.rolled, *other.rolled}) == 2 * (1 + 3 * 4)
+
+
 def test_reported_loss_and_accuracy_are_means_over_the_images_as_trained_on(tmp_path: Path) -> None:
     # The rate is too small to move a weight. Batch norm in train mode makes the logits of an image depend on its
     # batch, so the batches are those that were shown; the last one is smaller and weighs less.
