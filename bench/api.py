@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from bench.augment import augment, draw
 from bench.budget import Budget, Norm
 from bench.data.images import ImageSet, Source, Splits
 from bench.data.plugin import DatasetPlugin
@@ -10,8 +11,10 @@ from bench.defense import DEFENSES, Defense, Loss
 from bench.errors import SepbenchError
 from bench.method import METHODS, CraftContext, CraftData, Method, Surrogate
 from bench.networks import ARCHITECTURES, Classifier, Network
+from bench.placement import Placement
 from bench.plugin import Params
 from bench.recipe import Augmentation
+from bench.release import Rounding
 
 __all__ = [
     "ARCHITECTURES",
@@ -32,8 +35,12 @@ __all__ = [
     "Network",
     "Norm",
     "Params",
+    "Placement",
+    "Rounding",
     "SepbenchError",
     "Source",
     "Splits",
     "Surrogate",
+    "augment",
+    "draw",
 ]

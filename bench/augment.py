@@ -30,7 +30,7 @@ class Draws:
         """Return the same draws on another device."""
         return Draws(self.top.to(device), self.left.to(device), self.flip.to(device))
 
-    def __getitem__(self, part: slice) -> "Draws":
+    def __getitem__(self, part: slice | Tensor) -> "Draws":
         return Draws(self.top[part], self.left[part], self.flip[part])
 
 

@@ -193,6 +193,81 @@ def table(
 
 
 @cli.command()
+@_EXPERIMENT
+@_SET
+@_PROFILE
+@_ONLY
+@_DEVICES
+@click.option(
+    "--checkpoints", default=15, show_default=True, type=click.IntRange(1), help="Of each surrogate, equidistant."
+)
+@click.option(
+    "--images", default=512, show_default=True, type=click.IntRange(1), help="Training images, from the first."
+)
+@click.option("--format", "form", default="md", show_default=True, metavar="FORMAT", help="md or json.")
+@click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")
+def diagnose(
+    experiment: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    only: Sequence[str],
+    devices: str,
+    checkpoints: int,
+    images: int,
+    form: str,
+    no_mlflow: bool,
+) -> None:
+    """Say how alike the gradients of trained surrogates are, and what they recognise before and after protection.
+
+    Prints tables or JSON; MLflow gets both, and heat maps of the similarities.
+    """
+    from bench.data.loading import load
+    from bench.device import choose_device
+    from bench.diagnostics import diagnose as measure
+    from bench.diagnostics import render_diagnosis
+    from bench.home import Home
+    from bench.plots import similarity_heatmap
+    from bench.tracking import attach, default_uri
+    from bench.workbench import Workbench
+
+    home, wanted = Home.find(), _plan(experiment, overrides, profile, only)
+    splits = load(wanted.experiment.dataset.located())
+    found = measure(wanted, Workbench(splits, home.store, choose_device(devices)), checkpoints, images)
+    click.echo(render_diagnosis(found, form))
+    if not no_mlflow:
+        texts = {"diagnosis.md": render_diagnosis(found, "md"), "diagnosis.json": render_diagnosis(found, "json")}
+        figures = {f"similarity-{n}.png": similarity_heatmap(one) for n, one in enumerate(found.similarities)}
+        attach(default_uri(home.root), wanted.experiment.name, "diagnosis", texts, figures)
+
+
+@cli.command()
+@click.argument("what", metavar="craft")
+@click.option(
+    "--network", default="resnet18", show_default=True, metavar="NAME", help="Architecture of the checkpoints."
+)
+@click.option("--checkpoints", default="5", show_default=True, metavar="N,N", help="Numbers of checkpoints.")
+@click.option("--precision", default="fp32,bf16", show_default=True, metavar="NAME,NAME", help="Formats of the engine.")
+@click.option(
+    "--size", default=32, show_default=True, type=click.IntRange(8), metavar="PIXELS", help="Side of the images."
+)
+@click.option("--batch", default=64, show_default=True, type=click.IntRange(1), metavar="N", help="Images.")
+@_DEVICES
+def perf(what: str, network: str, checkpoints: str, precision: str, size: int, batch: int, devices: str) -> None:
+    """Measure throughput against a plain loop in the same run, and print JSON."""
+    import json
+
+    from bench.device import choose_device
+    from bench.perf import craft_throughput, read_list
+    from bench.registry import UnknownName
+
+    if what != "craft":
+        raise UnknownName("thing to measure", what, ["craft"])
+    counts = [int(one) for one in read_list("--checkpoints", checkpoints, str.isdecimal)]
+    formats = read_list("--precision", precision, ("fp32", "bf16").__contains__)
+    click.echo(json.dumps(craft_throughput(network, counts, formats, size, batch, choose_device(devices)), indent=1))
+
+
+@cli.command()
 def doctor() -> None:
     """Say what this machine can do, and what is missing."""
     from bench.doctor import examine, render_findings

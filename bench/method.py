@@ -10,8 +10,11 @@ from torch import Tensor
 from bench.budget import Budget, Norm
 from bench.errors import SepbenchError
 from bench.networks import Network
+from bench.placement import Placement, place
 from bench.plugin import Plugin
 from bench.registry import Registry
+from bench.release import Rounding
+from bench.seeds import derive
 
 T = TypeVar("T")
 
@@ -23,7 +26,11 @@ class Surrogate:
     Attributes
     ----------
     checkpoints
-        How many of its checkpoints, equidistant and with the last epoch among them.
+        How many of its checkpoints are used.
+    placement
+        Which ones, see `bench.placement.place`.
+    at
+        0-based epochs instead of `checkpoints` and `placement`.
     network
         Architecture; None is the experiment's `surrogate`.
     seed
@@ -32,22 +39,29 @@ class Surrogate:
     """
 
     checkpoints: int = 1
+    placement: Placement = "equidistant"
+    at: tuple[int, ...] | None = None
     network: str | None = None
     seed: int = 0
 
-    def epochs(self, trained: int) -> tuple[int, ...]:
+    def epochs(self, trained: int, test_acc: Sequence[float] | None = None) -> tuple[int, ...] | None:
         """Return the 0-based epochs whose checkpoints are used, of a run of `trained` epochs.
 
-        The i-th of n is epoch floor(i * trained / n) - 1 for i = 1..n: exactly equidistant where n divides the
-        run, else spaced as evenly as whole epochs allow; always ending with the last. Raises `SepbenchError`
-        where n exceeds the run.
+        None where that depends on the test accuracies and they are not given. Raises `SepbenchError` for more
+        checkpoints or later epochs than the run has.
         """
-        if self.checkpoints > trained:
-            raise SepbenchError(
-                f"{self.checkpoints} checkpoints were asked of a surrogate that is trained for {trained} epochs: "
-                f"ask for at most {trained}, or train longer with recipe.epochs"
-            )
-        return tuple(i * trained // self.checkpoints - 1 for i in range(1, self.checkpoints + 1))
+        if self.at is not None:
+            late = [epoch for epoch in self.at if epoch >= trained]
+            if late:
+                raise SepbenchError(
+                    f"the checkpoint of epoch {late[0]} was asked of a surrogate that is trained for {trained} epochs, "
+                    f"counted from 0: the last is {trained - 1}"
+                )
+            return self.at
+        if self.placement == "improving" and test_acc is None:
+            place(self.checkpoints, "equidistant", trained)  # as many must there be at least
+            return None
+        return place(self.checkpoints, self.placement, trained, test_acc)
 
 
 @dataclass(frozen=True)
@@ -86,17 +100,20 @@ class CraftContext:
         The craft seed.
     device
         Where data and networks live.
+    images
+        How many images the whole training set has.
 
     """
 
     surrogates: Sequence[Sequence[Network]]
     seed: int
     device: torch.device
+    images: int = 0
     on_step: Callable[[float], None] = field(default=lambda fraction: None)
 
-    def generator(self) -> torch.Generator:
-        """Return a CPU generator that starts from the craft seed: the same draws in every shard."""
-        return torch.Generator().manual_seed(self.seed)
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """Return a CPU generator for one purpose, from the craft seed: the same draws in every shard."""
+        return torch.Generator().manual_seed(derive(self.seed, *purpose) if purpose else self.seed)
 
     def progress(self, steps: Iterable[T]) -> Iterator[T]:
         """Yield the steps and report how far along they are."""
@@ -116,6 +133,11 @@ class Method(Plugin):
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
     per_sample: ClassVar[bool] = False
+
+    @property
+    def rounding(self) -> Rounding:
+        """How the harness turns the crafted images into bytes."""
+        return "nearest"
 
     def needs(self) -> list[Surrogate]:
         """Return the surrogates to be trained first."""

@@ -9,6 +9,7 @@ from bench.budget import Budget
 from bench.data.loading import DataCard
 from bench.defense import Defenses
 from bench.keys import key
+from bench.method import Surrogate
 from bench.method_row import MethodRow
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
@@ -30,11 +31,17 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints that crafting takes of one surrogate stage, by 0-based epoch."""
+    """The checkpoints that crafting takes of one surrogate stage, trained for `trained` epochs."""
 
     surrogate: str
     architecture: str
-    epochs: tuple[int, ...]
+    need: Surrogate
+    trained: int
+
+    def identity(self) -> Any:
+        """Return what decides the weights, as JSON: epochs, or how they are found once the run is trained."""
+        epochs = self.need.epochs(self.trained)
+        return epochs if epochs is not None else [self.need.placement, self.need.checkpoints]
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ def _surrogate_stages(experiment: Experiment, card: DataCard, cell: Cell) -> Ite
         label = f"surrogate {architecture} · seed {job.seed}"
         yield (
             Stage("surrogate", stage_key, label, job, (), job.recipe.epochs),
-            Checkpoints(stage_key, architecture, need.epochs(experiment.recipe.epochs)),
+            Checkpoints(stage_key, architecture, need, experiment.recipe.epochs),
         )
 
 
@@ -148,7 +155,7 @@ def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Check
         "params": cell.method.params_json(),
         "budget": str(cell.budget) if cell.budget else None,
         "seed": cell.craft_seed,
-        "checkpoints": [[part.surrogate, part.epochs] for part in job.checkpoints],
+        "checkpoints": [[part.surrogate, part.identity()] for part in job.checkpoints],
         "data": card.train_sha256,
     }
     label = f"craft {cell.method.name}{f' {cell.budget}' if cell.budget else ''}"

@@ -1,7 +1,7 @@
 """From crafted images to released bytes, and the audit of what was released."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -49,7 +49,11 @@ class Audit:
         return asdict(self)
 
 
-def release(clean: Tensor, crafted: Tensor, budget: Budget | None) -> Tensor:
+Rounding = Literal["nearest", "truncate"]
+"""To the nearest level, or down: what public scripts do, where a pixel can leave the budget by one level."""
+
+
+def release(clean: Tensor, crafted: Tensor, budget: Budget | None, rounding: Rounding = "nearest") -> Tensor:
     """Round crafted images to the bytes that are released.
 
     Parameters
@@ -60,6 +64,9 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None) -> Tensor:
         float [N, 3, H, W] in [0, 1], within the budget of `clean`.
     budget
         None for methods that take none.
+    rounding
+        `truncate` reproduces scripts that cut to uint8; one level beyond a linf budget is let through then, and
+        the audit shows it.
 
     Returns
     -------
@@ -79,8 +86,9 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None) -> Tensor:
         raise BudgetExceeded("crafted images hold NaN or infinite values")
     if float(crafted.amin()) < -1e-4 or float(crafted.amax()) > 1 + 1e-4:
         raise BudgetExceeded("crafted images leave [0, 1]")
-    released = _to_bytes(crafted)
-    if budget is None:
+    released = _to_bytes(crafted) if rounding == "nearest" else (crafted * 255).clamp(0, 255).to(torch.uint8)
+    if budget is None or rounding == "truncate":
+        _refuse_beyond(clean, released, budget, slack=1)
         return released
     if budget.norm == "l2":
         norms = (crafted - clean.float() / 255).flatten(1).norm(dim=1)
@@ -89,9 +97,7 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None) -> Tensor:
                 f"a crafted perturbation has l2 norm {float(norms.amax()):.4f}, the budget is {budget}"
             )
         released = _shrink_into_ball(clean, crafted, released, budget.radius)
-    worst = int(_levels(clean, released).abs().amax())
-    if budget.norm == "linf" and worst > budget.size:
-        raise BudgetExceeded(f"a released pixel moved by {worst} levels, the budget is {budget}")
+    _refuse_beyond(clean, released, budget)
     return released
 
 
@@ -117,6 +123,14 @@ def audit(clean: Tensor, released: Tensor) -> Audit:
         psnr=None if mse == 0 else float(-10 * torch.log10(torch.tensor(mse, dtype=torch.float64))),
         ssim=similarity / len(clean) if min(clean.shape[-2:]) >= 11 else None,
     )
+
+
+def _refuse_beyond(clean: Tensor, released: Tensor, budget: Budget | None, slack: int = 0) -> None:
+    if budget is None or budget.norm != "linf":
+        return
+    worst = int(_levels(clean, released).abs().amax())
+    if worst > budget.size + slack:
+        raise BudgetExceeded(f"a released pixel moved by {worst} levels, the budget is {budget}")
 
 
 def _to_bytes(images: Tensor) -> Tensor:

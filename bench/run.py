@@ -20,11 +20,11 @@ from bench.record import Record, read_records
 from bench.registry import UnknownName
 from bench.reporting import failed_record, record, report
 from bench.spec import Cell, Experiment
-from bench.stages import Workbench
 from bench.stopping import Stop
 from bench.store import Store
 from bench.tables import CellId, Table, build, render
 from bench.tracking import NullTracker, Tracker
+from bench.workbench import Workbench
 
 
 @dataclass(frozen=True)

@@ -3,62 +3,49 @@
 Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Protectors", ICLR 2023.
 """
 
-from collections.abc import Callable, Iterator
-
-from torch import Tensor
-
-from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Method, Params, Surrogate
-from methods._ensemble import Ensemble
+from bench.api import METHODS, Field, Placement, Surrogate
+from methods._targeted import TargetedMethod, TargetedParams
 
 
-class SEPParams(Params):
+class SEPParams(TargetedParams):
     """Parameters of SEP."""
 
-    checkpoints: int = Field(30, ge=1, description="how many checkpoints of the one run, equidistant")
-    steps: int = Field(30, ge=1, description="gradient steps")
-    step_size: float | None = Field(
-        None, gt=0, description="levels of 1/255 (linf) or [0, 1] scale (l2); unset: 1 level, 2.5 radius / steps"
+    checkpoints: int = Field(30, ge=1, description="how many checkpoints of the one run")
+    placement: Placement = Field(
+        "equidistant", description="which: equidistant, first, last; improving is as released and sees test images"
     )
-    shift: int | None = Field(None, ge=1, description="target class y + shift; half the number of classes if unset")
+    epochs: tuple[int, ...] | None = Field(
+        None, min_length=1, strict=False, description="0-based epochs, instead of checkpoints and placement"
+    )
     network: str | None = Field(None, description="architecture of the surrogate; the experiment's if unset")
 
 
 @METHODS.register("sep")
-class SEP(Method):
+class SEP(TargetedMethod):
     """Self-Ensemble Protection: signed steps along the mean gradient of a run's checkpoints.
 
-    Every image is moved towards the class half the number of classes ahead, by targeted PGD on the raw gradients
-    of cross-entropy averaged over the checkpoints.
+    Every image is moved towards the class half the number of classes ahead, by targeted PGD on the raw gradients of
+    cross-entropy averaged over the checkpoints.
     """
 
     cite = "chen2023selfensemble"
-    per_sample = True
+    version = 2
     Params = SEPParams
 
     def needs(self) -> list[Surrogate]:
-        """Return one run with equidistant checkpoints."""
-        return [Surrogate(checkpoints=self.params.checkpoints, network=self.params.network)]
+        """Return one run with the checkpoints that are asked for."""
+        params = self.params
+        return [
+            Surrogate(
+                checkpoints=params.checkpoints, placement=params.placement, at=params.epochs, network=params.network
+            )
+        ]
+
+    @property
+    def checkpoints(self) -> int:
+        """How many checkpoints are used."""
+        return len(self.params.epochs) if self.params.epochs else int(self.params.checkpoints)
 
     def passes(self) -> float:
         """Return checkpoints times steps."""
-        return float(self.params.checkpoints * self.params.steps)
-
-    def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
-        """Freeze the checkpoints."""
-        self.ensemble = Ensemble(ctx.surrogates[0])
-
-    def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
-        """Descend on the cross-entropy towards the target class."""
-        assert budget is not None
-        target = (data.y + (self.params.shift or data.classes // 2)) % data.classes
-        step = self._step(budget)
-        x = data.x
-        for _ in ctx.progress(range(self.params.steps)):
-            gradient = self.ensemble.mean_gradient(x, target)
-            x = budget.project(data.x, x - step * budget.direction(gradient))
-        return x
-
-    def _step(self, budget: Budget) -> float:
-        if budget.norm == "linf":
-            return float(self.params.step_size or 1.0) / 255
-        return float(self.params.step_size or 2.5 * budget.radius / self.params.steps)
+        return float(self.checkpoints * self.params.steps)

@@ -1,21 +1,96 @@
-"""Targeted PGD on one fully trained network: SEP with a single checkpoint.
+"""Targeted PGD on one fully trained network: SEP with a single checkpoint, or TAP with its published settings.
 
-Fowl et al., "Adversarial Examples Make Strong Poisons", NeurIPS 2021, in the setting of SEP's own ablation (n = 1).
+Fowl et al., "Adversarial Examples Make Strong Poisons", NeurIPS 2021.
 """
 
-from bench.api import METHODS, Field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.api import METHODS, Augmentation, Budget, CraftContext, CraftData, Field, augment, draw
 from methods.sep import SEP, SEPParams
+
+_AUGMENTATION = Augmentation(crop_padding=4, flip=True)
 
 
 class SingleCheckpointParams(SEPParams):
-    """Parameters of SEP with one checkpoint, the last, by default."""
+    """Parameters of targeted PGD; by default SEP with its last checkpoint alone.
+
+    TAP as published: shift 1, steps 250, step_fraction 0.05, start normal, augment true, restarts 8, on a network
+    trained for 40 epochs.
+    """
 
     checkpoints: int = Field(1, ge=1, le=1, description="the last checkpoint alone")
+    step_fraction: float | None = Field(None, gt=0, description="step size as a share of the budget, for any budget")
+    start: Literal["clean", "normal"] = Field("clean", description="clean, or a normal draw of the budget's size")
+    augment: bool = Field(False, description="differentiate through a random crop and flip, drawn anew each step")
+    restarts: int = Field(1, ge=1, description="runs, of which each image keeps the one with the lowest loss")
 
 
 @METHODS.register("single-checkpoint")
 class SingleCheckpoint(SEP):
-    """Targeted PGD on the last checkpoint alone, the n = 1 of SEP."""
+    """Targeted PGD on the last checkpoint alone: the n = 1 of SEP, and with its published settings TAP.
+
+    TAP's published code keeps the restart with the lowest mean loss of a batch; here each image keeps its own best,
+    so that the result does not depend on batches.
+    """
 
     cite = "fowl2021adversarial"
+    version = 2
     Params = SingleCheckpointParams
+
+    def passes(self) -> float:
+        """Return steps times restarts."""
+        return float(self.params.steps * self.params.restarts)
+
+    def step_length(self, budget: Budget) -> float:
+        """Return the length of a step on the [0, 1] scale."""
+        if self.params.step_fraction is not None:
+            return float(self.params.step_fraction * budget.radius)
+        return super().step_length(budget)
+
+    def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
+        """Run targeted PGD from each start and keep, for each image, the run that ends with the lowest loss."""
+        assert budget is not None
+        target, ticks = self.targets(data), ctx.progress(range(self.params.restarts * self.params.steps))
+        best, lowest = data.x, torch.full_like(data.x[:, 0, 0, 0], torch.inf)
+        for restart in range(self.params.restarts):
+            x = self._start(restart, data, budget, ctx)
+            for step, _ in zip(range(self.params.steps), ticks, strict=False):
+                gradient = self._gradient(restart, step, x, target, data, ctx)
+                x = budget.project(data.x, x - self.step_length(budget) * budget.direction(gradient))
+            if self.params.restarts == 1:
+                return x
+            loss = self._losses(x, target)
+            better = loss < lowest
+            best = torch.where(better[:, None, None, None], x, best)
+            lowest = torch.where(better, loss, lowest)
+        return best
+
+    def _gradient(
+        self, restart: int, step: int, x: Tensor, target: Tensor, data: CraftData, ctx: CraftContext
+    ) -> Tensor:
+        if not self.params.augment:
+            return self.ensemble.mean_gradient(x, target)
+        # Drawn for the whole training set: what an image gets does not depend on the shard it is in.
+        draws = draw(ctx.images, _AUGMENTATION, ctx.generator("augment", restart, step))[data.index].to(ctx.device)
+        x = x.detach().requires_grad_()
+        seen = augment(x, draws, _AUGMENTATION.crop_padding)
+        gradient = self.ensemble.mean_gradient(seen.detach(), target)
+        return torch.autograd.grad(seen, x, gradient)[0]
+
+    def _losses(self, x: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            return F.cross_entropy(self.ensemble.networks[0](x).to(x.dtype), target, reduction="none")
+
+    def _start(self, restart: int, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
+        if self.params.start == "clean":
+            return data.x
+        # One stream for each image: what it starts from does not depend on the shard it is in.
+        noise = torch.stack(
+            [torch.randn(data.x.shape[1:], generator=ctx.generator("start", restart, i)) for i in data.index.tolist()]
+        ).to(data.x)
+        scale = budget.radius if budget.norm == "linf" else budget.radius / data.x[0].numel() ** 0.5
+        return budget.project(data.x, data.x + scale * noise)

@@ -12,8 +12,9 @@ from bench import lock
 from bench.disk import DiskError
 from bench.errors import Stopped
 from bench.plan import Plan, Stage
-from bench.stages import Workbench, run_stage
+from bench.stages import run_stage
 from bench.store import CorruptArtifact
+from bench.workbench import Workbench
 
 _LOG = logging.getLogger("sepbench")
 _POLL_SECONDS = 1.0

@@ -1,6 +1,7 @@
 """MLflow as the experiment log: written while a benchmark runs, read back for tables, never in its way."""
 
 from bench.tracking.address import default_uri, ui_command
+from bench.tracking.attaching import attach
 from bench.tracking.probe import reachable
 from bench.tracking.reading import records
 from bench.tracking.report import DatasetRef, StageReport
@@ -13,6 +14,7 @@ __all__ = [
     "StageReport",
     "SyncResult",
     "Tracker",
+    "attach",
     "default_uri",
     "reachable",
     "records",

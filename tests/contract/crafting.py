@@ -12,23 +12,25 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from bench.budget import Budget, Norm
+from bench.crafting import checkpoint_name
 from bench.data.images import ImageSet, Splits
 from bench.data.loading import load
 from bench.data.spec import DatasetSpec
 from bench.keys import key
-from bench.method import METHODS, Method
+from bench.method import METHODS, Method, Surrogate
 from bench.method_row import MethodRow
 from bench.networks import Network, build_network
 from bench.plan import Checkpoints, CraftJob, Stage
 from bench.plugin import Params, Plugin
-from bench.stages import Workbench, checkpoint_name, run_stage
+from bench.stages import run_stage
 from bench.store import Store
+from bench.workbench import Workbench
 
 CPU = torch.device("cpu")
 BUDGETS: dict[Norm, Budget] = {"linf": Budget.parse("linf-8"), "l2": Budget.parse("l2-1")}
 assert set(BUDGETS) == set(get_args(Norm)), "give every norm a budget to be tested with"
 
-_SMALL = {"checkpoints": 2, "steps": 2, "inner_steps": 2, "epochs": 1, "restarts": 1, "iterations": 2, "samples": 1}
+_SMALL = {"checkpoints": 2, "steps": 2, "inner_steps": 2, "runs": 2, "restarts": 1, "iterations": 2, "samples": 1}
 """What costs time where a plug-in has it as a parameter."""
 
 
@@ -107,5 +109,5 @@ def _stored(store: Store, index: int, found: list[Network]) -> Checkpoints:
         names = [checkpoint_name(epoch) for epoch in range(len(found))]
         for name, network in zip(names, found, strict=True):
             draft.put(name, network.state_dict())
-        draft.commit({"seconds": 0.0}, keep=names)
-    return Checkpoints(surrogate, "resnet8", tuple(range(len(found))))
+        draft.commit({"seconds": 0.0, "history": {"test_acc": [0.0] * len(found)}}, keep=names)
+    return Checkpoints(surrogate, "resnet8", Surrogate(at=tuple(range(len(found)))), len(found))

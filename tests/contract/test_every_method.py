@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_full_backward_hook
 
-from bench import stages
+from bench import crafting as harness
 from bench.budget import Budget, Norm
 from bench.method import METHODS, CraftContext, CraftData, Method
 
@@ -121,7 +121,7 @@ def test_crafted_images_are_floats_from_0_to_1_and_inputs_stay_as_they_were(name
     surrogates = networks(method)
     before = [tensor.clone() for tensor in (data.x, data.y, data.index)]
     weights = [tensor.clone() for found in surrogates for network in found for tensor in network.state_dict().values()]
-    crafted = crafted_directly(method, data, budget, CraftContext(surrogates, seed=0, device=CPU))
+    crafted = crafted_directly(method, data, budget, CraftContext(surrogates, seed=0, device=CPU, images=24))
     assert crafted.shape == data.x.shape
     assert crafted.is_floating_point()
     assert not crafted.requires_grad
@@ -158,7 +158,7 @@ def test_shards_do_not_change_the_bytes_of_a_per_sample_method(
     kind = METHODS.get(name)
     whole = protect(tmp_path, kind, budget, digits())
     for shard in (1, 7):
-        monkeypatch.setattr(stages, "SHARD", shard)
+        monkeypatch.setattr(harness, "SHARD", shard)
         differing = (protect(tmp_path, kind, budget, digits()) != whole).flatten(1).float().mean(1)
         assert float(differing.max()) <= 0.01
 
@@ -169,7 +169,7 @@ def test_passes_are_the_gradients_that_crafting_takes_of_each_image(name: str, b
     method = kind(small_params(kind))
     data = craft_data(4)
     with counted_images() as counts:
-        crafted_directly(method, data, budget, CraftContext(networks(method), seed=0, device=CPU))
+        crafted_directly(method, data, budget, CraftContext(networks(method), seed=0, device=CPU, images=24))
     assert counts["backward"] == method.passes() * len(data.x)
     assert counts["forward"] >= counts["backward"]
 

@@ -1,0 +1,111 @@
+"""Crafting a protected set: shard by shard where images are independent, resumable between shards."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from bench.data.images import ImageSet
+from bench.method import CraftContext, CraftData
+from bench.networks import Network, build_network
+from bench.plan import Checkpoints, CraftJob
+from bench.provenance import provenance
+from bench.release import audit, release
+from bench.seeds import derive
+from bench.store import Draft
+from bench.workbench import Workbench
+
+SHARD = 1024
+"""Images of 32x32 that are crafted, and kept, at a time. Part of no key: their number does not change the bytes."""
+
+_SMALLEST_SHARD = 64
+
+
+def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
+    """Craft what `draft` does not hold yet; return the artifact's meta data and the names of its files."""
+    origin = provenance(bench.device)
+    method = job.method.build()
+    clean = bench.splits.train
+    size = shard_size(clean) if method.per_sample else len(clean)
+    starts = range(0, len(clean), size)
+    finished = set(draft.names())
+    todo = [start for start in starts if _shard_name(start, size) not in finished]
+    began = time.perf_counter()
+    ctx = CraftContext(
+        surrogates=[list(load_checkpoints(part, bench)) for part in job.checkpoints] if todo else [],
+        seed=derive(job.seed, "craft"),
+        device=bench.device,
+        images=len(clean),
+    )
+    if todo:
+        method.prepare(lambda: shards(clean, shard_size(clean), bench.device), ctx)
+    for start in todo:
+        done = starts.index(start)
+        ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
+        crafted = method.craft(_shard(clean, start, size, bench.device), job.budget, ctx)
+        original = clean.images[start : start + size].to(bench.device)
+        released = release(original, crafted, job.budget, method.rounding)
+        seconds, began = time.perf_counter() - began, time.perf_counter()
+        draft.put(_shard_name(start, size), {"images": released}, {"seconds": seconds})
+        bench.on_progress((done + 1) / len(starts))
+        bench.on_safe_point()
+    names = [_shard_name(start, size) for start in starts]
+    protected = replace(clean, images=torch.cat([draft.tensors(name)["images"] for name in names]))
+    draft.put("protected", {"images": protected.images, "labels": protected.labels})
+    meta = {
+        "sha256": protected.sha256,
+        "audit": audit(clean.images, protected.images).to_dict(),
+        "passes": method.passes(),
+        "seconds": sum(draft.info(name)["seconds"] for name in names),
+        "upstream_seconds": sum(bench.store.meta("surrogate", part.surrogate)["seconds"] for part in job.checkpoints),
+        "provenance": origin,
+    }
+    return meta, ["protected"]
+
+
+def checkpoint_name(epoch: int) -> str:
+    """Return the name under which a surrogate's artifact holds the weights after a 0-based epoch."""
+    return f"epoch-{epoch:03d}"
+
+
+def load_checkpoints(part: Checkpoints, bench: Workbench) -> Iterator[Network]:
+    """Yield the networks, in eval mode on the device, in the order of their epochs.
+
+    Raises `SepbenchError` where the surrogate has fewer checkpoints of the kind than asked for.
+    """
+    clean = bench.splits.train
+    history = bench.store.meta("surrogate", part.surrogate)["history"]
+    for epoch in part.need.epochs(part.trained, history["test_acc"]) or ():
+        network = build_network(
+            part.architecture, len(clean.classes), clean.images, normalise=False, seed=0, device=bench.device
+        )
+        network.load_state_dict(bench.store.tensors("surrogate", part.surrogate, checkpoint_name(epoch)))
+        yield network.eval()
+
+
+def shard_size(clean: ImageSet) -> int:
+    """Return how many images make a shard: as many pixels as `SHARD` images of 32x32, within reason."""
+    height, width = clean.images.shape[-2:]
+    return max(min(SHARD, SHARD * 32 * 32 // (height * width)), min(_SMALLEST_SHARD, SHARD))
+
+
+def shards(clean: ImageSet, size: int, device: torch.device) -> Iterator[CraftData]:
+    """Yield the whole set on `device`, `size` images at a time."""
+    for start in range(0, len(clean), size):
+        yield _shard(clean, start, size, device)
+
+
+def _shard(clean: ImageSet, start: int, size: int, device: torch.device) -> CraftData:
+    part = slice(start, start + size)
+    return CraftData(
+        x=clean.images[part].to(device).float() / 255,
+        y=clean.labels[part].to(device),
+        classes=len(clean.classes),
+        index=torch.arange(len(clean))[part],
+    )
+
+
+def _shard_name(start: int, size: int) -> str:
+    return f"shard-{start:07d}-{size}"

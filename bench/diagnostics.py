@@ -1,0 +1,214 @@
+"""What the paper of SEP argues from: how alike checkpoints' gradients are, and what checkpoints recognise.
+
+Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Protectors", ICLR 2023.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.crafting import load_checkpoints
+from bench.errors import SepbenchError
+from bench.method import Surrogate
+from bench.networks import Network
+from bench.plan import Checkpoints, CraftJob, Plan, Stage, TrainJob
+from bench.workbench import Workbench
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Input gradients of some networks on the same clean images, cross-entropy towards the target class.
+
+    Attributes
+    ----------
+    networks
+        What each row is: an epoch of a surrogate, or an architecture.
+    cosine
+        Mean over images of the cosine between the gradients of two networks, [n][n].
+    norms
+        Mean over images of the gradient's l2 norm: who dominates the mean gradient.
+
+    """
+
+    what: str
+    networks: list[str]
+    cosine: list[list[float]]
+    norms: list[float]
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Share of (image, checkpoint) pairs, in percent, taken for the true class y and for the target class g(y)."""
+
+    images: str
+    surrogate: str
+    as_true: float
+    as_target: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that was measured on one experiment, on its first `images` training images."""
+
+    experiment: str
+    dataset: str
+    images: int
+    similarities: list[Similarity]
+    recognitions: list[Recognition]
+
+
+def diagnose(plan: Plan, bench: Workbench, checkpoints: int, images: int) -> Diagnosis:
+    """Measure the finished surrogates of a plan, and its finished protected sets against them.
+
+    Parameters
+    ----------
+    checkpoints
+        How many equidistant ones of each surrogate, at most as many as it was trained for.
+    images
+        How many training images, from the start of the set.
+
+    Raises
+    ------
+    SepbenchError
+        No surrogate of the plan is finished.
+
+    """
+    surrogates = [
+        stage for stage in plan.stages.values() if stage.kind == "surrogate" and bench.store.has("surrogate", stage.key)
+    ]
+    if not surrogates:
+        raise SepbenchError(f"no surrogate of {plan.experiment.name} is trained yet: run the experiment first")
+    clean = bench.splits.train
+    x, y = clean.images[:images], clean.labels[:images].to(bench.device)
+    target = (y + len(clean.classes) // 2) % len(clean.classes)
+    similarities, recognitions, last = [], [], {}
+    for stage in surrogates:
+        part = _checkpoints(stage, checkpoints)
+        networks = list(load_checkpoints(part, bench))
+        epochs = part.need.epochs(part.trained) or ()
+        names = [f"epoch {epoch + 1}" for epoch in epochs]
+        similarities.append(_similarity(stage.label, names, networks, x, target, bench.device))
+        last[stage.label.removeprefix("surrogate ")] = networks[-1]
+        for shown, released in _sets(plan, stage, x, bench, images):
+            recognitions.append(_recognition(shown, stage.label, networks, released, y, target, bench.device))
+    if len(last) > 1:
+        similarities.append(_similarity("last checkpoints", list(last), list(last.values()), x, target, bench.device))
+    return Diagnosis(plan.experiment.name, plan.experiment.dataset.name, len(x), similarities, recognitions)
+
+
+def gradients(network: Network, x: Tensor, target: Tensor) -> Tensor:
+    """Return each image's gradient of the cross-entropy towards its target, [N, 3, H, W]; no image sees another."""
+    parts = []
+    for images, classes in zip(x.split(_BATCH), target.split(_BATCH), strict=True):
+        images = images.detach().requires_grad_()
+        loss = F.cross_entropy(network(images), classes, reduction="sum")
+        parts.append(torch.autograd.grad(loss, images)[0])
+    return torch.cat(parts)
+
+
+def _checkpoints(stage: Stage, count: int) -> Checkpoints:
+    assert isinstance(stage.job, TrainJob)
+    trained = stage.job.recipe.epochs
+    return Checkpoints(stage.key, stage.job.architecture, Surrogate(checkpoints=min(count, trained)), trained)
+
+
+def _similarity(
+    what: str, names: list[str], networks: Sequence[Network], x: Tensor, target: Tensor, device: torch.device
+) -> Similarity:
+    found = [gradients(network, x.to(device).float() / 255, target).flatten(1).cpu() for network in networks]
+    unit = torch.stack([F.normalize(one, dim=1) for one in found])
+    cosine = torch.einsum("ind,jnd->ij", unit, unit) / unit.shape[1]
+    return Similarity(what, names, _rounded(cosine), _rounded(torch.stack([one.norm(dim=1).mean() for one in found])))
+
+
+def _recognition(
+    shown: str,
+    surrogate: str,
+    networks: Sequence[Network],
+    images: Tensor,
+    y: Tensor,
+    target: Tensor,
+    device: torch.device,
+) -> Recognition:
+    with torch.inference_mode():
+        predicted = [
+            torch.cat([network(part.to(device).float() / 255).argmax(1) for part in images.split(_BATCH)])
+            for network in networks
+        ]
+    pairs = torch.stack(predicted)
+    return Recognition(
+        shown,
+        surrogate,
+        as_true=100 * float((pairs == y).double().mean()),
+        as_target=100 * float((pairs == target).double().mean()),
+    )
+
+
+def _sets(plan: Plan, surrogate: Stage, clean: Tensor, bench: Workbench, images: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield the clean images, then those of every finished protected set that was crafted from the surrogate."""
+    yield "clean", clean
+    for stage in plan.stages.values():
+        if isinstance(stage.job, CraftJob) and surrogate.key in stage.inputs and bench.store.has("craft", stage.key):
+            released = bench.store.tensors("craft", stage.key, "protected")["images"]
+            params = ", ".join(f"{name}={value}" for name, value in _changed(stage.job).items())
+            label = stage.label.removeprefix("craft ")
+            yield f"{label} ({params})" if params else label, released[:images]
+
+
+def _changed(job: CraftJob) -> dict[str, Any]:
+    changed: dict[str, Any] = job.method.params.model_dump(mode="json", exclude_defaults=True)
+    return changed
+
+
+def _rounded(values: Tensor) -> Any:
+    return [_rounded(row) for row in values] if values.dim() > 1 else [round(float(value), 6) for value in values]
+
+
+def render_diagnosis(found: Diagnosis, form: str) -> str:
+    """Return the diagnosis as `json`, or as `md` tables for a person."""
+    if form == "json":
+        return json.dumps(_plain(found), indent=1)
+    if form != "md":
+        raise SepbenchError(f"unknown format '{form}': known: json, md")
+    lines = [f"**{found.experiment}: {found.images} training images of {found.dataset}**"]
+    for one in found.similarities:
+        off = [value for i, row in enumerate(one.cosine) for j, value in enumerate(row) if i != j]
+        mean = f"mean cosine of two: {sum(off) / len(off):.3f}" if off else "one network"
+        lines += [
+            "",
+            f"{one.what}: gradients ({mean})",
+            "",
+            "| network | mean norm | cosine with the others |",
+            "| --- | ---: | --- |",
+        ]
+        lines += [
+            f"| {name} | {norm:.4g} | {' '.join(f'{value:5.2f}' for value in row)} |"
+            for name, norm, row in zip(one.networks, one.norms, one.cosine, strict=True)
+        ]
+    lines += [
+        "",
+        "Pairs of image and checkpoint",
+        "",
+        "| images | surrogate | taken for y (%) | taken for g(y) (%) |",
+        "| --- | --- | ---: | ---: |",
+    ]
+    lines += [
+        f"| {one.images} | {one.surrogate.removeprefix('surrogate ')} | {one.as_true:.1f} | {one.as_target:.1f} |"
+        for one in found.recognitions
+    ]
+    return "\n".join(lines)
+
+
+def _plain(found: Diagnosis) -> dict[str, Any]:
+    return {
+        **{name: getattr(found, name) for name in ("experiment", "dataset", "images")},
+        "similarities": [vars(one) for one in found.similarities],
+        "recognitions": [vars(one) for one in found.recognitions],
+    }

@@ -1,0 +1,197 @@
+"""Throughput against a plain loop, measured in the same run, in turns."""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.budget import Budget
+from bench.errors import SepbenchError
+from bench.method import METHODS, CraftContext, CraftData
+from bench.networks import Network, build_network
+from bench.provenance import device_name
+
+_ROUNDS = 3
+_CLASSES = 10
+
+
+def craft_throughput(
+    architecture: str,
+    checkpoints: Sequence[int],
+    precisions: Sequence[str],
+    side: int,
+    batch: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Time SEP's steps against a plain loop over the same checkpoints.
+
+    The plain loop is what public scripts do: float32, eager, contiguous NCHW, and each checkpoint reloaded from disk
+    for each gradient. Both loops take turns, three rounds each after one to warm up; medians are compared.
+
+    Parameters
+    ----------
+    architecture
+        A name in `ARCHITECTURES`.
+    checkpoints
+        Numbers of checkpoints to measure one after the other.
+    precisions
+        Of the engine: fp32, bf16.
+    side, batch
+        Images are batch x 3 x side x side.
+
+    Returns
+    -------
+    JSON: for each number of checkpoints and precision forward+backward passes of one image per second, the ratio to
+    the plain loop of the same round, peak GPU memory; and the device's measured rate of matrix products.
+
+    """
+    images = torch.randint(
+        0, 256, (batch, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    data = CraftData(
+        x=images.to(device).float() / 255,
+        y=(torch.arange(batch) % _CLASSES).to(device),
+        classes=_CLASSES,
+        index=torch.arange(batch),
+    )
+    flops = _flops_of_a_pass(architecture, images, device)
+    rates = {precision: _matmul_flops_per_second(precision, device) for precision in precisions}
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in checkpoints:
+            networks = _trained_lookalikes(architecture, count, images, device)
+            paths = [Path(folder) / f"{index}.pt" for index in range(count)]
+            for network, path in zip(networks, paths, strict=True):
+                torch.save(network.state_dict(), path)
+            plain = _plain_loop(architecture, paths, images, data, device)
+            loops = {precision: _sep_loop(networks, data, precision, device) for precision in precisions}
+            seconds, memory = _in_turns({"plain": plain, **loops}, device)
+            for precision in precisions:
+                passes = count * batch / median(seconds[precision])
+                rows.append(
+                    {
+                        "checkpoints": count,
+                        "precision": precision,
+                        "passes_per_second": round(passes, 1),
+                        "plain_passes_per_second": round(count * batch / median(seconds["plain"]), 1),
+                        "ratio": round(median(seconds["plain"]) / median(seconds[precision]), 2),
+                        "ratios": [round(a / b, 2) for a, b in zip(seconds["plain"], seconds[precision], strict=True)],
+                        "share_of_matmul_rate": round(passes * flops / rates[precision], 3),
+                        "peak_memory_mb": memory[precision],
+                    }
+                )
+    return {
+        "what": "craft",
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "architecture": architecture,
+        "image": side,
+        "batch": batch,
+        "gflops_per_pass": round(flops / 1e9, 3),
+        "matmul_gflops_per_second": {precision: round(rate / 1e9, 1) for precision, rate in rates.items()},
+        "rows": rows,
+    }
+
+
+def read_list(option: str, text: str, fits: Callable[[str], bool]) -> list[str]:
+    """Return the parts of a comma-separated option; raises `SepbenchError` where one does not fit."""
+    parts = [part.strip() for part in text.split(",")]
+    wrong = [part for part in parts if not fits(part) or part == "0"]
+    if wrong:
+        raise SepbenchError(f"{option} {text}: '{wrong[0]}' is not one of its values, see sepbench perf --help")
+    return parts
+
+
+def _in_turns(
+    loops: dict[str, Callable[[], object]], device: torch.device
+) -> tuple[dict[str, list[float]], dict[str, float | None]]:
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    memory: dict[str, float | None] = dict.fromkeys(loops)
+    for turn in range(_ROUNDS + 1):
+        for name, loop in loops.items():
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            began = time.perf_counter()
+            loop()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+                memory[name] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+            if turn > 0:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds, memory
+
+
+def _trained_lookalikes(architecture: str, count: int, images: Tensor, device: torch.device) -> list[Network]:
+    """Return networks whose batch norm has the statistics of the images, as after training."""
+    networks = []
+    for seed in range(count):
+        network = build_network(architecture, _CLASSES, images, normalise=True, seed=seed, device=device)
+        with torch.no_grad():
+            network.train()(images[:32].to(device).float() / 255)
+        networks.append(network.eval())
+    return networks
+
+
+def _sep_loop(networks: list[Network], data: CraftData, precision: str, device: torch.device) -> Callable[[], Tensor]:
+    kind = METHODS.get("sep")
+    method = kind(kind.Params.model_validate({"checkpoints": len(networks), "steps": 1, "precision": precision}))
+    ctx = CraftContext([networks], seed=0, device=device, images=len(data.y))
+    method.prepare(lambda: iter([data]), ctx)
+    budget = Budget.parse("linf-8")
+    return lambda: method.craft(data, budget, ctx)
+
+
+def _plain_loop(
+    architecture: str, paths: list[Path], images: Tensor, data: CraftData, device: torch.device
+) -> Callable[[], Tensor]:
+    network = build_network(architecture, _CLASSES, images, normalise=True, seed=0, device=device).eval()
+    network = network.to(memory_format=torch.contiguous_format)
+    target = (data.y + _CLASSES // 2) % _CLASSES
+
+    def step() -> Tensor:
+        x = data.x.clone().requires_grad_()
+        total = torch.zeros_like(x)
+        for path in paths:
+            network.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+            network.zero_grad()
+            F.cross_entropy(network(x), target, reduction="sum").backward()
+            assert x.grad is not None
+            total += x.grad
+            x.grad = None
+        radius = 8 / 255
+        return torch.clamp(torch.clamp(data.x - total.sign() / 255, data.x - radius, data.x + radius), 0, 1)
+
+    return step
+
+
+def _flops_of_a_pass(architecture: str, images: Tensor, device: torch.device) -> float:
+    """Return the multiplications and additions of one image's forward pass and its gradient."""
+    network = build_network(architecture, _CLASSES, images, normalise=False, seed=0, device=device)
+    network.eval().requires_grad_(False)
+    x = (images[:1].to(device).float() / 255).requires_grad_()
+    with FlopCounterMode(display=False) as counter:
+        F.cross_entropy(network(x), torch.zeros(1, dtype=torch.int64, device=device)).backward()
+    return float(counter.get_total_flops())
+
+
+def _matmul_flops_per_second(precision: str, device: torch.device) -> float:
+    """Return the rate of one large square matrix product, the best of five."""
+    side = 8192 if device.type == "cuda" else 1024
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a = torch.ones(side, side, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        a @ a
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best

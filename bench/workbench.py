@@ -1,0 +1,31 @@
+"""What every stage works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from bench.data.images import Splits
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What every stage works with.
+
+    Attributes
+    ----------
+    splits
+        The clean data set, on the CPU.
+    on_progress
+        Called with the finished fraction of the stage at each epoch, shard and step.
+    on_safe_point
+        Called where everything done so far has been saved; may raise `Stopped`.
+
+    """
+
+    splits: Splits
+    store: Store
+    device: torch.device
+    on_progress: Callable[[float], None] = lambda fraction: None
+    on_safe_point: Callable[[], None] = lambda: None
