@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bench.errors import SepbenchError
 from bench.method import Surrogate
+from bench.placement import Placement
 
 # fmt: off
 THIRTY = (
@@ -59,3 +60,32 @@ def test_more_checkpoints_than_epochs_are_refused(trained: int, more: int) -> No
         Surrogate(checkpoints=trained + more).epochs(trained)
     assert f"{trained + more} checkpoints" in str(caught.value)
     assert f"at most {trained}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("placement", "count", "epochs"),
+    [
+        ("first", 3, (0, 1, 2)),
+        ("last", 3, (7, 8, 9)),
+        ("equidistant", 5, (1, 3, 5, 7, 9)),
+        ("first", 10, tuple(range(10))),
+    ],
+)
+def test_placements_of_ten_epochs(placement: Placement, count: int, epochs: tuple[int, ...]) -> None:
+    assert Surrogate(checkpoints=count, placement=placement).epochs(10) == epochs
+
+
+def test_improving_epochs_beat_every_earlier_one_on_the_test_set() -> None:
+    accuracies = [10.0, 20.0, 15.0, 30.0, 30.0, 25.0, 40.0, 50.0, 45.0, 60.0]  # improve in epochs 0 1 3 6 7 9
+    improving = Surrogate(checkpoints=3, placement="improving")
+    assert improving.epochs(10) is None, "unknown before training"
+    assert improving.epochs(10, accuracies) == (1, 6, 9)
+    assert Surrogate(checkpoints=6, placement="improving").epochs(10, accuracies) == (0, 1, 3, 6, 7, 9)
+    with pytest.raises(SepbenchError, match=r"7 improving checkpoints were asked .* improved in 6 epochs"):
+        Surrogate(checkpoints=7, placement="improving").epochs(10, accuracies)
+
+
+def test_a_list_of_epochs_is_taken_as_it_is_or_refused() -> None:
+    assert Surrogate(at=(0, 4, 9)).epochs(10) == (0, 4, 9)
+    with pytest.raises(SepbenchError, match=r"epoch 10 was asked .* the last is 9"):
+        Surrogate(at=(0, 10)).epochs(10)
