@@ -1,0 +1,216 @@
+"""Every command of README.md and CONTRIBUTING.md works, every link leads somewhere, every number was measured."""
+
+import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pages import ROOT, commands, links, read, tables
+from tiny_data import encoded, pixels, write_parquet
+
+from bench import cli
+from bench.experiment_file import experiment_names, load_experiment
+from bench.record import read_records
+
+PAGES = ("README.md", "CONTRIBUTING.md")
+COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
+RECORDS = ROOT / "results" / "records"
+
+# What the reduced runs change, after what the command itself changes.
+SMALL = (
+    "dataset.limit=60",
+    "dataset.test_limit=30",
+    "recipe.epochs=2",
+    "methods=[random-noise, {single-checkpoint: {steps: 2}}, {sep: {checkpoints: 2, steps: 2}}]",
+    "seeds=[0]",
+)
+RUN_ONLY = ("--time-limit", "--force", "--executor", "--results")
+
+
+@dataclass
+class Shell:
+    """Runs `sepbench` in this process and remembers what it printed; every command of a page shares one home."""
+
+    home: Path
+    capture: pytest.CaptureFixture[str]
+
+    def sepbench(self, *arguments: str) -> str:
+        """Return what a command prints to its standard output; its complaint is the failure."""
+        logger = logging.getLogger("sepbench")
+        before, propagate = list(logger.handlers), logger.propagate
+        code: object = 0
+        try:
+            cli.main(arguments)
+        except SystemExit as exit_:
+            code = exit_.code
+        finally:
+            logger.handlers[:], logger.propagate = before, propagate
+        printed = self.capture.readouterr()
+        assert code in (0, None), f"sepbench {shlex.join(arguments)} ended with {code}: {printed.err}"
+        return printed.out
+
+    def small(self, *arguments: str) -> str:
+        """Do the same with an experiment reduced to seconds."""
+        return self.sepbench(*arguments, *(word for change in SMALL for word in ("--set", change)))
+
+    def a_key(self) -> str:
+        """Return the key of some record in the home."""
+        self.small("run", "quickstart")
+        return read_records(self.home / "records")[0].key
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many training images as the experiments ask for, but tiny ones and of noise."""
+    folder = tmp_path_factory.mktemp("data")
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    for split, count in (("train", 5000), ("test", 100)):
+        images = [encoded(image) for image in pixels(count, side=8)]
+        write_parquet(folder / f"cifar10-{split}.parquet", images, [one % 10 for one in range(count)], names)
+    return folder
+
+
+@pytest.fixture
+def shell(home: Path, cifar10: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("SEPBENCH_HOME", str(home))
+    monkeypatch.setenv("SEPBENCH_DATA", str(cifar10))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Shell(home, capsys)
+
+
+def check_make(shell: Shell, *words: str) -> None:
+    for target in (word for word in words if "=" not in word):
+        assert re.search(rf"^\.PHONY:.*\b{target}\b", read("Makefile"), re.MULTILINE), f"make has no target {target}"
+    done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def check_run(shell: Shell, *arguments: str) -> None:
+    planned = shell.sepbench("plan", *without(arguments, RUN_ONLY))
+    assert planned.startswith(load_experiment(arguments[0]).name)
+    printed = shell.small("run", *arguments)
+    *table, last = printed.rstrip().splitlines()
+    assert table[0].startswith(f"**{load_experiment(arguments[0]).name}")
+    program, *_ = shlex.split(last.removeprefix("MLflow: "))
+    assert last.startswith("MLflow: ")
+    assert shutil.which(program), f"{program}, which opens MLflow's page, is not there"
+
+
+def check_table(shell: Shell, *arguments: str) -> None:
+    if "--records" in arguments:
+        if not RECORDS.is_dir() and not measured("README.md"):
+            pytest.skip("nothing has been measured yet")
+        assert shell.sepbench("table", *arguments).strip()
+        return
+    shell.small("run", arguments[0])
+    assert "sep" in shell.small("table", *arguments)
+
+
+def check_print(command: str) -> Callable[..., None]:
+    """Return a check of a command that prints at once; KEY in it stands for any record's."""
+
+    def check(shell: Shell, *arguments: str) -> None:
+        assert shell.sepbench(command, *(shell.a_key() if word == "KEY" else word for word in arguments)).strip()
+
+    return check
+
+
+def check_export(shell: Shell, *assignments: str) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "bench").rglob("*.py")]
+    for assignment in assignments:
+        name, equals, _ = assignment.partition("=")
+        assert equals
+        assert any(f'"{name}"' in text for text in sources), f"nothing reads {name}"
+
+
+def check_activation(shell: Shell, script: str) -> None:
+    folder = re.search(r"^VENV \?= (\S+)$", read("Makefile"), re.MULTILINE)
+    assert folder is not None
+    assert script == f"{folder[1]}/bin/activate", "make puts the environment elsewhere"
+
+
+def check_pre_commit(shell: Shell, action: str) -> None:
+    assert action == "install"
+    config = [sys.executable, "-m", "pre_commit", "validate-config", ".pre-commit-config.yaml"]
+    done = subprocess.run(config, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+CHECKS: dict[str, Callable[..., None]] = {
+    "make": check_make,
+    "export": check_export,
+    ".": check_activation,
+    "source": check_activation,
+    "pre-commit": check_pre_commit,
+    "sepbench run": check_run,
+    "sepbench table": check_table,
+    **{f"sepbench {one}": check_print(one) for one in ("plan", "ls", "show", "doctor", "sync")},
+}
+
+
+def without(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Return the arguments less these options and their values, and less `--no-mlflow`."""
+    kept = [word for word in arguments if word != "--no-mlflow"]
+    for option in options:
+        while option in kept:
+            position = kept.index(option)
+            del kept[position : position + 2]
+    return kept
+
+
+def measured(page: str) -> list[str]:
+    """Return the tables of a page that hold measurements."""
+    return [table for table in tables(page) if "±" in table]
+
+
+def test_commands_were_found() -> None:
+    assert "make quickstart" in COMMANDS
+    assert any(command.startswith("sepbench run") for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_a_page_shows_works(command: str, shell: Shell) -> None:
+    words = shlex.split(command, comments=True)
+    words[0] = words[0].removeprefix(".venv/bin/")
+    taken = 2 if words[0] == "sepbench" else 1
+    check = CHECKS.get(" ".join(words[:taken]))
+    if check is None:
+        pytest.fail(f"nothing here can try '{command}': add it to CHECKS")
+    check(shell, *words[taken:])
+
+
+def test_what_show_prints_of_an_experiment_is_an_experiment_file(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(shell.sepbench("show", "cifar10-cpu"), encoding="utf-8")
+    mine = load_experiment(str(tmp_path / "mine.yaml"))
+    assert mine.model_dump() == load_experiment("cifar10-cpu").model_dump()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_within_the_repository_lead_somewhere(page: str) -> None:
+    assert [target for target in links(page) if not (ROOT / target).exists()] == []
+
+
+def test_every_number_in_the_readme_is_a_records_table(shell: Shell) -> None:
+    shown = measured("README.md")
+    if not shown:
+        pytest.skip("nothing has been measured yet")
+    printed = {
+        name: shell.sepbench("table", name, "--records", os.fspath(RECORDS))
+        for name in experiment_names()
+        if (RECORDS / name).is_dir()
+    }
+    assert any(table in printed["quickstart"] for table in shown), "the quickstart's table is not what records say"
+    assert [table for table in shown if not any(table in text for text in printed.values())] == []
