@@ -10,7 +10,7 @@ from bench.data.registry import DATASETS
 from bench.defense import DEFENSES, Defense, Loss
 from bench.errors import SepbenchError
 from bench.method import METHODS, CraftContext, CraftData, Method, Surrogate
-from bench.networks import ARCHITECTURES, Classifier, Network
+from bench.networks import ARCHITECTURES, Classifier, Network, SizedArchitecture
 from bench.placement import Placement
 from bench.plugin import Params
 from bench.recipe import Augmentation
@@ -38,6 +38,7 @@ __all__ = [
     "Placement",
     "Rounding",
     "SepbenchError",
+    "SizedArchitecture",
     "Source",
     "Splits",
     "Surrogate",

@@ -1,5 +1,6 @@
 """Classifiers of images in [0, 1]: what an architecture plug-in builds, and how one is put together for a data set."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -28,6 +29,15 @@ class Classifier(nn.Module):
 
 Architecture = Callable[[int], Classifier]
 """From the number of classes to a freshly initialised network."""
+
+
+class SizedArchitecture(ABC):
+    """Base of architectures whose weights depend on the size of the images, as position embeddings do."""
+
+    @abstractmethod
+    def __call__(self, classes: int, size: tuple[int, int] | None = None) -> Classifier:
+        """Return a freshly initialised network for images of `size` (height, width), or of its published size."""
+
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", "victims.architectures", "sepbench.architectures")
 
@@ -73,15 +83,20 @@ def build_network(
     architecture
         A name in `ARCHITECTURES`.
     images
-        uint8 [N, 3, H, W]: with `normalise`, their channel means and standard deviations go into the network.
+        uint8 [N, 3, H, W]: the network is built for their size; with `normalise`, their channel means and standard
+        deviations go into it.
     seed
         Of the initial weights; they are drawn on the CPU, so that every device starts alike.
 
     """
     mean, std = channel_statistics(images) if normalise else (torch.zeros(3), torch.ones(3))
+    build = ARCHITECTURES.get(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = ARCHITECTURES.get(architecture)(classes)
+        if isinstance(build, SizedArchitecture):
+            classifier = build(classes, (images.shape[-2], images.shape[-1]))
+        else:
+            classifier = build(classes)
     network = Network(classifier, mean, std).to(device)
     return network.to(memory_format=torch.channels_last)
 

@@ -18,7 +18,7 @@ class UnknownName(SepbenchError):  # noqa: N818 - reads as what it is
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         name, known = str(name), sorted(set(known))
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {_some(known)}"
         super().__init__(f"unknown {kind} '{name}': {hint}")
 
 
@@ -45,6 +45,7 @@ class Registry(Generic[T]):
         self.package = package
         self.group = group
         self._plugins: dict[str, T] = {}
+        self._families: dict[str, Callable[[str], T]] = {}
         self._complete = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -64,21 +65,39 @@ class Registry(Generic[T]):
 
         return add
 
+    def register_family(self, prefix: str) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+        """Decorate a function that finds the plug-ins whose names start with `prefix`, too many to register each.
+
+        It gets the rest of the name and raises `UnknownName` where there is none.
+        """
+
+        def add(find: Callable[[str], T]) -> Callable[[str], T]:
+            self._families[prefix] = find
+            return find
+
+        return add
+
     def get(self, name: str) -> T:
         """Return the plug-in called `name`; raises `UnknownName` with suggestions."""
         self._discover()
-        if name not in self._plugins:
-            raise UnknownName(self.kind, name, self._plugins)
-        return self._plugins[name]
+        if name in self._plugins:
+            return self._plugins[name]
+        for prefix, find in self._families.items():
+            if name.startswith(prefix):
+                return find(name.removeprefix(prefix))
+        raise UnknownName(self.kind, name, self._plugins)
 
     def names(self) -> list[str]:
-        """Return every known name, sorted."""
+        """Return every registered name, sorted; those of families are not listed."""
         self._discover()
         return sorted(self._plugins)
 
-    def __contains__(self, name: object) -> bool:
-        self._discover()
-        return name in self._plugins
+    def __contains__(self, name: str) -> bool:
+        try:
+            self.get(name)
+        except UnknownName:
+            return False
+        return True
 
     def _discover(self) -> None:
         if self._complete:
@@ -99,6 +118,11 @@ class Registry(Generic[T]):
             if plugin not in self._plugins.values():
                 self.register(entry.name)(plugin)
         self._complete = True
+
+
+def _some(names: list[str], most: int = 40) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
 
 
 def _origin(plugin: object) -> str:

@@ -109,6 +109,37 @@ def test_a_name_like_no_other_is_answered_with_all_there_are(empty_package: str)
         toys.get("zeppelin")
 
 
+def test_a_family_answers_for_the_names_with_its_prefix(empty_package: str) -> None:
+    toys = registry(empty_package)
+    toys.register("top")(Top)
+    balls = {"red": Ball}
+
+    @toys.register_family("ball:")
+    def ball(name: str) -> type:
+        if name not in balls:
+            raise UnknownName("ball", name, balls)
+        return balls[name]
+
+    assert toys.get("ball:red") is Ball
+    assert "ball:red" in toys
+    assert "ball:green" not in toys
+    assert toys.names() == ["top"]
+    with pytest.raises(UnknownName, match="unknown ball 'rad': did you mean red"):
+        toys.get("ball:rad")
+    with pytest.raises(UnknownName, match="unknown toy 'bell:red'"):
+        toys.get("bell:red")
+
+
+def test_an_error_that_lists_what_is_known_stays_readable(empty_package: str) -> None:
+    toys = registry(empty_package)
+    for number in range(1000):
+        toys.register(f"top{number:03d}")(Top)
+    with pytest.raises(UnknownName) as caught:
+        toys.get("zeppelin")
+    assert "known: top000, top001" in str(caught.value)
+    assert str(caught.value).endswith("top039 and 960 more")
+
+
 def test_the_modules_of_the_package_are_scanned_but_not_its_helpers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
