@@ -149,8 +149,12 @@ def test_another_craft_seed_draws_other_noise(budget: str, tmp_path: Path) -> No
     assert (first != second).float().mean() > 0.1
 
 
-@pytest.mark.parametrize(("name", "budget"), [case for case in cases() if METHODS.get(case[0]).per_sample], ids=str)
-def test_shards_do_not_change_the_bytes_of_a_per_sample_method(
+def test_none_releases_the_clean_bytes(tmp_path: Path) -> None:
+    assert torch.equal(protect(tmp_path, METHODS.get("none"), None, digits()), digits().images)
+
+
+@every_case
+def test_the_size_of_shards_does_not_change_the_bytes(
     name: str, budget: Budget | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Convolutions of another batch size round differently, and a gradient within that error of zero may change its
