@@ -71,7 +71,7 @@ def residual_parameters(blocks: Sequence[int], widths: Sequence[int], classes: i
     return total + inputs * classes + classes
 
 
-@every_architecture
+@pytest.mark.parametrize("name", SIZES)
 def test_a_network_has_the_size_of_the_literature(name: str) -> None:
     network = built(name)
     assert (parameters(network), round(multiply_adds(network, images(1, 32)) / 1e6, 1)) == SIZES[name]

@@ -119,6 +119,11 @@ def check_table(shell: Shell, *arguments: str) -> None:
     assert "sep" in shell.small("table", *arguments)
 
 
+def check_diagnose(shell: Shell, *arguments: str) -> None:
+    shell.small("run", arguments[0])
+    assert "mean cosine" in shell.small("diagnose", *arguments)
+
+
 def check_print(command: str) -> Callable[..., None]:
     """Return a check of a command that prints at once; KEY in it stands for any record's."""
 
@@ -157,7 +162,8 @@ CHECKS: dict[str, Callable[..., None]] = {
     "pre-commit": check_pre_commit,
     "sepbench run": check_run,
     "sepbench table": check_table,
-    **{f"sepbench {one}": check_print(one) for one in ("plan", "ls", "show", "doctor", "sync")},
+    "sepbench diagnose": check_diagnose,
+    **{f"sepbench {one}": check_print(one) for one in ("plan", "ls", "show", "doctor", "sync", "perf")},
 }
 
 
@@ -201,6 +207,16 @@ def test_what_show_prints_of_an_experiment_is_an_experiment_file(shell: Shell, t
 @pytest.mark.parametrize("page", PAGES)
 def test_links_within_the_repository_lead_somewhere(page: str) -> None:
     assert [target for target in links(page) if not (ROOT / target).exists()] == []
+
+
+def test_committed_tables_are_what_their_records_give(shell: Shell) -> None:
+    committed = sorted((ROOT / "results" / "tables").glob("*.*"))
+    if not committed:
+        pytest.skip("nothing has been measured yet")
+    for path in committed:
+        form = path.suffix.removeprefix(".")
+        printed = shell.sepbench("table", path.stem, "--records", os.fspath(RECORDS), "--format", form)
+        assert path.read_text(encoding="utf-8") == printed, path.name
 
 
 def test_every_number_in_the_readme_is_a_records_table(shell: Shell) -> None:
