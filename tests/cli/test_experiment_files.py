@@ -30,7 +30,8 @@ def tiny(*overrides: str, profile: str | None = None, text: str = ONE_CHECKPOINT
 
 
 def rows(experiment: Experiment) -> list[tuple[str, dict[str, Any]]]:
-    return [(row.name, {k: v for k, v in row.params_json().items() if v is not None}) for row in experiment.methods]
+    """Return each row's method with the parameters that are not its defaults."""
+    return [(row.name, row.params.model_dump(mode="json", exclude_defaults=True)) for row in experiment.methods]
 
 
 def with_methods(*methods: Any, budgets: str = "[linf-32]") -> Experiment:
