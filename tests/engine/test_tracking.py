@@ -596,6 +596,7 @@ def test_the_page_is_opened_by_the_shortest_command_that_works(tmp_path: Path, m
 def test_the_command_works_where_the_environment_is_not_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Path(sys.executable).parent
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # the environment may lie in the folder that the tests are run from
     assert ui_command("sqlite:////elsewhere/mlflow.db").startswith(f"{environment}/mlflow ui ")
     assert ui_command("https://host:5000") == f"{environment}/python -m webbrowser https://host:5000"
     monkeypatch.chdir(environment.parent)
