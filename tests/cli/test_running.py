@@ -70,7 +70,8 @@ def test_a_run_prints_its_table_and_how_to_open_mlflow(finished: Finished) -> No
 
 
 def test_a_run_tells_of_every_stage_on_standard_error(finished: Finished) -> None:
-    lines = finished.answer.err.splitlines()
+    # On a busy machine a stage may take the half minute after which it says how far it is.
+    lines = [line for line in finished.answer.err.splitlines() if not line.endswith("left in all")]
     assert [line.split()[0] for line in lines] == [f"[{number}/7]" for number in range(1, 8)]
     assert any(line.startswith("[6/7] craft sep linf-32: largest change ") for line in lines)
 
