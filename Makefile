@@ -16,7 +16,7 @@ quickstart: $(VENV)/installed ## install, then protect, train and compare on the
 	@$(BIN)/sepbench run quickstart
 
 test: $(VENV)/installed-dev ## install with the development tools, then run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 lint: $(VENV)/installed-dev ## check style, format and types
 	$(BIN)/ruff check

@@ -20,7 +20,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "version": __version__,
         "git_sha": sha,
         "dirty": dirty,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "torch": torch.__version__,
         "device": device_name(device),
         "precision": precision(device),
