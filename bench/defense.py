@@ -1,12 +1,14 @@
 """The contract of a training defense, and the chain that `+` makes of several."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import SepbenchError
+from bench.paths import content_digest, expand_variables
 from bench.plugin import Plugin
 from bench.recipe import Augmentation
 from bench.registry import Registry
@@ -19,10 +21,25 @@ Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 class Defense(Plugin):
     """What an appropriator does while training on a release; every hook does nothing unless overridden.
 
-    `short` names the parameter that `name-VALUE` fills, as `quality` in `jpeg-10`.
+    `short` names the parameter that `name-VALUE` fills, as `quality` in `jpeg-10`. `files` names parameters that only
+    say where a file or folder of files lies: results depend on what is in it, and no record or table shows the path.
+    `innermost` is for a defense that takes the loss apart, image by image: it stands last in a chain.
     """
 
     short: ClassVar[str | None] = None
+    files: ClassVar[tuple[str, ...]] = ()
+    innermost: ClassVar[bool] = False
+
+    def path(self, parameter: str) -> Path:
+        """Return the file or folder that a parameter in `files` names, with `~` and `${NAME}` expanded.
+
+        Raises `SepbenchError` where a variable is not set, or nothing is there.
+        """
+        field = f"{self.name}: {parameter}"
+        path = Path(expand_variables(field, getattr(self.params, parameter), "give the path itself"))
+        if not path.exists():
+            raise SepbenchError(f"{field}: there is no {path}: check the path")
+        return path
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Change the training images, uint8 [N, 3, H, W], once before training."""
@@ -36,8 +53,8 @@ class Defense(Plugin):
         """Change an augmented batch, float [B, 3, H, W] in [0, 1], and its targets, [B] or [B, C]."""
         return x, y
 
-    def loss(self, loss: Loss) -> Loss:
-        """Wrap the loss."""
+    def loss(self, loss: Loss, epoch: int) -> Loss:
+        """Wrap the loss of a 0-based epoch."""
         return loss
 
     def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
@@ -47,6 +64,10 @@ class Defense(Plugin):
     def network(self, network: nn.Module) -> nn.Module:
         """Wrap or replace the network, freshly initialised."""
         return network
+
+    def judged_epoch(self, test_acc: Sequence[float]) -> int:
+        """Return the 0-based epoch whose network is judged, given the test accuracies (percent) of all so far."""
+        return len(test_acc) - 1
 
 
 DEFENSES: Registry[type[Defense]] = Registry("defense", "victims.defenses", "sepbench.defenses")
@@ -58,6 +79,9 @@ class Defenses(Defense):
     def __init__(self, chain: Sequence[Defense]) -> None:
         super().__init__()
         self.chain = tuple(chain)
+        for part in self.chain[:-1]:
+            if part.innermost:
+                raise SepbenchError(f"{part.name} takes the loss apart image by image: write it last in '{self}'")
 
     @classmethod
     def parse(cls, value: Any) -> "Defenses":
@@ -80,9 +104,17 @@ class Defenses(Defense):
         return "+".join(_write_one(defense) for defense in self.chain)
 
     def identity(self) -> list[dict[str, Any]]:
-        """Return what decides the result of the chain, as JSON."""
+        """Return what decides the result of the chain, as JSON.
+
+        Raises `SepbenchError` where a file that a defense reads is missing.
+        """
         return [
-            {"name": part.name, "version": part.version, "params": part.params.model_dump(mode="json")}
+            {
+                "name": part.name,
+                "version": part.version,
+                "params": part.params.model_dump(mode="json", exclude=set(part.files)),
+            }
+            | ({"files": [content_digest(part.path(name)) for name in part.files]} if part.files else {})
             for part in self.chain
         ]
 
@@ -104,10 +136,10 @@ class Defenses(Defense):
             x, y = part.batch(x, y, generator)
         return x, y
 
-    def loss(self, loss: Loss) -> Loss:
+    def loss(self, loss: Loss, epoch: int) -> Loss:
         """Wrap the loss by every part; the leftmost sees the batch first."""
         for part in reversed(self.chain):
-            loss = part.loss(loss)
+            loss = part.loss(loss, epoch)
         return loss
 
     def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
@@ -121,6 +153,11 @@ class Defenses(Defense):
         for part in self.chain:
             network = part.network(network)
         return network
+
+    def judged_epoch(self, test_acc: Sequence[float]) -> int:
+        """Return the epoch that the last part to choose one chooses."""
+        last = len(test_acc) - 1
+        return next((epoch for part in reversed(self.chain) if (epoch := part.judged_epoch(test_acc)) != last), last)
 
 
 def _parse_one(text: str) -> Defense:
@@ -148,7 +185,7 @@ def _from_text(kind: type[Defense], fields: dict[str, str]) -> Any:
 def _write_one(defense: Defense) -> str:
     changed = {
         field: value
-        for field, value in defense.params.model_dump(mode="json").items()
+        for field, value in defense.params.model_dump(mode="json", exclude=set(defense.files)).items()
         if value != type(defense.params).model_fields[field].get_default(call_default_factory=True)
         or field == defense.short
     }

@@ -50,6 +50,7 @@ def _train_victim(
     released = replace(bench.splits.train, images=images)
     network, history = _fit(job, bench, draft, released)
     test = bench.splits.test
+    judged = job.defenses.judged_epoch(history.test_acc)
     matrix = confusion(predict(network, test.images.to(bench.device)), test.labels.to(bench.device), len(test.classes))
     meta = {
         "history": history.to_dict(),
@@ -59,7 +60,7 @@ def _train_victim(
         "outcome": {
             **outcome(matrix),
             "peak_acc": max(history.test_acc),
-            "train_acc": history.train_acc[-1],
+            "train_acc": history.train_acc[judged],
             "epochs": len(history),
         },
         "protected": {

@@ -22,6 +22,8 @@ VERSION = 1
 _SAVE_EVERY_SECONDS = 20.0
 _EVALUATION_BATCH = {"cpu": 100, "cuda": 2000}  # a CPU is fastest while activations stay in its cache
 
+Weights = dict[str, Tensor]
+
 
 class Diverged(Exception):  # noqa: N818 - reads as what it is
     """The training loss became NaN or infinite."""
@@ -91,7 +93,7 @@ def train(
 
     Returns
     -------
-    The trained network (a defense may have wrapped it) in eval mode, and its curves.
+    The trained network (a defense may have wrapped it, or chosen an earlier epoch's) in eval mode, and its curves.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def train(
     data = Labelled(images, data.labels)
     network = defenses.network(network)
     optimizer = defenses.optimizer(_optimizer(network, recipe))
-    history = _resume(network, optimizer, draft)
+    history, judged = _resume(network, optimizer, draft)
     saved = time.monotonic()
     for epoch in range(len(history), recipe.epochs):
         began = time.perf_counter()
@@ -113,16 +115,19 @@ def train(
         history.train_acc.append(accuracy)
         history.test_acc.append(100 * float((predict(network, test.images) == test.labels).double().mean()))
         history.seconds.append(time.perf_counter() - began)
+        if defenses.judged_epoch(history.test_acc) == epoch:
+            judged = {name: value.clone() for name, value in network.state_dict().items()}
         if keep_checkpoints:
             draft.put(f"epoch-{epoch:03d}", network.state_dict())
         if time.monotonic() - saved > _SAVE_EVERY_SECONDS and epoch + 1 < recipe.epochs:
-            _save(network, optimizer, history, draft)
+            _save(network, judged, optimizer, history, draft)
             saved = time.monotonic()
         try:
             on_epoch(history)
         except Stopped:
-            _save(network, optimizer, history, draft)
+            _save(network, judged, optimizer, history, draft)
             raise
+    network.load_state_dict(judged)
     return network.eval(), history
 
 
@@ -154,7 +159,7 @@ def _train_epoch(
     augmentation = defenses.augmentation(recipe.augmentation)
     order = torch.randperm(len(data), generator=on_cpu).to(device)
     draws = draw(len(data), augmentation, on_cpu).to(device)
-    loss_of = defenses.loss(_cross_entropy)
+    loss_of = defenses.loss(_cross_entropy, epoch)
     steps = -(-len(data) // recipe.batch_size)
     total, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     network.train()
@@ -230,23 +235,29 @@ def _autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision(device) == "bf16")
 
 
-def _save(network: nn.Module, optimizer: torch.optim.Optimizer, history: History, draft: Draft) -> None:
+def _save(
+    network: nn.Module, judged: Weights, optimizer: torch.optim.Optimizer, history: History, draft: Draft
+) -> None:
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"judged.{name}": value for name, value in judged.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items() if value is not None})
     draft.put("state", tensors, {"history": history.to_dict()})
 
 
-def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, draft: Draft) -> History:
+def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, draft: Draft) -> tuple[History, Weights]:
     if "state" not in draft.names():
-        return History()
+        return History(), {}
     tensors = draft.tensors("state")
-    weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-    network.load_state_dict(weights)
+    network.load_state_dict(_below("network.", tensors))
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, field_name = name.split(".", 2)
             state.setdefault(int(index), {})[field_name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return History(**draft.info("state")["history"])
+    return History(**draft.info("state")["history"]), _below("judged.", tensors)
+
+
+def _below(prefix: str, tensors: Weights) -> Weights:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

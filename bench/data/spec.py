@@ -1,7 +1,5 @@
 """How an experiment names its data set."""
 
-import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.data.registry import DATASETS
 from bench.errors import FieldError, SepbenchError
+from bench.paths import expand_variables
 from bench.registry import UnknownName
 from bench.validation import describe, first_mistake
-
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class DatasetSpec(BaseModel):
@@ -78,17 +75,7 @@ class DatasetSpec(BaseModel):
 def _expand(key: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
-
-    def content(variable: re.Match[str]) -> str:
-        found = os.environ.get(variable[1])
-        if not found:
-            raise SepbenchError(
-                f"dataset.{key} uses {variable[0]}, which is not set: set it to the folder that holds the "
-                f"data, or give the path with --set dataset.{key}=PATH"
-            )
-        return found
-
-    return os.path.expanduser(_VARIABLE.sub(content, value))  # noqa: PTH111 - not every text is a path
+    return expand_variables(f"dataset.{key}", value, f"give the path with --set dataset.{key}=PATH")
 
 
 def _mistake(error: ValidationError, known: list[str]) -> FieldError:

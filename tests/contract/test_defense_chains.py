@@ -37,7 +37,7 @@ class Blur(Defense):
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return x * 2, y * 2
 
-    def loss(self, loss: Loss) -> Loss:
+    def loss(self, loss: Loss, epoch: int) -> Loss:
         return lambda network, x, y, generator: loss(network, x * 2, y, generator)
 
     def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
@@ -60,7 +60,7 @@ class Shift(Defense):
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return x + 1, y + 1
 
-    def loss(self, loss: Loss) -> Loss:
+    def loss(self, loss: Loss, epoch: int) -> Loss:
         return lambda network, x, y, generator: loss(network, x + 1, y, generator)
 
     def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
@@ -173,7 +173,7 @@ def test_a_chain_is_applied_from_left_to_right(written: str, applied: Callable[[
     changed, targets = chain.batch(x, y, generator())
     assert torch.equal(changed, applied(x))
     assert torch.equal(targets, applied(y))
-    seen = chain.loss(lambda network, images, targets, generator: images.sum())
+    seen = chain.loss(lambda network, images, targets, generator: images.sum(), epoch=0)
     assert torch.equal(seen(nn.Identity(), x, y, generator()), applied(x).sum())
     optimizer = chain.optimizer(torch.optim.SGD(nn.Linear(1, 1).parameters(), 0.1))
     assert optimizer.defaults["trace"] == [str(part.name).split("-")[0] for part in chain.chain]

@@ -1,0 +1,44 @@
+"""Paths that a person writes: environment variables, and the digest of what lies there."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from bench.errors import SepbenchError
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def expand_variables(field: str, text: str, otherwise: str) -> str:
+    """Return `text` with `~` and `${NAME}` expanded.
+
+    Raises `SepbenchError` that names `field` where a variable is not set, and what to do `otherwise`.
+    """
+
+    def content(variable: re.Match[str]) -> str:
+        found = os.environ.get(variable[1])
+        if not found:
+            raise SepbenchError(
+                f"{field} uses {variable[0]}, which is not set: set it to the folder that holds the data, or {otherwise}"
+            )
+        return found
+
+    return os.path.expanduser(_VARIABLE.sub(content, text))  # noqa: PTH111 - not every text is a path
+
+
+def content_digest(path: Path) -> str:
+    """Return the hex SHA-256 of a file, or of the names and contents of all files below a folder."""
+    if path.is_file():
+        return _digest(path)
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    lines = [f"{one.relative_to(path).as_posix()} {_digest(one)}\n" for one in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable") from error
