@@ -4,7 +4,7 @@ from pydantic import Field
 
 from bench.augment import augment, draw
 from bench.budget import Budget, Norm
-from bench.data.images import ImageSet, Source, Splits
+from bench.data.images import ImageSet, Source, Splits, images_digest
 from bench.data.plugin import DatasetPlugin
 from bench.data.registry import DATASETS
 from bench.defense import DEFENSES, Defense, Loss
@@ -44,4 +44,5 @@ __all__ = [
     "Surrogate",
     "augment",
     "draw",
+    "images_digest",
 ]

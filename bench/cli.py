@@ -241,6 +241,27 @@ def diagnose(
 
 
 @cli.command()
+@_EXPERIMENT
+@_SET
+@_PROFILE
+@_ONLY
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+def export(experiment: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], out: Path) -> None:
+    """Write the protected sets of an experiment as NumPy archives, for purifiers and other tools."""
+    from bench.export import export as write
+    from bench.home import Home
+
+    left = 0
+    for one in write(_plan(experiment, overrides, profile, only), Home.find().store, out):
+        left += one.path is None
+        if one.path is not None:
+            click.echo(f"{one.path}  {one.stage.label.removeprefix('craft ')}")
+    if left:
+        _say(f"{left} protected sets are not crafted yet: run the experiment first, then export again")
+        sys.exit(1)
+
+
+@cli.command()
 @click.argument("what", metavar="craft")
 @click.option(
     "--network", default="resnet18", show_default=True, metavar="NAME", help="Architecture of the checkpoints."

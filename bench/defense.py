@@ -30,6 +30,9 @@ class Defense(Plugin):
     files: ClassVar[tuple[str, ...]] = ()
     innermost: ClassVar[bool] = False
 
+    classes: int
+    """Number of classes, set before any hook is called."""
+
     def path(self, parameter: str) -> Path:
         """Return the file or folder that a parameter in `files` names, with `~` and `${NAME}` expanded.
 
@@ -117,6 +120,12 @@ class Defenses(Defense):
             | ({"files": [content_digest(part.path(name)) for name in part.files]} if part.files else {})
             for part in self.chain
         ]
+
+    def check_files(self) -> None:
+        """Raise `SepbenchError` where a file that a defense reads is missing."""
+        for part in self.chain:
+            for name in part.files:
+                part.path(name)
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Apply every `dataset` hook."""

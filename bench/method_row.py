@@ -1,7 +1,7 @@
 """A method with its parameters, and how people write it."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
@@ -33,6 +33,17 @@ class MethodRow(BaseModel):
         """Return every parameter, defaults included, as JSON."""
         fields: dict[str, Any] = self.params.model_dump(mode="json")
         return fields
+
+
+def telling_names(rows: Sequence[MethodRow]) -> list[str]:
+    """Return a name for each row: the method's, with those parameters in which rows of the same method differ."""
+    names = []
+    for row in rows:
+        own = row.params_json()
+        alike = [other.params_json() for other in rows if other.name == row.name]
+        telling = [f"{field}={shown(own[field])}" for field in own if any(o.get(field) != own[field] for o in alike)]
+        names.append(f"{row.name} ({', '.join(telling)})" if telling else row.name)
+    return names
 
 
 def read_rows(index: int, entry: Any, recipe: Recipe | None) -> list[MethodRow]:

@@ -20,13 +20,18 @@ Kind = Literal["surrogate", "craft", "victim"]
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train a network: a surrogate on the clean set, or a victim on the protected set of stage `protected`."""
+    """Train a network: a surrogate on the clean set, or a victim on the protected set of stage `protected`.
+
+    A victim may have only a fraction of the images protected, and further clean images.
+    """
 
     architecture: str
     recipe: Recipe
     defenses: Defenses
     seed: int
     protected: str | None = None
+    protected_fraction: float = 1.0
+    clean_images: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,14 +163,27 @@ def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Check
         "checkpoints": [[part.surrogate, part.identity()] for part in job.checkpoints],
         "data": card.train_sha256,
     }
-    label = f"craft {cell.method.name}{f' {cell.budget}' if cell.budget else ''}"
+    label = f"craft {cell.method_label or cell.method.name}{f' {cell.budget}' if cell.budget else ''}"
     inputs = tuple(part.surrogate for part in job.checkpoints)
     return Stage("craft", key(identity), label, job, inputs, method.passes())
 
 
 def _victim_stage(experiment: Experiment, card: DataCard, cell: Cell, craft: Stage) -> Stage:
-    job = TrainJob(cell.victim, experiment.recipe, cell.defense, cell.seed, protected=craft.key)
+    job = TrainJob(
+        cell.victim,
+        experiment.recipe,
+        cell.defense,
+        cell.seed,
+        craft.key,
+        cell.protected_fraction,
+        cell.clean_images,
+    )
     identity = _training_identity("victim", job, craft.key, card)
+    # Named only where they are set, as they came later than the first results.
+    if job.protected_fraction < 1:
+        identity |= {"protected_fraction": job.protected_fraction, "clean": card.train_sha256}
+    if job.clean_images:
+        identity |= {"clean_images": card.extra_sha256[job.clean_images]}
     return Stage("victim", key(identity), f"victim {cell}", job, (craft.key,), job.recipe.epochs)
 
 

@@ -13,8 +13,8 @@ from bench import __version__
 from bench.training import precision
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
-    """Return the provenance fields of a record for work that starts now on `device`."""
+def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str, Any]:
+    """Return the provenance fields of a record for work that starts now on `device`, at a recipe's precision."""
     sha, dirty = _git_state()
     return {
         "version": __version__,
@@ -23,7 +23,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "torch": torch.__version__,
         "device": device_name(device),
-        "precision": precision(device),
+        "precision": precision(device, wanted_precision),
         "deterministic": device.type == "cpu",
         "host_cores": os.cpu_count() or 1,
     }

@@ -73,6 +73,9 @@ class Recipe(_Frozen):
         training images.
     clip_gradient
         Largest norm of the whole gradient; None does not clip.
+    precision
+        Of matrix products while networks train and are judged: fp32, bf16 (autocast), or auto, which is bf16 on GPUs
+        that have it and fp32 elsewhere. With auto the device decides, and is no part of any key.
 
     """
 
@@ -90,6 +93,7 @@ class Recipe(_Frozen):
     augmentation: Augmentation = Augmentation()
     normalise: bool = True
     clip_gradient: float | None = Field(None, gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     @model_validator(mode="before")
     @classmethod
@@ -119,7 +123,9 @@ class Recipe(_Frozen):
 
     def training_fields(self) -> dict[str, Any]:
         """Return what decides the result: every field but the name and the source."""
-        return self.model_dump(mode="json", exclude={"name", "source"})
+        fields = self.model_dump(mode="json", exclude={"name", "source"})
+        # Named only where it is set, as it came later than the first results.
+        return {name: value for name, value in fields.items() if (name, value) != ("precision", "auto")}
 
 
 def recipe_names() -> list[str]:

@@ -15,6 +15,7 @@ class Record(BaseModel):
 
     `status` "failed" comes with a `reason` and without outcome. `norm` and `budget` are None where nothing is
     added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale.
+    `clean_images` counts those the victim had besides the release.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -41,6 +42,7 @@ class Record(BaseModel):
     train_sha256: str
     test_sha256: str
     protected_fraction: float = 1.0
+    clean_images: int = 0
 
     status: Literal["done", "failed"]
     reason: str | None = None

@@ -36,9 +36,8 @@ def record(plan: Plan, planned: PlannedCell, meta: dict[str, Any]) -> Record:
 
 def failed_record(plan: Plan, planned: PlannedCell, reason: str, device: torch.device) -> Record:
     """Return the record of a cell that failed, or whose surrogate or protected set did."""
-    return Record.model_validate(
-        {**_identity(plan, planned), **provenance(device), "status": "failed", "reason": reason}
-    )
+    origin = provenance(device, plan.experiment.recipe.precision)
+    return Record.model_validate({**_identity(plan, planned), **origin, "status": "failed", "reason": reason})
 
 
 def report(plan: Plan, result: StageResult, planned: PlannedCell | None, made: Record | None) -> StageReport:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -66,7 +66,9 @@ def plan_experiment(experiment: Experiment, home: Home, only: Callable[[Cell], b
     """Return the plan; decodes the data set only where it has not been seen before."""
     if not any(map(only, experiment.cells())):
         raise SepbenchError("--only leaves no cell of the experiment: see sepbench plan for those it has")
-    return make_plan(experiment, card(experiment.dataset.located(), home.cards), only)
+    for defense in experiment.defenses:
+        defense.check_files()
+    return make_plan(experiment, card(experiment.dataset.located(), home.cards, _extra(experiment)), only)
 
 
 def run_plan(plan: Plan, call: Invocation) -> Summary:
@@ -125,11 +127,16 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
 def _results(plan: Plan, todo: list[Stage], call: Invocation) -> Generator[StageResult, None, None]:
     if not todo:
         return
-    splits, card_now = load_with_card(plan.experiment.dataset.located(), call.home.cards)
+    experiment = plan.experiment
+    splits, card_now = load_with_card(experiment.dataset.located(), call.home.cards, _extra(experiment))
     if card_now != plan.card:
         raise SepbenchError("the data set changed while the run was being planned: run the same command again")
     bench = Workbench(splits, call.home.store, call.device, on_safe_point=call.stop.check)
     yield from execute(plan, todo, bench, call.home.locks, call.home.logs, call.watcher)
+
+
+def _extra(experiment: Experiment) -> list[int]:
+    return [count for count in experiment.clean_images if count]
 
 
 def _record(plan: Plan, planned: PlannedCell, result: StageResult, device: torch.device) -> Record:
@@ -178,12 +185,13 @@ def table_of(summary: Summary) -> Table:
 
 def cell_id(experiment: Experiment, cell: Cell) -> CellId:
     """Return what the table calls a cell of the experiment."""
-    return CellId(
-        method_params=canonical(cell.method.params_json()),
-        dataset=experiment.dataset.name,
-        recipe=experiment.recipe.name,
+    named = {
         **cell.fields(),
-    )
+        "method_params": canonical(cell.method.params_json()),
+        "dataset": experiment.dataset.name,
+        "recipe": experiment.recipe.name,
+    }
+    return CellId(**{one.name: named[one.name] for one in fields(CellId)})
 
 
 def make_results_folder(folder: Path) -> None:

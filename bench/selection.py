@@ -6,7 +6,17 @@ from bench.errors import SepbenchError
 from bench.registry import UnknownName
 from bench.spec import Cell, Experiment
 
-_FIELDS = ("method", "budget", "victim", "defense", "seed", "surrogate_seed", "craft_seed")
+_FIELDS = (
+    "method",
+    "budget",
+    "victim",
+    "defense",
+    "seed",
+    "surrogate_seed",
+    "craft_seed",
+    "protected_fraction",
+    "clean_images",
+)
 
 
 def selector(experiment: Experiment, wanted: Sequence[tuple[str, str]]) -> Callable[[Cell], bool]:

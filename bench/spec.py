@@ -24,7 +24,7 @@ from bench.defense import DEFENSES, Defenses
 from bench.errors import FieldError, SepbenchError
 from bench.keys import canonical
 from bench.method import METHODS, Method
-from bench.method_row import MethodRow, read_rows
+from bench.method_row import MethodRow, read_rows, telling_names
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
 from bench.tables import TableLayout
@@ -64,6 +64,8 @@ def _dataset(value: Any) -> DatasetSpec:
 ArchitectureName = Annotated[str, BeforeValidator(_architecture)]
 BudgetField = Annotated[Budget, BeforeValidator(_budget), PlainSerializer(str)]
 DefenseField = Annotated[Defenses, BeforeValidator(_defense), PlainSerializer(str)]
+Fractions = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, strict=False)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 
 
@@ -78,6 +80,11 @@ class Experiment(BaseModel):
         Victim seeds: initial weights, order, augmentation.
     surrogate_seeds, craft_seeds
         Independent crafting replicates; every protected set is judged by every victim seed.
+    protected_fractions
+        Shares of the training images that are protected while the others stay clean, in (0, 1]; which ones, the victim
+        seed decides, and a smaller share is part of a larger one.
+    clean_images
+        How many further clean images, none of the release, the victim has besides; 0 is none.
     profile, overrides
         How the experiment was changed from its file: such results are never shown as the unchanged one's.
 
@@ -97,6 +104,8 @@ class Experiment(BaseModel):
     seeds: Seeds = (0,)
     surrogate_seeds: Seeds = (0,)
     craft_seeds: Seeds = (0,)
+    protected_fractions: Fractions = (1.0,)
+    clean_images: Counts = (0,)
     table: TableLayout = TableLayout()
     profile: str | None = None
     overrides: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -122,7 +131,16 @@ class Experiment(BaseModel):
             rows.insert(0, MethodRow(name="none", params=METHODS.get("none").Params()))
         return tuple(rows)
 
-    @field_validator("victims", "defenses", "seeds", "surrogate_seeds", "craft_seeds", "budgets")
+    @field_validator(
+        "victims",
+        "defenses",
+        "seeds",
+        "surrogate_seeds",
+        "craft_seeds",
+        "budgets",
+        "protected_fractions",
+        "clean_images",
+    )
     @classmethod
     def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         names = [str(item) for item in value]
@@ -155,31 +173,37 @@ class Experiment(BaseModel):
     def cells(self) -> list["Cell"]:
         """Return every cell, clean references included, in the order of the table's rows."""
         found: dict[str, Cell] = {}
-        for row in self.methods:
-            for cell in self._cells_of(row):
+        for row, name in zip(self.methods, telling_names(self.methods), strict=True):
+            for cell in self._cells_of(row, name):
                 found.setdefault(cell.identity(), cell)
         return list(found.values())
 
-    def _cells_of(self, row: MethodRow) -> Iterator["Cell"]:
+    def _cells_of(self, row: MethodRow, name: str) -> Iterator["Cell"]:
         method = row.build()
         budgets: list[Budget | None] = [b for b in self.budgets if b.norm in method.norms]
         surrogate_seeds = self.surrogate_seeds if method.needs() else self.surrogate_seeds[:1]
         craft_seeds = self.craft_seeds if method.norms else self.craft_seeds[:1]
+        fractions = self.protected_fractions if row.name != "none" else (1.0,)
         for combination in itertools.product(
             budgets if method.norms else [None],
             surrogate_seeds,
             craft_seeds,
             self.victims,
             self.defenses,
+            fractions,
+            self.clean_images,
             self.seeds,
         ):
-            budget, surrogate_seed, craft_seed, victim, defense, seed = combination
-            yield Cell(row, budget, victim, defense, seed, surrogate_seed, craft_seed)
+            budget, surrogate_seed, craft_seed, victim, defense, fraction, clean_images, seed = combination
+            yield Cell(row, budget, victim, defense, seed, surrogate_seed, craft_seed, fraction, clean_images, name)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One victim run: what was done to the images, and who trains on them."""
+    """One victim run: what was done to the images, and who trains on them.
+
+    `method_label` is what its experiment calls the method: the name, and what tells it from others of that name.
+    """
 
     method: MethodRow
     budget: Budget | None
@@ -188,6 +212,9 @@ class Cell:
     seed: int
     surrogate_seed: int
     craft_seed: int
+    protected_fraction: float = 1.0
+    clean_images: int = 0
+    method_label: str = ""
 
     def identity(self) -> str:
         """Return one text that tells this cell from every other of its experiment."""
@@ -204,8 +231,13 @@ class Cell:
             "seed": self.seed,
             "surrogate_seed": self.surrogate_seed,
             "craft_seed": self.craft_seed,
+            "protected_fraction": self.protected_fraction,
+            "clean_images": self.clean_images,
         }
 
     def __str__(self) -> str:
-        protected = f"{self.method.name} {self.budget}" if self.budget else self.method.name
-        return f"{protected} · {self.victim} · {self.defense} · seed {self.seed}"
+        method = self.method_label or self.method.name
+        protected = f"{method} {self.budget}" if self.budget else method
+        share = [f"{100 * self.protected_fraction:g} % protected"] if self.protected_fraction < 1 else []
+        added = [f"{self.clean_images} clean added"] if self.clean_images else []
+        return " · ".join([protected, *share, *added, self.victim, str(self.defense), f"seed {self.seed}"])

@@ -1,7 +1,6 @@
 """The three kinds of work: train a surrogate, craft a protected set, train a victim on it."""
 
 import resource
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,12 +8,13 @@ import torch
 from bench.crafting import checkpoint_name, craft
 from bench.data.images import ImageSet
 from bench.judge import confusion, outcome
+from bench.mixture import seen_by_victim
 from bench.networks import build_network
 from bench.plan import CraftJob, Stage, TrainJob
 from bench.provenance import provenance
 from bench.seeds import derive
 from bench.store import Draft
-from bench.training import History, Labelled, predict, train
+from bench.training import History, Labelled, precision, predict, train
 from bench.workbench import Workbench
 
 
@@ -35,7 +35,7 @@ def run_stage(stage: Stage, bench: Workbench) -> dict[str, Any]:
 
 
 def _train_surrogate(job: TrainJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
-    origin = provenance(bench.device)
+    origin = provenance(bench.device, job.recipe.precision)
     _, history = _fit(job, bench, draft, bench.splits.train, keep_checkpoints=True)
     meta = {"history": history.to_dict(), "seconds": sum(history.seconds), "provenance": origin}
     return meta, [checkpoint_name(epoch) for epoch in range(job.recipe.epochs)]
@@ -44,14 +44,14 @@ def _train_surrogate(job: TrainJob, bench: Workbench, draft: Draft) -> tuple[dic
 def _train_victim(
     job: TrainJob, protected_key: str, bench: Workbench, draft: Draft
 ) -> tuple[dict[str, Any], list[str]]:
-    origin = provenance(bench.device)
+    origin = provenance(bench.device, job.recipe.precision)
     protected = bench.store.meta("craft", protected_key)
     images = bench.store.tensors("craft", protected_key, "protected")["images"]
-    released = replace(bench.splits.train, images=images)
-    network, history = _fit(job, bench, draft, released)
+    network, history = _fit(job, bench, draft, seen_by_victim(job, bench.splits, images))
     test = bench.splits.test
     judged = job.defenses.judged_epoch(history.test_acc)
-    matrix = confusion(predict(network, test.images.to(bench.device)), test.labels.to(bench.device), len(test.classes))
+    predicted = predict(network, test.images.to(bench.device), precision(bench.device, job.recipe.precision))
+    matrix = confusion(predicted, test.labels.to(bench.device), len(test.classes))
     meta = {
         "history": history.to_dict(),
         "seconds": sum(history.seconds),
@@ -73,21 +73,22 @@ def _train_victim(
 def _fit(
     job: TrainJob, bench: Workbench, draft: Draft, data: ImageSet, keep_checkpoints: bool = False
 ) -> tuple[torch.nn.Module, History]:
-    network = build_network(
-        job.architecture,
-        len(data.classes),
-        data.images,
-        normalise=job.recipe.normalise,
-        seed=derive(job.seed, "weights"),
-        device=bench.device,
-    )
+    def build(images: torch.Tensor) -> torch.nn.Module:
+        return build_network(
+            job.architecture,
+            len(data.classes),
+            images,
+            normalise=job.recipe.normalise,
+            seed=derive(job.seed, "weights"),
+            device=bench.device,
+        )
 
     def on_epoch(history: History) -> None:
         bench.on_progress(len(history) / job.recipe.epochs)
         bench.on_safe_point()
 
     return train(
-        network,
+        build,
         _on(bench.device, data),
         _on(bench.device, bench.splits.test),
         job.recipe,
@@ -100,7 +101,7 @@ def _fit(
 
 
 def _on(device: torch.device, data: ImageSet) -> Labelled:
-    return Labelled(data.images.to(device), data.labels.to(device))
+    return Labelled(data.images.to(device), data.labels.to(device), len(data.classes))
 
 
 def _reset_peak_memory(device: torch.device) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -51,17 +51,18 @@ class History:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images, uint8 [N, 3, H, W], and labels, int64 [N], on the device that trains."""
+    """Images, uint8 [N, 3, H, W], and labels, int64 [N] below `classes`, on the device that trains."""
 
     images: Tensor
     labels: Tensor
+    classes: int
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
 def train(
-    network: nn.Module,
+    build: Callable[[Tensor], nn.Module],
     data: Labelled,
     test: Labelled,
     recipe: Recipe,
@@ -76,8 +77,9 @@ def train(
 
     Parameters
     ----------
-    network
-        Freshly initialised, on the device, taking images in [0, 1].
+    build
+        From the training images as defenses leave them, uint8 [N, 3, H, W], to a freshly initialised network on the
+        device that takes images in [0, 1].
     data
         What it trains on; defenses may change it.
     test
@@ -102,9 +104,12 @@ def train(
 
     """
     device = data.images.device
+    number_format = precision(device, recipe.precision)
+    for part in defenses.chain:
+        part.classes = data.classes
     images = defenses.dataset(data.images, data.labels, _device_generator(device, seed, "dataset"))
-    data = Labelled(images, data.labels)
-    network = defenses.network(network)
+    data = replace(data, images=images)
+    network = defenses.network(build(images))
     optimizer = defenses.optimizer(_optimizer(network, recipe))
     history, judged = _resume(network, optimizer, draft)
     saved = time.monotonic()
@@ -113,7 +118,8 @@ def train(
         loss, accuracy = _train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
         history.train_loss.append(loss)
         history.train_acc.append(accuracy)
-        history.test_acc.append(100 * float((predict(network, test.images) == test.labels).double().mean()))
+        right = predict(network, test.images, number_format) == test.labels
+        history.test_acc.append(100 * float(right.double().mean()))
         history.seconds.append(time.perf_counter() - began)
         if defenses.judged_epoch(history.test_acc) == epoch:
             judged = {name: value.clone() for name, value in network.state_dict().items()}
@@ -131,16 +137,21 @@ def train(
     return network.eval(), history
 
 
-def predict(network: nn.Module, images: Tensor) -> Tensor:
-    """Return the predicted class, int64 [N], of each image, uint8 [N, 3, H, W], on their device."""
+def predict(network: nn.Module, images: Tensor, number_format: str) -> Tensor:
+    """Return the predicted class, int64 [N], of each image, uint8 [N, 3, H, W], on their device.
+
+    `number_format` is what `precision` returns.
+    """
     network.eval()
     size = _EVALUATION_BATCH.get(images.device.type, 500)
-    with torch.inference_mode(), _autocast(images.device):
+    with torch.inference_mode(), _autocast(images.device, number_format):
         return torch.cat([network(_as_float(batch)).argmax(1) for batch in images.split(size)])
 
 
-def precision(device: torch.device) -> str:
+def precision(device: torch.device, wanted: str = "auto") -> str:
     """Return the number format of matrix products on a device: `bf16` (autocast) or `fp32`."""
+    if wanted != "auto":
+        return wanted
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
@@ -172,7 +183,7 @@ def _train_epoch(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(epoch * steps + step, steps)
             watched = _LastLogits()
-            with _autocast(device), watched.on(network):
+            with _autocast(device, precision(device, recipe.precision)), watched.on(network):
                 loss = loss_of(network, x, y, generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -231,8 +242,8 @@ def _device_generator(device: torch.device, seed: int, *purpose: str | int) -> t
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
 
 
-def _autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision(device) == "bf16")
+def _autocast(device: torch.device, number_format: str) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=number_format == "bf16")
 
 
 def _save(

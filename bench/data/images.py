@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -74,9 +74,24 @@ class ImageSet:
         return digest.hexdigest()
 
 
+def images_digest(images: "Tensor") -> str:
+    """Return the hex SHA-256 of images, uint8 [N, 3, H, W], whatever their labels: their shape in JSON, their bytes."""
+    digest = hashlib.sha256(json.dumps(list(images.shape), separators=(",", ":")).encode() + b"\n")
+    digest.update(np.ascontiguousarray(images.cpu().numpy()).data)
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set: the training set, which methods protect, and the test set, which nobody touches."""
+    """A data set: the training set, which methods protect, and the test set, which nobody touches.
+
+    Attributes
+    ----------
+    extra
+        By their number, further training images, none of them in `train`: clean images that a victim has besides.
+
+    """
 
     train: ImageSet
     test: ImageSet
+    extra: Mapping[int, ImageSet] = field(default_factory=dict)

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.checks import check_labels
@@ -27,6 +30,7 @@ class DataCard(BaseModel):
 
     train_sha256: str
     test_sha256: str
+    extra_sha256: dict[int, str] = {}
     classes: tuple[str, ...]
     n_train: int
     n_test: int
@@ -34,8 +38,8 @@ class DataCard(BaseModel):
     width: int
 
 
-def load(spec: DatasetSpec) -> Splits:
-    """Decode a data set: RGB, one size, labels checked.
+def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
+    """Decode a data set: RGB, one size, labels checked; and for each number in `extra` so many images besides.
 
     Raises `SepbenchError` where files are missing or damaged, labels do not fit the classes, images differ in
     size, or a limit asks for more images than there are.
@@ -45,6 +49,7 @@ def load(spec: DatasetSpec) -> Splits:
     splits = Splits(
         train=_part(train, spec.limit, spec.resize, f"dataset.limit asks of the training set of '{spec.name}'"),
         test=_part(test, spec.test_limit, spec.resize, f"dataset.test_limit asks of the test set of '{spec.name}'"),
+        extra={count: _besides(train, spec, count) for count in extra},
     )
     height, width = splits.train.images.shape[2:]
     test_height, test_width = splits.test.images.shape[2:]
@@ -56,24 +61,25 @@ def load(spec: DatasetSpec) -> Splits:
     return splits
 
 
-def card(spec: DatasetSpec, cache: Path) -> DataCard:
+def card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> DataCard:
     """Return the card from the folder `cache`, decoding nothing, or load the data to make it.
 
     A cached card holds as long as the spec, but for its name, and path, size and time of every file stay the
     same.
     """
-    return _cached(cache / _card_name(spec)) or load_with_card(spec, cache)[1]
+    return _cached(cache / _card_name(spec, extra)) or load_with_card(spec, cache, extra)[1]
 
 
-def load_with_card(spec: DatasetSpec, cache: Path) -> tuple[Splits, DataCard]:
+def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> tuple[Splits, DataCard]:
     """Load the data and its card; a card in `cache` that says otherwise is replaced."""
     # Named before the data is read: a file that changes meanwhile leaves a card that nobody asks for again.
-    path = cache / _card_name(spec)
-    splits = load(spec)
+    path = cache / _card_name(spec, extra)
+    splits = load(spec, extra)
     height, width = splits.train.images.shape[2:]
     made = DataCard(
         train_sha256=splits.train.sha256,
         test_sha256=splits.test.sha256,
+        extra_sha256={count: images.sha256 for count, images in splits.extra.items()},
         classes=splits.train.classes,
         n_train=len(splits.train),
         n_test=len(splits.test),
@@ -91,14 +97,31 @@ def _plugin(spec: DatasetSpec) -> DatasetPlugin:
 
 
 def _part(source: Source, limit: int | None, resize: int | None, request: str) -> ImageSet:
-    import torch  # seconds to import, and a plan that finds its card needs none of it
-
     available = len(source.labels)
     if limit is None:
         limit = available
     if limit > available:
         raise SepbenchError(f"{request} {limit} images, but it has {available}: lower it or leave it out")
-    positions = stratified_prefix(source.labels, limit)
+    return _decoded(source, stratified_prefix(source.labels, limit), resize)
+
+
+def _besides(source: Source, spec: DatasetSpec, count: int) -> ImageSet:
+    """Return images that `spec.limit` leaves out."""
+    used = len(source.labels) if spec.limit is None else spec.limit
+    rest = np.ones(len(source.labels), dtype=bool)
+    rest[stratified_prefix(source.labels, used)] = False
+    left = np.flatnonzero(rest)
+    if count > len(left):
+        raise SepbenchError(
+            f"clean_images asks for {count} images besides the {used} training images of '{spec.name}', and it has "
+            f"{len(left)} more: set dataset.limit so that as many are left"
+        )
+    return _decoded(source, left[stratified_prefix(source.labels[left], count)], spec.resize)
+
+
+def _decoded(source: Source, positions: NDArray[np.int64], resize: int | None) -> ImageSet:
+    import torch  # seconds to import, and a plan that finds its card needs none of it
+
     return ImageSet(
         images=torch.from_numpy(stack(source, positions, resize)),
         labels=torch.from_numpy(source.labels[positions]),
@@ -106,13 +129,14 @@ def _part(source: Source, limit: int | None, resize: int | None, request: str) -
     )
 
 
-def _card_name(spec: DatasetSpec) -> str:
+def _card_name(spec: DatasetSpec, extra: Collection[int]) -> str:
     plugin = _plugin(spec)
     depends_on = {
         "card": _CARD_VERSION,
         "format": plugin.version,
         "pillow": version("pillow"),  # another decoder may give other bytes
         "spec": spec.model_dump(mode="json", exclude={"name"}),
+        "extra": sorted(extra),
         "files": [_file_state(path) for path in plugin.files()],
     }
     canonical = json.dumps(depends_on, sort_keys=True, separators=(",", ":"))

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from bench import lock
 from bench.disk import DiskError
-from bench.errors import Stopped
+from bench.errors import SepbenchError, Stopped
 from bench.plan import Plan, Stage
 from bench.stages import run_stage
 from bench.store import CorruptArtifact
@@ -119,7 +119,8 @@ def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageR
     except (CorruptArtifact, DiskError, Stopped):
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        said = str(error) if isinstance(error, SepbenchError) else f"{type(error).__name__}: {error}"
+        reason = said.splitlines()[0]
         _keep_traceback(logs, stage, error)
         return StageResult(stage, "failed", started, time.time(), reason=reason)
     return StageResult(stage, "done", started, time.time(), meta=meta)

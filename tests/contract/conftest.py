@@ -3,8 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from crafting import digits
+from safetensors.torch import save_file
+
+from bench.data.images import images_digest
+from bench.networks import build_network
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +20,26 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what defenses read from files: a purified copy of the digits, and pretrained weights."""
+    folder = tmp_path_factory.mktemp("outside")
+    images = digits().images
+    (folder / "purified").mkdir()
+    copy = (images // 2).permute(0, 2, 3, 1).numpy()
+    np.savez(folder / "purified" / f"{images_digest(images)}.npz", images=copy)
+    network = build_network("resnet8", 10, images, normalise=False, seed=3, device=torch.device("cpu"))
+    weights = {name: value.contiguous() for name, value in network.classifier.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _files_of_defenses(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEPBENCH_PURIFIED", str(outside / "purified"))
+    monkeypatch.setenv("SEPBENCH_PRETRAINED", str(outside / "weights.safetensors"))
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ CLASSES = 10
 
 def defense(name: str) -> Defense:
     kind = DEFENSES.get(name)
-    return kind(small_params(kind))
+    made = kind(small_params(kind))
+    made.classes = CLASSES
+    return made
 
 
 def batch() -> tuple[Tensor, Tensor]:

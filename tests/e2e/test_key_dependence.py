@@ -24,6 +24,7 @@ CARD = DataCard(
     height=16,
     width=16,
 )
+WITH_MORE = CARD.model_copy(update={"extra_sha256": {50: "c" * 64}})
 PROTECTED = {"craft random-noise", "craft sep"}
 VICTIMS = {"victim none", "victim random-noise", "victim sep"}
 OF_SEP = {"craft sep", "victim sep"}
@@ -73,6 +74,8 @@ def test_every_stage_has_a_key_of_its_own() -> None:
         {"dataset": {"name": "other", "format": "digits", "limit": 150}},  # the card says which bytes they are
         {"defenses": ["plain"], "surrogate_seeds": [0], "craft_seeds": [0]},
         {"methods": with_sep(shift=None, network=None)},
+        {"protected_fractions": [1.0], "clean_images": [0]},
+        {"recipe": {**TINY["recipe"], "precision": "auto"}},  # type: ignore[dict-item]
         {"recipe": {**TINY["recipe"], "momentum": 0.9, "lr": 0.1}},  # type: ignore[dict-item]
     ],
     ids=lambda changes: "+".join(changes),
@@ -100,6 +103,7 @@ def test_the_craft_seed_is_in_the_keys_of_protected_sets_and_their_victims() -> 
         {"batch_size": 25},
         {"lr": 0.2},
         {"momentum": 0.8},
+        {"precision": "bf16"},
         {"weight_decay": 0.0},
         {"nesterov": True},
         {"schedule": {"kind": "cosine"}},
@@ -225,3 +229,18 @@ def test_methods_share_a_surrogate_and_victims_a_protected_set() -> None:
         methods=[{"sep": {"checkpoints": [1, 2, 3], "steps": 2}}], seeds=[0, 1], defenses=["plain", "no-augmentation"]
     ).stages.values()
     assert [sum(stage.kind == kind for stage in stages) for kind in ("surrogate", "craft", "victim")] == [1, 4, 16]
+
+
+def test_a_smaller_protected_fraction_is_another_victim_of_the_same_release() -> None:
+    before, after = plan(), plan(protected_fractions=[0.5])
+    assert [one.craft for one in before.cells] == [one.craft for one in after.cells]
+    victims = {one.cell.method.name: one.victim for one in before.cells}
+    others = {one.cell.method.name for one in after.cells if one.victim != victims[one.cell.method.name]}
+    assert others == {"random-noise", "sep"}, "without protection there is nothing to protect a part of"
+
+
+def test_further_clean_images_are_other_victims_and_count_by_their_content() -> None:
+    assert changed(WITH_MORE, clean_images=[50]) == VICTIMS
+    other = WITH_MORE.model_copy(update={"extra_sha256": {50: "d" * 64}})
+    first, second = keys(WITH_MORE, clean_images=[50]), keys(other, clean_images=[50])
+    assert {stage for stage in first if first[stage] != second[stage]} == VICTIMS

@@ -15,7 +15,7 @@ from bench.store import Draft, Store
 from bench.training import History, Labelled, train
 
 IMAGES, LABELS = noise(50, side=8), torch.arange(50) % 3
-TEST = Labelled(noise(30, side=8, seed=1), torch.arange(30) % 3)
+TEST = Labelled(noise(30, side=8, seed=1), torch.arange(30) % 3, classes=3)
 STATE = "state"
 
 
@@ -62,8 +62,8 @@ def trained(
 ) -> tuple[nn.Module, History]:
     """Train a fresh network, going on from what an earlier call left in the folder."""
     return train(
-        fresh(),
-        Labelled(IMAGES.clone(), LABELS.clone()),
+        lambda images: fresh(),
+        Labelled(IMAGES.clone(), LABELS.clone(), classes=3),
         TEST,
         how or recipe(),
         Defenses([defense] if defense else []),

@@ -186,11 +186,35 @@ def test_training_overwrites_neither_images_nor_labels(tmp_path: Path) -> None:
 def test_prediction_is_the_class_of_the_largest_logit_whatever_the_number_of_images() -> None:
     network = deepcopy(fresh())
     images = IMAGES.repeat(25, 1, 1, 1)
-    predicted = predict(network.train(), images)
+    predicted = predict(network.train(), images, "fp32")
     assert predicted.dtype == torch.int64
     with torch.inference_mode():
         one_by_one = torch.stack([network.eval()(image[None].float() / 255)[0].argmax() for image in IMAGES])
     assert torch.equal(predicted, one_by_one.repeat(25))
+
+
+class Formats(Recorder):
+    """Keeps the number format of the logits in training and in judging."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[bool, torch.dtype]] = set()
+
+    def network(self, network: nn.Module) -> nn.Module:
+        network.register_forward_hook(lambda module, _, logits: self.seen.add((module.training, logits.dtype)))
+        return network
+
+
+@pytest.mark.parametrize(
+    ("wanted", "format_used"), [("auto", torch.float32), ("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_training_and_judging_use_the_precision_of_the_recipe(
+    wanted: str, format_used: torch.dtype, tmp_path: Path
+) -> None:
+    formats = Formats()
+    network, _ = trained(tmp_path, recipe(epochs=1, precision=wanted), defense=formats)
+    assert formats.seen == {(True, format_used), (False, format_used)}
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
 def test_an_absurd_rate_is_reported_as_divergence_with_its_epoch(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A training that was stopped and goes on ends with the bits of one that nobody disturbed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,19 @@ class Noise(Defense):
 
     def network(self, network: nn.Module) -> nn.Module:
         return nn.Sequential(network, nn.Dropout(0.2))
+
+
+class Chosen(Defense):
+    """Has the network of one epoch judged."""
+
+    name = "chosen"
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def judged_epoch(self, test_acc: Sequence[float]) -> int:
+        return min(self.epoch, len(test_acc) - 1)
 
 
 def stopping_after(epochs: int) -> Callable[[History], None]:
@@ -109,3 +122,13 @@ def test_momentum_is_part_of_the_state_and_losing_it_would_be_noticed(tmp_path: 
     saved.put(STATE, {name: value for name, value in tensors.items() if name not in momentum}, info)
     forgetful, _ = trained(tmp_path / "b")
     assert not same_bits(forgetful, undisturbed)
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+@pytest.mark.parametrize("stops", [(), (1,), (2,), (3,)], ids=str)
+def test_the_network_of_the_judged_epoch_is_returned_even_by_a_resumed_training(
+    epoch: int, stops: tuple[int, ...], tmp_path: Path
+) -> None:
+    network, _ = interrupted(tmp_path / "b", *stops, defense=Chosen(epoch))
+    wanted = draft(tmp_path / "b").tensors(f"epoch-{epoch:03d}")
+    assert all(torch.equal(value, wanted[name]) for name, value in network.state_dict().items())

@@ -1,0 +1,35 @@
+"""What a victim trains on: a release, or part of it among clean images."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bench.data.images import ImageSet, Splits
+from bench.plan import TrainJob
+from bench.seeds import derive
+
+
+def seen_by_victim(job: TrainJob, splits: Splits, protected: Tensor) -> ImageSet:
+    """Return the training set of a victim.
+
+    Parameters
+    ----------
+    job
+        Its `protected_fraction` of the images, which ones its seed decides, are protected; the others are clean. A
+        smaller fraction is part of a larger one. Its `clean_images` further ones follow behind.
+    splits
+        The clean data.
+    protected
+        The release, uint8 [N, 3, H, W], in the order of the clean training images; left as it is.
+
+    """
+    clean = splits.train
+    order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(derive(job.seed, "protected")))
+    left_clean = order[round(job.protected_fraction * len(clean)) :]
+    images = protected.clone()
+    images[left_clean] = clean.images[left_clean]
+    if not job.clean_images:
+        return replace(clean, images=images)
+    extra = splits.extra[job.clean_images]
+    return replace(clean, images=torch.cat([images, extra.images]), labels=torch.cat([clean.labels, extra.labels]))

@@ -1,0 +1,137 @@
+"""Defenses that read files from outside: purified copies of a release, and pretrained weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from asking import TINY, Finished, ask, changed, done, refusal, write
+from safetensors.torch import load_file, save_file
+
+from bench.data.loading import load
+from bench.data.spec import DatasetSpec
+from bench.record import Record, read_records
+
+NOISE_ONLY = "methods:\n  - none\n  - random-noise\n"
+
+
+def noise_only(defense: str) -> str:
+    """Return the tiny experiment without sep and with another defense, given as YAML."""
+    before = TINY[TINY.index("methods:") : TINY.index("victims:")]
+    return changed(changed(TINY, before, NOISE_ONLY), "[plain]", f"[{defense}]")
+
+
+def exported(folder: str = "sets") -> list[Path]:
+    return [Path(line.split()[0]) for line in done("export", "tiny.yaml", "--out", folder).splitlines()]
+
+
+def records(name: str = "tiny") -> list[Record]:
+    return read_records(Path("results") / "records" / name)
+
+
+def test_export_writes_every_protected_set_as_an_archive_that_is_a_data_set(finished: Finished, tmp_path: Path) -> None:
+    lines = done("export", "tiny.yaml", "--out", tmp_path / "sets").splitlines()
+    assert [line.split("  ", 1)[1] for line in lines] == ["none", "random-noise linf-32", "sep linf-32"]
+    clean, noise, sep = (np.load(line.split()[0]) for line in lines)
+    assert clean["images"].shape == (200, 16, 16, 3)
+    assert clean["images"].dtype == np.uint8
+    for released in (noise, sep):
+        difference = released["images"].astype(int) - clean["images"]
+        assert 0 < abs(difference).max() <= 32
+        assert np.array_equal(released["labels"], clean["labels"])
+    data = {"name": "exported", "format": "npz", "train": lines[2].split()[0], "test": lines[0].split()[0]}
+    read = load(DatasetSpec.parse(data))
+    assert np.array_equal(read.train.images.permute(0, 2, 3, 1).numpy(), sep["images"])
+    assert np.array_equal(read.test.images.permute(0, 2, 3, 1).numpy(), clean["images"])
+
+
+def test_what_is_not_crafted_yet_is_said_and_the_rest_is_written() -> None:
+    write(TINY)
+    done("run", "tiny.yaml", "--no-mlflow", "--only", "method=none")
+    answer = ask("export", "tiny.yaml", "--out", "sets")
+    assert answer.code == 1
+    assert answer.err == (
+        "sepbench: 2 protected sets are not crafted yet: run the experiment first, then export again\n"
+    )
+    assert len(list(Path("sets").glob("*.npz"))) == 1
+    assert len(answer.out.splitlines()) == 1
+
+
+def test_a_victim_trains_on_the_purified_copy_of_its_own_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(noise_only("plain"))
+    done("run", "tiny.yaml", "--no-mlflow", "--results", "results")
+    clean, noise = exported()
+    plain = {record.method: record.test_acc for record in records()}
+    Path("cleaned").mkdir()
+    for name in (clean.name, noise.name):  # a perfect purifier
+        np.savez(Path("cleaned") / name, images=np.load(clean)["images"])
+    monkeypatch.setenv("SEPBENCH_PURIFIED", "cleaned")
+    done("run", write(noise_only("purified-magic")), "--no-mlflow", "--results", "results")
+    purified = {record.method: record for record in records()}
+    assert {record.defense for record in purified.values()} == {"purified-magic"}
+    assert purified["none"].test_acc == purified["random-noise"].test_acc == plain["none"]
+
+
+def test_a_missing_copy_fails_its_cell_and_says_which_file_to_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(noise_only("plain"))
+    done("run", "tiny.yaml", "--no-mlflow")
+    clean, noise = exported()
+    Path("cleaned").mkdir()
+    np.savez(Path("cleaned") / clean.name, images=np.load(clean)["images"])
+    answer = ask("run", write(noise_only("{purified: {by: magic, folder: cleaned}}")), "--no-mlflow")
+    assert answer.code == 1
+    assert f"there is no {noise.name} in cleaned" in answer.err
+    assert "failed: none" not in answer.err
+
+
+def test_another_content_of_the_folder_is_another_result() -> None:
+    Path("cleaned").mkdir()
+    content = noise_only("{purified: {by: magic, folder: cleaned}}")
+    before = done("plan", write(content), "--json")
+    Path("cleaned/some.npz").write_bytes(b"x")
+    assert done("plan", "tiny.yaml", "--json") != before
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_runs() -> None:
+    write(noise_only("{purified: {folder: cleaned}}"))
+    assert refusal("plan", "tiny.yaml") == "purified: folder: there is no cleaned: check the path"
+    write(noise_only("purified"))
+    assert refusal("plan", "tiny.yaml").startswith("purified: folder uses ${SEPBENCH_PURIFIED}, which is not set: ")
+
+
+def trained_weights() -> dict[str, torch.Tensor]:
+    """Return the weights of a surrogate of the tiny experiment."""
+    store = Path("home/store/surrogate")
+    network = load_file(next(store.rglob("epoch-001.safetensors")))
+    prefix = "classifier."
+    return {name.removeprefix(prefix): value for name, value in network.items() if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pt", "wrapped.pt"])
+def test_training_goes_on_from_pretrained_weights(form: str, finished: Finished, tmp_path: Path) -> None:
+    weights, path = trained_weights(), tmp_path / f"weights.{form}"
+    if form == "safetensors":
+        save_file(weights, path)
+    else:
+        prefixed = {f"module.{name}": value for name, value in weights.items()}
+        torch.save({"state_dict": prefixed} if form == "wrapped.pt" else prefixed, path)
+    content = {**yaml.safe_load(noise_only("plain")), "name": "started", "seeds": [0]}
+    content["recipe"] = {"name": "digits", "epochs": 1, "lr": 1e-30}
+    content["defenses"] = ["plain", {"pretrained": {"on": "digits", "weights": str(path)}}]
+    content["table"] = {"rows": "method", "columns": ["defense"]}
+    written = write(yaml.safe_dump(content), str(tmp_path / "started.yaml"))
+    done("run", written, "--no-mlflow", "--results", tmp_path / "out", "--only", "method=none")
+    accuracy = {record.defense: record.test_acc for record in read_records(tmp_path / "out" / "records")}
+    assert set(accuracy) == {"plain", "pretrained-digits"}
+    assert accuracy["pretrained-digits"] is not None
+    assert accuracy["plain"] is not None
+    assert accuracy["pretrained-digits"] > accuracy["plain"]
+
+
+def test_weights_of_another_network_fail_the_cell_with_the_tensor_that_is_missing(tmp_path: Path) -> None:
+    save_file({"conv1.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "other.safetensors")
+    written = write(noise_only(f"{{pretrained: {{weights: {tmp_path / 'other.safetensors'}}}}}"))
+    answer = ask("run", written, "--no-mlflow", "--only", "method=none")
+    assert answer.code == 1
+    assert "does not hold the weights of this network: conv1.weight (16x3x3x3)" in answer.err
