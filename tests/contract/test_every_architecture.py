@@ -14,7 +14,7 @@ every_architecture = pytest.mark.parametrize("name", NAMES)
 
 # Parameters with 10 classes, and millions of multiply-adds of an image of 32 pixels, which tell wrong strides.
 # Parameters of the CIFAR forms are those of the public reference implementations (kuangliu/pytorch-cifar) and, of
-# wrn-28-10, the 36.5 M of its paper; resnet18-imagenet is torchvision's.
+# wrn-28-10, the 36.5 M of its paper; resnet18-imagenet is torchvision's. The thin ones for CPUs are our own.
 SIZES = {
     "densenet-cifar": (1_000_618, 125.3),
     "densenet121": (6_956_298, 888.4),
@@ -25,7 +25,9 @@ SIZES = {
     "resnet50": (23_520_842, 1297.8),
     "resnet8": (78_042, 12.5),
     "senet18": (11_260_354, 555.5),
+    "senet8": (78_545, 12.5),
     "vgg16": (14_728_266, 313.2),
+    "vgg7": (73_178, 9.9),
     "wrn-28-10": (36_479_194, 5243.3),
 }
 

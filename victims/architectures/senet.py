@@ -77,3 +77,9 @@ class SENet(Classifier):
 def senet18(classes: int) -> Classifier:
     """SENet-18 with a 3x3 stem: pre-activation blocks with squeeze-and-excitation, 11.3 M parameters."""
     return SENet((2, 2, 2, 2), (64, 128, 256, 512), classes)
+
+
+@ARCHITECTURES.register("senet8")
+def senet8(classes: int) -> Classifier:
+    """Thin SENet-8 for CPUs: 16-32-64 channels, one block a stage, 0.08 M parameters."""
+    return SENet((1, 1, 1), (16, 32, 64), classes)
