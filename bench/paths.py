@@ -20,7 +20,8 @@ def expand_variables(field: str, text: str, otherwise: str) -> str:
         found = os.environ.get(variable[1])
         if not found:
             raise SepbenchError(
-                f"{field} uses {variable[0]}, which is not set: set it to the folder that holds the data, or {otherwise}"
+                f"{field} uses {variable[0]}, which is not set: set it to the folder that holds the data, "
+                f"or {otherwise}"
             )
         return found
 
