@@ -28,7 +28,7 @@ def estimate_seconds(plan: Plan, stage: Stage, device: torch.device) -> float:
         ]
         return stage.passes * card.n_train * _CRAFT_SHARE * sum(costs) / len(costs)
     cost = _seconds_per_image(job.architecture, len(card.classes), card.height, card.width, device)
-    return job.recipe.epochs * cost * (card.n_train + _FORWARD_SHARE * card.n_test)
+    return cost * (stage.passes * card.n_train + job.recipe.epochs * _FORWARD_SHARE * card.n_test)
 
 
 @cache

@@ -72,6 +72,10 @@ class Defense(Plugin):
         """Return the 0-based epoch whose network is judged, given the test accuracies (percent) of all so far."""
         return len(test_acc) - 1
 
+    def extra_passes(self) -> float:
+        """Return what a pass over the training set costs besides itself, in forward+backward passes."""
+        return 0
+
 
 DEFENSES: Registry[type[Defense]] = Registry("defense", "victims.defenses", "sepbench.defenses")
 
@@ -167,6 +171,10 @@ class Defenses(Defense):
         """Return the epoch that the last part to choose one chooses."""
         last = len(test_acc) - 1
         return next((epoch for part in reversed(self.chain) if (epoch := part.judged_epoch(test_acc)) != last), last)
+
+    def extra_passes(self) -> float:
+        """Return the sum over the parts."""
+        return sum(part.extra_passes() for part in self.chain)
 
 
 def _parse_one(text: str) -> Defense:

@@ -184,7 +184,12 @@ def _victim_stage(experiment: Experiment, card: DataCard, cell: Cell, craft: Sta
         identity |= {"protected_fraction": job.protected_fraction, "clean": card.train_sha256}
     if job.clean_images:
         identity |= {"clean_images": card.extra_sha256[job.clean_images]}
-    return Stage("victim", key(identity), f"victim {cell}", job, (craft.key,), job.recipe.epochs)
+    passes = job.recipe.epochs * (1 + job.defenses.extra_passes()) * _share_of_training_set(job, card)
+    return Stage("victim", key(identity), f"victim {cell}", job, (craft.key,), passes)
+
+
+def _share_of_training_set(job: TrainJob, card: DataCard) -> float:
+    return (card.n_train + job.clean_images) / card.n_train
 
 
 def _training_identity(stage: Kind, job: TrainJob, data: str, card: DataCard) -> dict[str, Any]:

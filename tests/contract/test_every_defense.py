@@ -155,3 +155,14 @@ def test_no_augmentation_switches_crop_and_flip_off() -> None:
     assert defense("no-augmentation").augmentation(Augmentation(crop_padding=4, flip=True)) == Augmentation(
         crop_padding=0, flip=False
     )
+
+
+@every_defense
+def test_a_defense_says_what_a_pass_costs_besides_itself(name: str) -> None:
+    one = DEFENSES.get(name)()
+    assert one.extra_passes() >= 0
+    assert Defenses([DEFENSES.get("plain")(), one]).extra_passes() == one.extra_passes()
+
+
+def test_adversarial_training_costs_a_pass_for_each_step_of_its_attack() -> None:
+    assert Defenses.parse("adversarial-training:steps=3").extra_passes() == 3
