@@ -1,4 +1,4 @@
-"""What a plan comes to before it runs: stages left, passes, time."""
+"""What a plan comes to before it runs: stages left, passes, time, work, room on the disk."""
 
 import json
 from collections.abc import Callable
@@ -6,15 +6,18 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from bench.cost import estimate_seconds
+from bench.cost import estimate_bytes, estimate_flops, estimate_seconds
 from bench.plan import Plan, Stage
 from bench.progress import duration
 from bench.store import Store
 
+_GPU_RATE = 1e14
+"""Operations a second that networks of this size may be expected to reach on a current data-centre GPU."""
+
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage, whether its artifact is there, and its cost where it is not."""
+    """A stage, whether its artifact is there, and its cost where it is not: seconds, operations, bytes on the disk."""
 
     kind: str
     label: str
@@ -22,6 +25,8 @@ class PlannedStage:
     done: bool
     passes: float
     seconds: float
+    flops: float
+    bytes: float
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ def outlook(plan: Plan, store: Store, device: torch.device) -> Outlook:
                 done=stage.key not in left,
                 passes=stage.passes,
                 seconds=estimate_seconds(plan, stage, device) if stage.key in left else 0.0,
+                flops=estimate_flops(plan, stage) if stage.key in left else 0.0,
+                bytes=estimate_bytes(plan, stage) if stage.key in left else 0.0,
             )
             for stage in plan.stages.values()
         ),
@@ -80,5 +87,10 @@ def render_outlook(view: Outlook, as_json: bool) -> str:
         return "\n".join([*lines, f"{done} stages are there, nothing is left to do"])
     seconds = sum(stage.seconds for stage in left)
     passes = sum(stage.passes for stage in left)
+    flops = sum(stage.flops for stage in left)
+    room = sum(stage.bytes for stage in left)
     total = f"{passes:g} passes, about {duration(seconds)} on {view.device}"
-    return "\n".join([*lines, f"{done} stages are there, {len(left)} to do: {total}"])
+    gpu = f"{flops / 1e15:.2g} PFLOP, or {flops / _GPU_RATE / 3600:.2g} GPU-hours at {_GPU_RATE / 1e12:g} TFLOP/s"
+    return "\n".join(
+        [*lines, f"{done} stages are there, {len(left)} to do: {total}", f"{gpu}; about {room / 2**30:.2g} GiB of disk"]
+    )

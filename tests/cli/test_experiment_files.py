@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import yaml
 from asking import TINY, changed, done, write
 from tiny_data import pets
 
-from bench.experiment_file import load_experiment
+from bench.data.loading import DataCard
+from bench.experiment_file import experiment_names, load_experiment
+from bench.plan import make_plan
 from bench.recipe import Recipe
 from bench.spec import Experiment
 
@@ -23,6 +26,21 @@ profiles:
 """
 ONE_CHECKPOINT = changed(TINY, "checkpoints: 2", "checkpoints: 1") + PROFILES
 WITHOUT_SEP = changed(TINY, "  - sep:\n      checkpoints: 2\n      steps: 2\n      step_size: 8\n", "") + PROFILES
+
+CIFAR = DataCard(
+    train_sha256="a" * 64,
+    test_sha256="b" * 64,
+    classes=tuple("0123456789"),
+    n_train=50_000,
+    n_test=10_000,
+    height=32,
+    width=32,
+)
+
+
+def profiles_of(name: str) -> list[str]:
+    content = yaml.safe_load((files("bench.experiments") / f"{name}.yaml").read_text(encoding="utf-8"))
+    return list(content.get("profiles", {}))
 
 
 def tiny(*overrides: str, profile: str | None = None, text: str = ONE_CHECKPOINT) -> Experiment:
@@ -209,3 +227,16 @@ def test_results_of_a_changed_experiment_are_never_mixed_with_the_plain_ones(tmp
     assert "with " not in shown["plain"]
     assert "n = 1 victim seed" in shown["plain"]
     assert "n = 2 victim seeds" in shown["more seeds"]
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"), [(name, profile) for name in experiment_names() for profile in (None, *profiles_of(name))]
+)
+def test_every_shipped_experiment_can_be_planned_as_it_is_and_under_its_profiles(
+    name: str, profile: str | None
+) -> None:
+    plan = make_plan(load_experiment(name, profile=profile), CIFAR)
+    assert len({planned.victim for planned in plan.cells}) == len(plan.cells)
+    assert {axis for axis in ("victims", "defenses", "budgets") if len(getattr(plan.experiment, axis)) > 1} <= {
+        f"{axis}s" for axis in (*plan.experiment.table.row_axes, *plan.experiment.table.columns)
+    }, "a table needs every axis that varies"

@@ -1,12 +1,16 @@
 """`plan`, `run` and `table`: what is left to do, doing it, and the same numbers from wherever they are read."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from asking import TINY, Finished, ask, changed, done, write
+
+from bench.networks import build_network
 
 FORMS = ("md", "csv", "json")
 
@@ -23,8 +27,9 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
 def test_a_plan_before_a_run_has_everything_to_do_and_writes_no_artifact(tmp_path: Path) -> None:
     shown = done("plan", write(TINY)).splitlines()
     assert shown[0] == "tiny: 3 cells on digits, recipe digits[epochs=2], on cpu"
-    assert [line.split()[0:2] for line in shown[1:-1]] == [["to", "do"]] * 7
-    assert shown[-1].startswith("0 stages are there, 7 to do: 12 passes, about ")
+    assert [line.split()[0:2] for line in shown[1:-2]] == [["to", "do"]] * 7
+    assert shown[-2].startswith("0 stages are there, 7 to do: 12 passes, about ")
+    assert re.fullmatch(r"[\d.e-]+ PFLOP, or [\d.e-]+ GPU-hours at 100 TFLOP/s; about [\d.]+ GiB of disk", shown[-1])
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["cards"]
 
 
@@ -38,6 +43,16 @@ def test_a_plan_is_json_for_programs() -> None:
     assert all(stage["seconds"] > 0 for stage in plan["stages"])
     sep = next(stage for stage in plan["stages"] if stage["label"] == "craft sep linf-32")
     assert sep["passes"] == 4
+    assert sep["bytes"] == 200 * 3 * 16 * 16
+    surrogate = next(stage for stage in plan["stages"] if stage["kind"] == "surrogate")
+    image, cpu = torch.zeros(1, 3, 16, 16), torch.device("cpu")
+    weights = build_network("resnet8", 10, image, normalise=False, seed=0, device=cpu).state_dict()
+    assert surrogate["bytes"] == 2 * sum(value.nbytes for value in weights.values())
+    # A training pass has three matrix products where the gradient of the pixels alone has two; both have 2 epochs' or
+    # 4 gradients' worth of 200 images.
+    assert surrogate["flops"] == pytest.approx(sep["flops"] * 3 / 2 * 2 / 4)
+    multiply_adds = 12.5e6 / 4  # of resnet8, at 16 instead of 32 pixels
+    assert sep["flops"] == pytest.approx(4 * 200 * 2 * 2 * multiply_adds, rel=0.02)
 
 
 def test_a_plan_after_a_run_marks_what_is_there(finished: Finished) -> None:
