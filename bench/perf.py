@@ -48,8 +48,9 @@ def craft_throughput(
 
     Returns
     -------
-    JSON: for each number of checkpoints and precision forward+backward passes of one image per second, the ratio to
-    the plain loop of the same round, peak GPU memory; and the device's measured rate of matrix products.
+    JSON: for each number of checkpoints and precision forward+backward passes of one image per second, what one costs,
+    the ratio to the plain loop of the same round, peak GPU memory; for each precision `spread`, the dearest of these
+    numbers' passes over the cheapest; and the device's measured rate of matrix products.
 
     """
     images = torch.randint(
@@ -80,6 +81,7 @@ def craft_throughput(
                         "checkpoints": count,
                         "precision": precision,
                         "passes_per_second": round(passes, 1),
+                        "microseconds_per_pass": round(1e6 / passes, 1),
                         "plain_passes_per_second": round(count * batch / median(seconds["plain"]), 1),
                         "ratio": round(median(seconds["plain"]) / median(seconds[precision]), 2),
                         "ratios": [round(a / b, 2) for a, b in zip(seconds["plain"], seconds[precision], strict=True)],
@@ -97,6 +99,7 @@ def craft_throughput(
         "batch": batch,
         "gflops_per_pass": round(flops / 1e9, 3),
         "matmul_gflops_per_second": {precision: round(rate / 1e9, 1) for precision, rate in rates.items()},
+        "spread": {precision: _spread(rows, precision) for precision in precisions},
         "rows": rows,
     }
 
@@ -108,6 +111,12 @@ def read_list(option: str, text: str, fits: Callable[[str], bool]) -> list[str]:
     if wrong:
         raise SepbenchError(f"{option} {text}: '{wrong[0]}' is not one of its values, see sepbench perf --help")
     return parts
+
+
+def _spread(rows: Sequence[dict[str, Any]], precision: str) -> float:
+    """Return the cost of a pass at the number of checkpoints where it is highest, over the lowest."""
+    costs: list[float] = [1 / row["passes_per_second"] for row in rows if row["precision"] == precision]
+    return round(max(costs) / min(costs), 2)
 
 
 def _in_turns(

@@ -1,18 +1,16 @@
 """Input gradients of many frozen networks, the engine of every method that uses surrogates."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bench.api import CraftData, Network
+from methods._compile import Backend, Compiled, backend_for
 from methods._freeze import Frozen
-
-# Activations of a pass take about this many times the memory of the images, for the networks of this field.
-_ACTIVATIONS = 700
-_SHARE_OF_FREE_MEMORY = 0.6
-_CPU_BATCH = 256
+from methods._microbatches import MicroBatches
 
 Loss = Callable[[int, Frozen, Tensor, Tensor], Tensor]
 """index of the network, network, images [B, 3, H, W], target classes [B] -> the sum over images of their losses."""
@@ -37,29 +35,41 @@ class Ensemble:
     precision
         `fp32` computes in the networks' own format, `bf16` keeps weights and activations in bfloat16; gradients
         are summed in the format of the images either way.
+    backend
+        Of torch.compile; what suits the device of the networks if unset, which is nothing on a CPU.
 
     Attributes
     ----------
     passes
         Forward+backward passes so far, counted in images.
+    compiled, micro_batches
+        How the networks run, and how many images at a time: device memory holds one micro-batch's activations,
+        whatever the number of images.
 
     """
 
-    def __init__(self, networks: Sequence[Network], loss: Loss = cross_entropy, precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        loss: Loss = cross_entropy,
+        precision: str = "fp32",
+        backend: Backend | None = None,
+    ) -> None:
         dtype = torch.bfloat16 if precision == "bf16" else None
         self.networks = [Frozen(network, dtype) for network in networks]
         self.loss = loss
         self.passes = 0
-        self._size: int | None = None
+        self.compiled = Compiled(self.networks, backend or backend_for(self.networks[0].mean.device))
+        self.micro_batches = MicroBatches()
 
     def __len__(self) -> int:
         return len(self.networks)
 
     def gradient(self, index: int, x: Tensor, target: Tensor, loss: Loss | None = None) -> Tensor:
         """Return one network's gradient of the loss of each image, [N, 3, H, W], in the format of `x`."""
-        return torch.cat([self._gradient(index, *part, loss) for part in self._batches(x, target)])
+        return self._sum_of_gradients([index], x, target, loss)
 
-    def mean_gradient(self, x: Tensor, target: Tensor) -> Tensor:
+    def mean_gradient(self, x: Tensor, target: Tensor, indices: Sequence[int] | None = None) -> Tensor:
         """Return the mean over networks of each image's gradient.
 
         Parameters
@@ -68,31 +78,36 @@ class Ensemble:
             float [N, 3, H, W] in [0, 1].
         target
             int64 [N] class indices.
+        indices
+            Of the networks to average over; all, one after the other, if unset.
 
         Returns
         -------
         float [N, 3, H, W]; raw gradients are averaged, so that a confident network counts for more.
 
         """
-        return torch.cat([self._mean_gradient(*part) for part in self._batches(x, target)])
+        indices = range(len(self)) if indices is None else indices
+        return self._sum_of_gradients(indices, x, target) / len(indices)
 
-    def _mean_gradient(self, x: Tensor, target: Tensor) -> Tensor:
-        total = self._gradient(0, x, target)
-        for index in range(1, len(self)):
-            total += self._gradient(index, x, target)
-        return total / len(self)
+    def _sum_of_gradients(self, indices: Sequence[int], x: Tensor, target: Tensor, loss: Loss | None = None) -> Tensor:
+        def of_part(images: Tensor, classes: Tensor) -> Tensor:
+            total = self._gradient(indices[0], images, classes, loss or self.loss)
+            for index in indices[1:]:
+                total += self._gradient(index, images, classes, loss or self.loss)
+            return total
 
-    def _gradient(self, index: int, x: Tensor, target: Tensor, loss: Loss | None = None) -> Tensor:
-        self.passes += len(x)
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            return torch.autograd.grad((loss or self.loss)(index, self.networks[index], x, target), x)[0]
+        # Padded where a new shape would be compiled anew: no image's gradient depends on the others of its batch.
+        parts = self.micro_batches.map(of_part, x, target, pad=self.compiled.active)
+        self.passes += len(indices) * len(x)
+        return torch.cat(parts)[: len(x)]
 
-    def _batches(self, x: Tensor, target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        # Once: what the first batches leave in the allocator's cache is not free memory, but it is there to be used.
-        self._size = self._size or _batch_size(x)
-        for images, classes in zip(x.split(self._size), target.split(self._size), strict=True):
-            yield images.to(memory_format=torch.channels_last), classes
+    def _gradient(self, index: int, x: Tensor, target: Tensor, loss: Loss) -> Tensor:
+        def of_images() -> Tensor:
+            with torch.enable_grad():
+                images = x.detach().requires_grad_()
+                return torch.autograd.grad(loss(index, self.networks[index], images, target), images)[0]
+
+        return self.compiled.run(of_images)
 
 
 class FeatureAlignment:
@@ -119,22 +134,17 @@ def class_means(network: Frozen | Network, data: Iterator[CraftData]) -> Tensor:
 
     Sums run in float64, so that neither order nor batches show. A class without images has a mean of zero.
     """
-    sums, counts = [], []
+    micro_batches, sums = MicroBatches(), None
     with torch.no_grad():
         for part in data:
-            size = _batch_size(part.x)
-            for x, y in zip(part.x.split(size), part.y.split(size), strict=True):
-                features = network.features(x.to(memory_format=torch.channels_last)).double()
-                member = F.one_hot(y, part.classes).double()
-                sums.append(member.T @ features)
-                counts.append(member.sum(0))
+            for total, count in micro_batches.map(partial(_class_sums, network, part.classes), part.x, part.y):
+                sums = (total, count) if sums is None else (sums[0] + total, sums[1] + count)
             dtype = part.x.dtype
-    total, count = torch.stack(sums).sum(0), torch.stack(counts).sum(0)
-    return (total / count.clamp_min(1)[:, None]).to(dtype)
+    assert sums is not None
+    return (sums[0] / sums[1].clamp_min(1)[:, None]).to(dtype)
 
 
-def _batch_size(x: Tensor) -> int:
-    if x.device.type != "cuda":
-        return _CPU_BATCH
-    free, _ = torch.cuda.mem_get_info(x.device)
-    return max(int(free * _SHARE_OF_FREE_MEMORY / (x[0].numel() * x.element_size() * _ACTIVATIONS)), 16)
+def _class_sums(network: Frozen | Network, classes: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    features = network.features(x).double()
+    member = F.one_hot(y, classes).double()
+    return member.T @ features, member.sum(0)

@@ -1,6 +1,7 @@
 """A network made cheap to differentiate with respect to its input, and nothing else."""
 
 import logging
+from collections.abc import Callable
 from copy import deepcopy
 
 import torch
@@ -22,6 +23,13 @@ class Frozen(nn.Module):
     dtype
         Of the weights and of the matrix products; inputs are converted, outputs keep it. None leaves the network's.
 
+    Attributes
+    ----------
+    body
+        From normalised images to features.
+    extractor
+        What computes the same faster where gradients are taken, if anything does.
+
     """
 
     def __init__(self, network: Network, dtype: torch.dtype | None = None) -> None:
@@ -30,6 +38,7 @@ class Frozen(nn.Module):
         self.body = _folded(copy.classifier).to(memory_format=torch.channels_last)
         self.head = copy.classifier.head
         self.mean, self.std = copy.mean, copy.std  # no buffers: they keep the format of the images
+        self.extractor: Callable[[Tensor], Tensor] | None = None
         if dtype is not None:
             self.to(dtype)
 
@@ -37,7 +46,9 @@ class Frozen(nn.Module):
         """Return the penultimate features, [B, D], of images [B, 3, H, W] in [0, 1]."""
         # Normalised before the conversion: bfloat16 has 8 significant bits, no more than the image.
         normalised = ((x - self.mean) / self.std).to(self.head.weight.dtype)
-        features: Tensor = self.body(normalised)
+        # Compiled for gradients: without them it would be another graph, and the calls are too few to pay for it.
+        fast = self.extractor if torch.is_grad_enabled() else None
+        features: Tensor = (fast or self.body)(normalised)
         return features
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ class SingleCheckpointParams(SEPParams):
     """
 
     checkpoints: int = Field(1, ge=1, le=1, description="the last checkpoint alone")
+    epochs: tuple[int, ...] | None = Field(
+        None, min_length=1, max_length=1, strict=False, description="0-based epoch of another one"
+    )
     step_fraction: float | None = Field(None, gt=0, description="step size as a share of the budget, for any budget")
     start: Literal["clean", "normal"] = Field("clean", description="clean, or a normal draw of the budget's size")
     augment: bool = Field(False, description="differentiate through a random crop and flip, drawn anew each step")

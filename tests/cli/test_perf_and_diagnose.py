@@ -24,6 +24,10 @@ def test_perf_prints_a_ratio_for_every_number_of_checkpoints_and_format() -> Non
         # A median of ratios differs from the ratio of medians, but rates and ratio come from the same medians.
         assert math.isclose(row["passes_per_second"] / row["plain_passes_per_second"], row["ratio"], rel_tol=0.05)
         assert row["share_of_matmul_rate"] > 0
+        assert math.isclose(row["microseconds_per_pass"] * row["passes_per_second"], 1e6, rel_tol=0.05)
+    for precision in ("fp32", "bf16"):
+        one, two = (row["passes_per_second"] for row in shown["rows"] if row["precision"] == precision)
+        assert math.isclose(shown["spread"][precision], max(one, two) / min(one, two), abs_tol=0.01)
 
 
 @pytest.mark.parametrize(

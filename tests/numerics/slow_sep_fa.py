@@ -1,5 +1,6 @@
 """Feature alignment and its variance reduction as the paper's algorithm boxes have them: one image at a time."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -31,20 +32,33 @@ def feature_gradient(network: Network, image: Tensor, mean: Tensor) -> Tensor:
     return x.grad
 
 
-def clip(image: Tensor, x: Tensor, radius: float) -> Tensor:
-    """Return `x` moved into the linf ball of `image` and into [0, 1]."""
-    x = torch.minimum(torch.maximum(x, image - radius), image + radius)
+def moved(image: Tensor, x: Tensor, gradient: Tensor, norm: str, radius: float, step: float) -> Tensor:
+    """Return `x` one step against the gradient, brought back into the ball of `image` and into [0, 1]."""
+    if norm == "linf":
+        x = x - step * torch.sign(gradient)
+        x = torch.minimum(torch.maximum(x, image - radius), image + radius)
+    else:
+        x = x - step * gradient / math.sqrt(float((gradient**2).sum()))
+        length = math.sqrt(float(((x - image) ** 2).sum()))
+        if length > radius:
+            x = image + (x - image) * radius / length
     return torch.minimum(torch.maximum(x, torch.zeros_like(x)), torch.ones_like(x))
 
 
 def align_slowly(
-    networks: Sequence[Network], image: Tensor, means: Sequence[Tensor], radius: float, steps: int
+    networks: Sequence[Network],
+    image: Tensor,
+    means: Sequence[Tensor],
+    norm: str,
+    radius: float,
+    step: float,
+    draws: Sequence[Sequence[int]],
 ) -> Tensor:
-    """Return SEP-FA's image after steps of 1/255."""
+    """Return SEP-FA's image, given which checkpoints each step averages over."""
     x = image
-    for _ in range(steps):
-        gradients = [feature_gradient(network, x, mean) for network, mean in zip(networks, means, strict=True)]
-        x = clip(image, x - torch.sign(sum(gradients, torch.zeros_like(x)) / len(networks)) / 255, radius)
+    for drawn in draws:
+        gradients = [feature_gradient(networks[r], x, means[r]) for r in drawn]
+        x = moved(image, x, sum(gradients, torch.zeros_like(x)) / len(drawn), norm, radius, step)
     return x
 
 
@@ -53,7 +67,9 @@ def reduce_variance_slowly(
     image: Tensor,
     means: Sequence[Tensor],
     inner_means: Sequence[Tensor],
+    norm: str,
     radius: float,
+    step: float,
     draws: Sequence[Sequence[int]],
 ) -> Tensor:
     """Return SEP-FA-VR's image, given which checkpoint each inner step of each step draws."""
@@ -64,6 +80,6 @@ def reduce_variance_slowly(
         v, total = x, torch.zeros_like(x)
         for r in drawn:
             total = total + feature_gradient(networks[r], v, inner_means[r]) - (gradients[r] - mean_gradient)
-            v = clip(image, v - torch.sign(total) / 255, radius)
-        x = clip(image, x - torch.sign(total) / 255, radius)
+            v = moved(image, v, total, norm, radius, step)
+        x = moved(image, x, total, norm, radius, step)
     return x

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 from slow_sep import gradient_of, protect_slowly
 from small_networks import CPU, checkpoints, noise
 from torch import Tensor, nn
@@ -119,6 +120,13 @@ def test_ensembles_name_the_runs_they_need() -> None:
         ("resnet8", 0, (9,)),
         ("resnet18", 0, (9,)),
     ]
+
+
+def test_a_single_checkpoint_is_one_whichever_epoch_it_is_of() -> None:
+    kind = METHODS.get("single-checkpoint")
+    assert [need.epochs(10) for need in kind(kind.Params.model_validate({"epochs": [3]})).needs()] == [(3,)]
+    with pytest.raises(ValidationError, match="at most 1 item"):
+        kind.Params.model_validate({"epochs": [3, 5]})
 
 
 def test_the_step_can_be_a_share_of_the_budget() -> None:

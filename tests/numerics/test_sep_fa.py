@@ -1,6 +1,9 @@
 """SEP-FA, SEP-FA-VR and their released switches against the algorithm boxes computed slowly, in double precision."""
 
+import gc
+from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,7 +19,6 @@ from methods._ensemble import Ensemble, FeatureAlignment, class_means
 IMAGES = noise(12)
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 4])
 CLEAN = IMAGES.double() / 255
-BUDGET = Budget.parse("linf-4")
 DATA = CraftData(CLEAN, LABELS, 10, torch.arange(12))
 
 
@@ -49,10 +51,28 @@ def agree(fast: Tensor, slow: Tensor) -> bool:
 def test_class_means_are_those_of_a_plain_loop_whatever_the_batches() -> None:
     (network,) = checkpoints(1)
     slow = torch.stack(means_of(network, CLEAN, LABELS, 10))
-    parts = [DATA, *()]
-    split = [CraftData(CLEAN[i : i + 5], LABELS[i : i + 5], 10, torch.arange(12)[i : i + 5]) for i in range(0, 12, 5)]
-    for batches in (parts, split):
-        torch.testing.assert_close(class_means(network, iter(batches)), slow, rtol=1e-9, atol=1e-12)
+    for size in (1, 5, 12):
+        parts = zip(*(tensor.split(size) for tensor in (CLEAN, LABELS, DATA.index)), strict=True)
+        fast = class_means(network, (CraftData(x, y, 10, index) for x, y, index in parts))
+        torch.testing.assert_close(fast, slow, rtol=1e-9, atol=1e-12)
+
+
+def test_a_class_without_images_has_a_mean_of_zero() -> None:
+    means = class_means(checkpoints(1)[0], iter([CraftData(CLEAN, LABELS, 11, DATA.index)]))
+    assert not bool(means[10].any())
+    assert bool(means[:10].any(1).all())
+
+
+def test_class_means_hold_no_more_of_many_parts_than_of_few() -> None:
+    alive = []
+
+    def parts() -> Iterator[CraftData]:
+        for _ in range(8):
+            alive.append(sum(issubclass(type(thing), Tensor) for thing in gc.get_objects()))
+            yield DATA
+
+    class_means(checkpoints(1)[0], parts())
+    assert len(set(alive[2:])) == 1, alive
 
 
 def test_the_alignment_gradient_is_the_mean_over_checkpoints() -> None:
@@ -68,25 +88,66 @@ def test_the_alignment_gradient_is_the_mean_over_checkpoints() -> None:
         torch.testing.assert_close(fast[position], slow, rtol=1e-8, atol=1e-13)
 
 
-def test_sep_fa_follows_the_algorithm_box() -> None:
+BUDGETS = ["linf-4", "l2-1", "l2-0.25"]
+WHOLE = ([12], 256)
+SPLITS = [WHOLE, ([12], 1), ([12], 7), ([1] * 12, 256), ([5, 7], 256), ([3, 1, 8], 2)]
+"""Sizes of the shards and of the micro-batches that they are crafted in."""
+
+
+def crafted_in(method: Method, budget: Budget, context: CraftContext, shards: list[int], batch: int) -> Tensor:
+    method.ensemble.micro_batches.size = batch  # type: ignore[attr-defined]
+    parts = zip(*(tensor.split(shards) for tensor in (CLEAN, LABELS, DATA.index)), strict=True)
+    return torch.cat([method.craft(CraftData(x, y, 10, index), budget, context) for x, y, index in parts])
+
+
+def step_of(budget: Budget, steps: int) -> float:
+    return 1 / 255 if budget.norm == "linf" else 2.5 * budget.radius / steps
+
+
+@cache
+def aligned_slowly(budget: Budget, position: int) -> Tensor:
+    means = [rows[target_of(position)] for rows in slow_means(3)]
+    ball = (budget.norm, budget.radius, step_of(budget, 3))
+    return align_slowly(checkpoints(3), CLEAN[position], means, *ball, [range(3)] * 3)
+
+
+@cache
+def variance_reduced_slowly(budget: Budget, position: int, last_means: bool) -> Tensor:
+    means = [rows[target_of(position)] for rows in slow_means(3)]
+    inner = [means[-1]] * 3 if last_means else means
+    ball = (budget.norm, budget.radius, step_of(budget, 2))
+    draws = draws_of(CraftContext([], seed=5, device=CPU), 3, 2, 4)
+    return reduce_variance_slowly(checkpoints(3), CLEAN[position], means, inner, *ball, draws)
+
+
+@pytest.mark.parametrize(("shards", "batch"), SPLITS, ids=str)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_sep_fa_follows_the_algorithm_box(budget: str, shards: list[int], batch: int) -> None:
     method, context = prepared("sep-fa", 3, steps=3)
-    fast, means = method.craft(DATA, BUDGET, context), slow_means(3)
+    ball = Budget.parse(budget)
+    fast = crafted_in(method, ball, context, shards, batch)
     for position in (0, 5, 11):
-        aligned = [rows[target_of(position)] for rows in means]
-        slow = align_slowly(checkpoints(3), CLEAN[position], aligned, BUDGET.radius, 3)
-        assert agree(fast[position], slow)
+        assert agree(fast[position], aligned_slowly(ball, position))
 
 
-@pytest.mark.parametrize("last_means", [False, True])
-def test_sep_fa_vr_follows_the_algorithm_box(last_means: bool) -> None:
-    method, context = prepared("sep-fa-vr", 3, steps=2, inner_steps=4, last_means=last_means)
-    fast, means = method.craft(DATA, BUDGET, context), slow_means(3)
+@pytest.mark.parametrize(("shards", "batch"), SPLITS, ids=str)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_sep_fa_vr_follows_the_algorithm_box(budget: str, shards: list[int], batch: int) -> None:
+    method, context = prepared("sep-fa-vr", 3, steps=2, inner_steps=4)
+    ball = Budget.parse(budget)
+    fast = crafted_in(method, ball, context, shards, batch)
     for position in (0, 5, 11):
-        aligned = [rows[target_of(position)] for rows in means]
-        inner = [aligned[-1]] * 3 if last_means else aligned
-        draws = draws_of(context, 3, 2, 4)
-        slow = reduce_variance_slowly(checkpoints(3), CLEAN[position], aligned, inner, BUDGET.radius, draws)
-        assert agree(fast[position], slow)
+        assert agree(fast[position], variance_reduced_slowly(ball, position, last_means=False))
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_sep_fa_vr_as_released_aligns_inner_steps_to_the_last_means(budget: str) -> None:
+    method, context = prepared("sep-fa-vr", 3, steps=2, inner_steps=4, last_means=True)
+    ball = Budget.parse(budget)
+    fast = crafted_in(method, ball, context, *WHOLE)
+    for position in (0, 5, 11):
+        assert agree(fast[position], variance_reduced_slowly(ball, position, last_means=True))
+        assert not agree(fast[position], variance_reduced_slowly(ball, position, last_means=False))
 
 
 def first_inner_terms(last_means: bool) -> tuple[Tensor, Tensor]:
