@@ -33,7 +33,9 @@ _DEVICES = click.option(
     metavar="NAME",
     help="cpu, cuda or cuda:1; auto is a GPU where there is one.",
 )
-_FORMAT = click.option("--format", "form", default="md", show_default=True, metavar="FORMAT", help="md, csv or json.")
+_FORMAT = click.option(
+    "--format", "form", default="md", show_default=True, metavar="FORMAT", help="md, csv, latex, html or json."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -244,6 +246,45 @@ def diagnose(
 @_EXPERIMENT
 @_SET
 @_PROFILE
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND",
+    help="ablation, bars, passes, curves, similarity, examples or classes; all that there is enough for if left out.",
+)
+@click.option("--out", default="plots", show_default=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
+@click.option("--method", metavar="NAME", help="Of classes: whose victims; the strongest if left out.")
+def plot(
+    experiment: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    kinds: Sequence[str],
+    out: Path,
+    records: Path | None,
+    method: str | None,
+) -> None:
+    """Draw an experiment that has run, as PNG and SVG, and print the files.
+
+    Curves, similarity, examples and classes take what the run left in the store, the others records alone.
+    """
+    from bench.experiment_file import load_experiment
+    from bench.home import Home
+    from bench.plots import Sources, draw
+
+    spec = load_experiment(experiment, profile=profile, overrides=overrides)
+    for drawn in draw(Sources(spec, Home.find(), records, method), kinds, out):
+        if drawn.paths:
+            click.echo("\n".join(map(str, drawn.paths)))
+        else:
+            _say(f"no {drawn.kind}: {drawn.reason}")
+
+
+@cli.command()
+@_EXPERIMENT
+@_SET
+@_PROFILE
 @_ONLY
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 def export(experiment: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], out: Path) -> None:
@@ -262,30 +303,71 @@ def export(experiment: str, overrides: Sequence[str], profile: str | None, only:
 
 
 @cli.command()
-@click.argument("what", metavar="craft")
 @click.option(
-    "--network", default="resnet18", show_default=True, metavar="NAME", help="Architecture of the checkpoints."
+    "--records",
+    default="results/records",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of records.",
 )
-@click.option("--checkpoints", default="5", show_default=True, metavar="N,N", help="Numbers of checkpoints.")
-@click.option("--precision", default="fp32,bf16", show_default=True, metavar="NAME,NAME", help="Formats of the engine.")
+@click.option(
+    "--out", default="results/index.html", show_default=True, type=click.Path(path_type=Path), help="Page to write."
+)
+def leaderboard(records: Path, out: Path) -> None:
+    """Write the leaderboard: one page on committed records that needs no server."""
+    from bench.report import write_leaderboard
+
+    refused = write_leaderboard(records, out)
+    click.echo(f"{out}")
+    for sentence in refused:
+        _say(sentence)
+    if refused:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("what", metavar="craft|train")
+@click.option("--network", default="resnet18", show_default=True, metavar="NAME", help="Architecture.")
+@click.option("--checkpoints", metavar="N,N", help="Numbers of checkpoints, of craft alone.  [default: 5]")
+@click.option(
+    "--images", type=click.IntRange(1), metavar="N", help="Images of an epoch, of train alone.  [default: 512]"
+)
+@click.option("--precision", default="fp32,bf16", show_default=True, metavar="NAME,NAME", help="Formats of our loop.")
 @click.option(
     "--size", default=32, show_default=True, type=click.IntRange(8), metavar="PIXELS", help="Side of the images."
 )
-@click.option("--batch", default=64, show_default=True, type=click.IntRange(1), metavar="N", help="Images.")
+@click.option("--batch", default=64, show_default=True, type=click.IntRange(1), metavar="N", help="Images of a step.")
 @_DEVICES
-def perf(what: str, network: str, checkpoints: str, precision: str, size: int, batch: int, devices: str) -> None:
+def perf(
+    what: str,
+    network: str,
+    checkpoints: str | None,
+    images: int | None,
+    precision: str,
+    size: int,
+    batch: int,
+    devices: str,
+) -> None:
     """Measure throughput against a plain loop in the same run, and print JSON."""
     import json
 
     from bench.device import choose_device
-    from bench.perf import craft_throughput, read_list
+    from bench.perf import craft_throughput, read_list, train_throughput
     from bench.registry import UnknownName
 
-    if what != "craft":
-        raise UnknownName("thing to measure", what, ["craft"])
-    counts = [int(one) for one in read_list("--checkpoints", checkpoints, str.isdecimal)]
     formats = read_list("--precision", precision, ("fp32", "bf16").__contains__)
-    click.echo(json.dumps(craft_throughput(network, counts, formats, size, batch, choose_device(devices)), indent=1))
+    if what == "craft":
+        if images is not None:
+            raise SepbenchError("--images belongs to perf train: craft takes one --batch of images")
+        counts = [int(one) for one in read_list("--checkpoints", checkpoints or "5", str.isdecimal)]
+        measured = craft_throughput(network, counts, formats, size, batch, choose_device(devices))
+    elif what == "train":
+        if checkpoints is not None:
+            raise SepbenchError("--checkpoints belongs to perf craft: training has none")
+        measured = train_throughput(network, formats, size, batch, images or 512, choose_device(devices))
+    else:
+        raise UnknownName("thing to measure", what, ["craft", "train"])
+    click.echo(json.dumps(measured, indent=1))
 
 
 @cli.command()

@@ -1,6 +1,6 @@
 """From stored records to the table of an experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import SepbenchError
@@ -17,6 +17,14 @@ from bench.tracking import records as records_in_mlflow
 def compile_table(experiment: Experiment, home: Home, folder: Path | None, where: Mapping[str, str]) -> Table:
     """Return the experiment's table from the records in `folder`, or from MLflow where it is None.
 
+    Raises `SepbenchError` where there are no records of it.
+    """
+    return tabulate(experiment, experiment_records(experiment, home, folder), where)
+
+
+def experiment_records(experiment: Experiment, home: Home, folder: Path | None) -> list[Record]:
+    """Return the experiment's records from `folder`, or from MLflow where it is None.
+
     Only records of the experiment as it is asked for count: those made under another profile or other overrides
     are left out. Raises `SepbenchError` where there are none.
     """
@@ -31,8 +39,13 @@ def compile_table(experiment: Experiment, home: Home, folder: Path | None, where
             f"there are no records of {experiment.name} as asked for in {folder or 'MLflow'}: run it first, or name "
             f"the profile and overrides that it was run with"
         )
+    return records
+
+
+def tabulate(experiment: Experiment, records: Sequence[Record], where: Mapping[str, str]) -> Table:
+    """Return the table of an experiment's records."""
     expected = [cell_id(experiment, cell) for cell in experiment.cells()]
-    return build(records, experiment.table, expected=expected, where=where, experiment=experiment.name)
+    return build(records, experiment.layout, expected=expected, where=where, experiment=experiment.name)
 
 
 def _with_every_parameter(record: Record) -> Record:

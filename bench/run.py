@@ -178,7 +178,7 @@ def table_of(summary: Summary) -> Table:
     experiment = summary.plan.experiment
     return build(
         summary.records,
-        experiment.table,
+        experiment.layout,
         expected=[cell_id(experiment, planned.cell) for planned in summary.plan.cells],
     )
 
@@ -207,7 +207,7 @@ def publish(summary: Summary, folder: Path) -> None:
     A profile or overrides are part of NAME. Records of cells that the experiment has no more are removed, those
     that this run left out by `--only` stay.
     """
-    plan, name = summary.plan, _published_name(summary.plan.experiment)
+    plan, name = summary.plan, published_name(summary.plan.experiment)
     records = folder / "records" / name
     whole = make_plan(plan.experiment, plan.card)
     with writing(folder, "--results"):
@@ -222,7 +222,8 @@ def publish(summary: Summary, folder: Path) -> None:
             write_atomically(folder / "tables" / f"{name}.{form}", render(table, form).encode())
 
 
-def _published_name(experiment: Experiment) -> str:
+def published_name(experiment: Experiment) -> str:
+    """Return what the files of an experiment's results are called: its name, with the profile and overrides if any."""
     changed = [quote(experiment.profile, safe="")] if experiment.profile is not None else []
     changed += [key(list(experiment.overrides))[:8]] if experiment.overrides else []
     return "@".join([experiment.name, *changed])

@@ -170,6 +170,20 @@ class Experiment(BaseModel):
                 ("budgets",), f"a budget of zero lets method '{name}' change nothing: give a positive budget"
             )
 
+    @property
+    def layout(self) -> TableLayout:
+        """The table's layout, with every axis on which cells differ: those that it leaves out are further columns."""
+        lengths = {
+            "budget": len(self.budgets),
+            "victim": len(self.victims),
+            "defense": len(self.defenses),
+            "protected_fraction": len(self.protected_fractions),
+            "clean_images": len(self.clean_images),
+        }
+        shown = {*self.table.row_axes, *self.table.columns}
+        further = [axis for axis, length in lengths.items() if length > 1 and axis not in shown]
+        return self.table.model_copy(update={"columns": [*self.table.columns, *further]})
+
     def cells(self) -> list["Cell"]:
         """Return every cell, clean references included, in the order of the table's rows."""
         found: dict[str, Cell] = {}

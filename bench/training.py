@@ -110,12 +110,12 @@ def train(
     images = defenses.dataset(data.images, data.labels, _device_generator(device, seed, "dataset"))
     data = replace(data, images=images)
     network = defenses.network(build(images))
-    optimizer = defenses.optimizer(_optimizer(network, recipe))
+    optimizer = defenses.optimizer(make_optimizer(network, recipe))
     history, judged = _resume(network, optimizer, draft)
     saved = time.monotonic()
     for epoch in range(len(history), recipe.epochs):
         began = time.perf_counter()
-        loss, accuracy = _train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
+        loss, accuracy = train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
         history.train_loss.append(loss)
         history.train_acc.append(accuracy)
         right = predict(network, test.images, number_format) == test.labels
@@ -155,7 +155,7 @@ def precision(device: torch.device, wanted: str = "auto") -> str:
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
-def _train_epoch(
+def train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     data: Labelled,
@@ -164,6 +164,10 @@ def _train_epoch(
     seed: int,
     epoch: int,
 ) -> tuple[float, float]:
+    """Train for one 0-based epoch; return the mean loss and the accuracy, percent, on the batches as trained on.
+
+    Raises `Diverged` where the loss is not finite.
+    """
     device = data.images.device
     on_cpu = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
     generator = _device_generator(device, seed, "defense", epoch)
@@ -228,13 +232,15 @@ def _cross_entropy(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Ge
     return F.cross_entropy(network(x), y)
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the SGD of a recipe; its rate is set for every batch."""
     return torch.optim.SGD(
         network.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
+        fused=next(network.parameters()).device.type == "cuda",
     )
 
 

@@ -5,12 +5,16 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bench.errors import SepbenchError
+from bench.published import Published, read_published
 from bench.record import Record
-from bench.stats import counts_replicates, summarise_cell
+from bench.stats import counts_replicates, samples_of, summarise
 from bench.tables.captions import common_n, describe_context, describe_counts, describe_oddities
 from bench.tables.layout import AXES, TableLayout
+from bench.tables.marking import mark_best
 from bench.tables.placement import axis_labels, header_labels, lay_out, varying
 from bench.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
+from bench.tables.sources import attach
+from bench.tables.summaries import describe_summaries, summarise_rows
 from bench.tables.table import Cell, CellId, Setting, Table
 
 
@@ -22,6 +26,7 @@ def build(
     *,
     where: Mapping[str, str] | None = None,
     experiment: str | None = None,
+    published: Iterable[Published] | None = None,
 ) -> Table:
     """Lay out `records` as a table.
 
@@ -42,6 +47,8 @@ def build(
         `linf-8`. Choosing a norm or a budget keeps the budget-free reference.
     experiment
         Name in the title; by default that of the records.
+    published
+        Numbers to stand beside ours; by default those that come with sepbench.
 
     Raises
     ------
@@ -65,10 +72,13 @@ def build(
     labels = {axis: axis_labels(axis, list(groups), order or ()) for axis in AXES}
     refuse_unused_axes(labels, {*layout.row_axes, *layout.columns})
 
-    cells = {setting: _summarise(setting, group, layout.value) for setting, group in groups.items()}
+    measured = {setting: _summarise(setting, group, layout.value) for setting, group in groups.items()}
+    cells, elsewhere = attach(measured, read_published() if published is None else published, layout, done)
     rows, columns, grid = lay_out(cells, layout, labels)
+    grid, about_marks = mark_best(grid, layout)
     row_axes = varying(layout.row_axes, rows) or layout.row_axes[:1]
     column_axes = varying(layout.columns, columns)
+    summaries = summarise_rows(grid, layout, columns, column_axes, labels)
     n = common_n(list(cells.values()))
     failed = {CellId.of(record) for record in chosen if record.status == "failed"}
     return Table(
@@ -84,7 +94,13 @@ def build(
         missing=sum(result is None for result in runs.values()),
         context=describe_context(labels, {*row_axes, *column_axes}, done),
         caption=describe_counts(list(cells.values()), layout.value, n, runs, failed),
-        notes=describe_oddities(list(cells.values()), layout.value, runs, done),
+        notes=(
+            *about_marks,
+            *describe_summaries(summaries, layout.value),
+            *describe_oddities(list(cells.values()), layout.value, runs, done),
+        ),
+        summaries=summaries,
+        elsewhere=elsewhere,
     )
 
 
@@ -96,6 +112,11 @@ def _summarise(setting: Setting, runs: Mapping[CellId, Record | None], value: st
     if not measured:
         return cell
     replicated = counts_replicates({(run.surrogate_seed, run.craft_seed) for run in runs}, value)
-    summary = summarise_cell(measured, value, replicated)
-    keys = tuple(record.key for record in measured)
-    return replace(cell, **asdict(summary), keys=keys, replicated=replicated)
+    samples = samples_of(measured, value, replicated)
+    return replace(
+        cell,
+        **asdict(summarise(list(samples.values()))),
+        keys=tuple(record.key for record in measured),
+        replicated=replicated,
+        samples=tuple(samples.items()),
+    )

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from bench.record import Record
 from bench.stats import CONFIDENCE, OF_THE_PROTECTED_SET
-from bench.tables.table import BUDGET_FREE, Cell, CellId, Labels
+from bench.tables.table import BUDGET_FREE, SHARE_FREE, Cell, CellId, Labels
 from bench.tables.text import axis_title
+
+# What needs no mention.
+USUAL = (("protected_fraction", 1.0), ("clean_images", 0))
 
 
 def common_n(cells: Iterable[Cell]) -> int | None:
@@ -18,10 +21,10 @@ def common_n(cells: Iterable[Cell]) -> int | None:
 def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[Record]) -> str:
     """Name what the headers leave out, such as `Data set cifar10, victim resnet18.`"""
     parts = [
-        f"{axis_title(axis)} {label}"
-        for axis in ("dataset", "victim", "recipe", "budget", "defense", "method")
+        label if axis == "clean_images" else f"{axis_title(axis)} {label}"
+        for axis in ("dataset", "victim", "recipe", "budget", "defense", "method", "protected_fraction", "clean_images")
         for value, label in labels[axis].items()
-        if axis not in shown and value != BUDGET_FREE
+        if axis not in shown and value not in (BUDGET_FREE, SHARE_FREE) and (axis, value) not in USUAL
     ]
     if done and done[0].profile is not None:
         parts.append(f"profile {done[0].profile}")

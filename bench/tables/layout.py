@@ -1,11 +1,13 @@
 """What a person writes under `table:` in an experiment."""
 
-from typing import get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bench.record import Record
 from bench.registry import UnknownName
+from bench.tables.table import SummaryKind
+from bench.tables.values import value_of
 
 # Every axis with its plural, for messages.
 AXES = {
@@ -15,23 +17,41 @@ AXES = {
     "defense": "defenses",
     "dataset": "data sets",
     "recipe": "recipes",
+    "protected_fraction": "protected fractions",
+    "clean_images": "numbers of clean images",
 }
 VALUES = tuple(
     name
     for name, field in Record.model_fields.items()
     if {int, float} & {field.annotation, *get_args(field.annotation)}
-    and name not in ("budget", "seed", "surrogate_seed", "craft_seed")
+    and name not in ("budget", "seed", "surrogate_seed", "craft_seed", "protected_fraction", "clean_images")
 )
 
 
 class TableLayout(BaseModel):
-    """Which axes make the rows and the columns of a table, and which numeric record field fills it."""
+    """Which axes make the rows and the columns of a table, and which numeric record field fills it.
+
+    Attributes
+    ----------
+    best
+        The test by which the best method of each column, and those that it does not tell from the best, are marked:
+        `ttest` or `wilcoxon`, both paired by seed. `auto` is `ttest` where the runs allow it; `none` marks nothing.
+    summary
+        Further columns. `mean` and `worst` are over the victims and defenses among the columns, the worst for the
+        protection. `rank` is the mean rank among the methods, over all columns of a norm.
+    published
+        Whether published numbers stand beside ours.
+
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     rows: str | list[str] = "method"
     columns: list[str] = ["budget", "defense"]
     value: str = "test_acc"
+    best: Literal["auto", "ttest", "wilcoxon", "none"] = "auto"
+    summary: Annotated[tuple[SummaryKind, ...], Field(strict=False)] = ()
+    published: bool = True
 
     @property
     def row_axes(self) -> list[str]:
@@ -61,4 +81,16 @@ class TableLayout(BaseModel):
         for axis in axes:
             if axes.count(axis) > 1:
                 raise ValueError(f"the table axis '{axis}' is used twice: name it once, in rows or in columns")
+        return self
+
+    @model_validator(mode="after")
+    def _summaries_have_something_to_summarise(self) -> "TableLayout":
+        if len(set(self.summary)) < len(self.summary):
+            raise ValueError("a summary is named twice: name each once")
+        if {"mean", "worst"} & set(self.summary) and not {"victim", "defense"} & set(self.columns):
+            raise ValueError("mean and worst are over victims and defenses: make victim or defense a column axis")
+        if "rank" in self.summary and self.row_axes != ["method"]:
+            raise ValueError("ranks are of methods: make method the only row axis")
+        if {"worst", "rank"} & set(self.summary) and value_of(self.value).better is None:
+            raise ValueError(f"neither end of {self.value} is better: leave worst and rank out of the summary")
         return self

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.keys import canonical
 from bench.tables.layout import TableLayout
-from bench.tables.table import BUDGET_FREE, AxisValue, Cell, Header, Labels, Setting
-from bench.tables.text import as_text, budget_label
+from bench.tables.table import BUDGET_FREE, REFERENCES, SHARE_FREE, AxisValue, Cell, Header, Labels, Setting
+from bench.tables.text import as_text, budget_label, clean_label, share_label
 
 
 def axis_labels(axis: str, settings: list[Setting], order: Sequence[tuple[str, Mapping[str, Any]]]) -> Labels:
@@ -17,7 +17,7 @@ def axis_labels(axis: str, settings: list[Setting], order: Sequence[tuple[str, M
     if axis == "method":
         wanted = [(name, canonical(params)) for name, params in order]
         rest = [method for method in values if method not in wanted]
-        references = [method for name in ("none", "random-noise") for method in rest if method[0] == name]
+        references = [method for name in REFERENCES for method in rest if method[0] == name]
         others = [method for method in rest if method not in references]
         values = [*references, *(method for method in wanted if method in values), *others]
         return {method: _method_label(method, values) for method in values}
@@ -25,6 +25,10 @@ def axis_labels(axis: str, settings: list[Setting], order: Sequence[tuple[str, M
         norms = list(dict.fromkeys(norm for norm, _ in values if norm is not None))
         values.sort(key=lambda budget: (-1, 0) if budget == BUDGET_FREE else (norms.index(budget[0]), budget[1]))
         return {budget: budget_label(*budget) for budget in values}
+    if axis == "protected_fraction":
+        return {share: share_label(share) for share in sorted(values, key=lambda share: share or 0)}
+    if axis == "clean_images":
+        return {count: clean_label(count) for count in sorted(values)}
     return {value: value for value in values}
 
 
@@ -40,7 +44,14 @@ def _value(setting: Setting, axis: str) -> AxisValue:
         return setting.method, setting.method_params
     if axis == "budget":
         return setting.norm, setting.budget
+    if axis == "protected_fraction" and setting.method == "none":
+        return SHARE_FREE
     return getattr(setting, axis)
+
+
+def _is_free(setting: Setting, axis: str) -> bool:
+    """Return whether the setting has no value of its own on an axis, and stands beside those that have one."""
+    return (axis, _value(setting, axis)) in (("budget", BUDGET_FREE), ("protected_fraction", SHARE_FREE))
 
 
 def _at(setting: Setting, axis: str, value: AxisValue) -> Setting:
@@ -49,6 +60,8 @@ def _at(setting: Setting, axis: str, value: AxisValue) -> Setting:
         return replace(setting, method=value[0], method_params=value[1])
     if axis == "budget":
         return replace(setting, norm=value[0], budget=value[1])
+    if axis == "protected_fraction":
+        return replace(setting, protected_fraction=1.0 if value is SHARE_FREE else value)
     return replace(setting, **{axis: value})
 
 
@@ -79,6 +92,8 @@ def lay_out(
             setting = _at(setting, axis, value)
         if _value(setting, "method") in budget_free:
             setting = _at(setting, "budget", BUDGET_FREE)
+        if setting.method == "none":
+            setting = _at(setting, "protected_fraction", SHARE_FREE)
         return Cell(**asdict(setting))
 
     grid = tuple(tuple(placed.get((row, column)) or hole(row, column) for column in columns) for row in rows)
@@ -86,14 +101,15 @@ def lay_out(
 
 
 def _places(setting: Setting, axes: list[str], settings: Iterable[Setting]) -> list[Header]:
-    """Return the headers a setting stands under: one, or for the budget-free reference every budget's."""
+    """Return the headers a setting stands under: one, or for a reference those of all budgets or shares."""
     own = _header(setting, axes)
-    # Where method and budget share a side of the table the reference has a line of its own.
-    if setting.norm is not None or "budget" not in axes or "method" in axes:
+    free = {axis for axis in axes if _is_free(setting, axis)}
+    # Where method shares a side of the table with them the reference has a line of its own.
+    if not free or "method" in axes:
         return [own]
-    others = [axis for axis in axes if axis != "budget"]
-    budgeted = [other for other in settings if other.norm is not None]
-    alike = [other for other in budgeted if _header(other, others) == _header(setting, others)]
+    bound = [axis for axis in axes if axis not in free]
+    others = [other for other in settings if not any(_is_free(other, axis) for axis in free)]
+    alike = [other for other in others if _header(other, bound) == _header(setting, bound)]
     return list(dict.fromkeys(_header(other, axes) for other in alike)) or [own]
 
 

@@ -7,8 +7,8 @@ from bench.errors import SepbenchError
 from bench.record import Record
 from bench.registry import UnknownName
 from bench.tables.layout import AXES
-from bench.tables.table import BUDGET_FREE, CellId, Labels
-from bench.tables.text import as_text, budget_label
+from bench.tables.table import BUDGET_FREE, SHARE_FREE, CellId, Labels
+from bench.tables.text import as_text, budget_label, share_label
 
 
 def choose(records: list[Record], planned: list[CellId], where: Mapping[str, str]) -> tuple[list[Record], list[CellId]]:
@@ -28,11 +28,14 @@ def choose(records: list[Record], planned: list[CellId], where: Mapping[str, str
 
 def _fits(item: Record | CellId, field: str, text: str) -> bool:
     budget_free = field in ("norm", "budget") and item.norm is None
-    return budget_free or _has(item, field, text)
+    share_free = field == "protected_fraction" and item.method == "none"
+    return budget_free or share_free or _has(item, field, text)
 
 
 def _has(item: Record | CellId, field: str, text: str) -> bool:
     if field == "budget" and text == budget_label(item.norm, item.budget):
+        return True
+    if field == "protected_fraction" and text == share_label(item.protected_fraction):
         return True
     return as_text(getattr(item, field)) == text
 
@@ -58,7 +61,11 @@ def refuse_unused_axes(labels: Mapping[str, Labels], used: set[str]) -> None:
             _refuse_several(plural, axis, [name for name, _ in labels[axis]], otherwise)
             _refuse_several("settings of one method", "method_params", [p for _, p in labels[axis]], otherwise)
         else:
-            found = [label for value, label in labels[axis].items() if value != BUDGET_FREE]
+            found = [
+                label if axis == "budget" else as_text(value)
+                for value, label in labels[axis].items()
+                if value not in (BUDGET_FREE, SHARE_FREE)
+            ]
             _refuse_several(plural, axis, found, otherwise)
 
 

@@ -27,6 +27,17 @@ def budget_label(norm: str | None, size: float | None) -> str:
     return NOTHING if norm is None else f"{norm}-{size:g}"
 
 
+def share_label(fraction: float | None) -> str:
+    """Return the protected share of the training images as in `60 %`, a dash for none."""
+    return NOTHING if fraction is None else f"{100 * fraction:g} %"
+
+
+def clean_label(count: int) -> str:
+    """Return how many clean images a victim has besides the release."""
+    return f"{count or 'no'} clean image{'s' * (count != 1)}"
+
+
 def axis_title(axis: str) -> str:
     """Return what an axis is called in text."""
-    return "data set" if axis == "dataset" else axis
+    titles = {"dataset": "data set", "protected_fraction": "protected fraction", "clean_images": "clean images"}
+    return titles.get(axis, axis)

@@ -30,10 +30,22 @@ def test_perf_prints_a_ratio_for_every_number_of_checkpoints_and_format() -> Non
         assert math.isclose(shown["spread"][precision], max(one, two) / min(one, two), abs_tol=0.01)
 
 
+def test_perf_of_training_prints_a_ratio_for_every_format() -> None:
+    shown = json.loads(done("perf", "train", "--network", "resnet8", "--size", "16", "--batch", "8", "--images", "20"))
+    assert (shown["what"], shown["architecture"], shown["image"]) == ("train", "resnet8", 16)
+    assert (shown["batch"], shown["images"]) == (8, 20)
+    assert [row["precision"] for row in shown["rows"]] == ["fp32", "bf16"]
+    for row in shown["rows"]:
+        assert len(row["ratios"]) == 3
+        assert math.isclose(row["images_per_second"] / shown["plain_images_per_second"], row["ratio"], rel_tol=0.05)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train"], "unknown thing to measure 'train': known: craft"),
+        (["evaluate"], "unknown thing to measure 'evaluate': known: craft, train"),
+        (["train", "--checkpoints", "5"], "--checkpoints belongs to perf craft: training has none"),
+        (["craft", "--images", "5"], "--images belongs to perf train: craft takes one --batch of images"),
         (
             ["craft", "--checkpoints", "1,x"],
             "--checkpoints 1,x: 'x' is not one of its values, see sepbench perf --help",

@@ -72,7 +72,7 @@ def test_a_gpu_that_is_not_there_is_refused(command: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
-        (["table", "tiny.yaml", "--format", "latx"], "unknown table format 'latx': choose one of md, csv, json"),
+        (["table", "tiny.yaml", "--format", "latx"], "unknown table format 'latx': choose one of md, csv, latex, html"),
         (["table", "tiny.yaml", "--where", "metod=sep"], "unknown record field 'metod': did you mean method"),
         (["table", "tiny.yaml", "--where", "method=spe"], "no record has method=spe: choose from none, random-noise"),
         (["table", "tiny.yaml", "--set", "recipe.epochs=3"], "there are no records of tiny as asked for in MLflow"),

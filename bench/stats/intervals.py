@@ -1,7 +1,7 @@
 """From the runs of one table cell to a mean with its confidence interval."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
@@ -14,6 +14,11 @@ CONFIDENCE = 0.95
 OF_THE_PROTECTED_SET = frozenset(
     {"linf_levels", "l2", "l0", "psnr", "ssim", "craft_passes", "craft_seconds", "surrogate_seconds"}
 )
+
+
+# The independent samples of a cell by what was drawn for them: (surrogate_seed, craft_seed) where crafting replicates
+# count, (surrogate_seed, craft_seed, seed) where victims do. Equal seeds pair the samples of two cells.
+Samples = Mapping[tuple[int, ...], float]
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ def summarise(values: Sequence[float], confidence: float = CONFIDENCE) -> Summar
     return Summary(mean(values), quantile * stdev(values) / sqrt(n), n)
 
 
-def summarise_cell(records: Sequence[Record], value: str, replicated: bool | None = None) -> Summary:
-    """Summarise the field `value` over the runs of one table cell, all of which have it.
+def samples_of(records: Sequence[Record], value: str, replicated: bool | None = None) -> Samples:
+    """Return the independent samples of the field `value` in the runs of one table cell, all of which have it.
 
     The runs of a cell are several crafting replicates, that is distinct (surrogate_seed, craft_seed), times
     several victim seeds. Victims that share one protected set are no independent samples of the method: with
@@ -68,15 +73,18 @@ def summarise_cell(records: Sequence[Record], value: str, replicated: bool | Non
 
     `replicated` says which of the two n counts where the records cannot: a cell that was planned with several
     replicates and has lost all but one is a sample of one, not of its victims.
-
-    Raises `ValueError` where there are no records.
     """
-    replicates: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
+    victims: defaultdict[tuple[int, int], dict[int, float]] = defaultdict(dict)
     for record in records:
-        replicates[record.surrogate_seed, record.craft_seed].append(getattr(record, value))
-    if counts_replicates(replicates, value) if replicated is None else replicated:
-        return summarise([mean(victims) for victims in replicates.values()])
-    return summarise([victim for victims in replicates.values() for victim in victims])
+        victims[record.surrogate_seed, record.craft_seed][record.seed] = getattr(record, value)
+    if counts_replicates(victims, value) if replicated is None else replicated:
+        return {replicate: mean(values.values()) for replicate, values in victims.items()}
+    return {(*replicate, seed): number for replicate, values in victims.items() for seed, number in values.items()}
+
+
+def summarise_cell(records: Sequence[Record], value: str, replicated: bool | None = None) -> Summary:
+    """Summarise `samples_of` one table cell; raises `ValueError` where there are no records."""
+    return summarise(list(samples_of(records, value, replicated).values()))
 
 
 def counts_replicates(replicates: Collection[tuple[int, int]], value: str) -> bool:

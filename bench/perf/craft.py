@@ -1,4 +1,4 @@
-"""Throughput against a plain loop, measured in the same run, in turns."""
+"""Throughput of crafting against a plain loop, measured in the same run, in turns."""
 
 import tempfile
 import time
@@ -10,15 +10,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.budget import Budget
-from bench.errors import SepbenchError
+from bench.cost import flops_of_a_pass
 from bench.method import METHODS, CraftContext, CraftData
 from bench.networks import Network, build_network
+from bench.perf.turns import in_turns
 from bench.provenance import device_name
 
-_ROUNDS = 3
 _CLASSES = 10
 
 
@@ -62,7 +61,7 @@ def craft_throughput(
         classes=_CLASSES,
         index=torch.arange(batch),
     )
-    flops = _flops_of_a_pass(architecture, images, device)
+    flops = flops_of_a_pass(architecture, _CLASSES, side, side)
     rates = {precision: _matmul_flops_per_second(precision, device) for precision in precisions}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +72,7 @@ def craft_throughput(
                 torch.save(network.state_dict(), path)
             plain = _plain_loop(architecture, paths, images, data, device)
             loops = {precision: _sep_loop(networks, data, precision, device) for precision in precisions}
-            seconds, memory = _in_turns({"plain": plain, **loops}, device)
+            seconds, memory = in_turns({"plain": plain, **loops}, device)
             for precision in precisions:
                 passes = count * batch / median(seconds[precision])
                 rows.append(
@@ -104,38 +103,10 @@ def craft_throughput(
     }
 
 
-def read_list(option: str, text: str, fits: Callable[[str], bool]) -> list[str]:
-    """Return the parts of a comma-separated option; raises `SepbenchError` where one does not fit."""
-    parts = [part.strip() for part in text.split(",")]
-    wrong = [part for part in parts if not fits(part) or part == "0"]
-    if wrong:
-        raise SepbenchError(f"{option} {text}: '{wrong[0]}' is not one of its values, see sepbench perf --help")
-    return parts
-
-
 def _spread(rows: Sequence[dict[str, Any]], precision: str) -> float:
     """Return the cost of a pass at the number of checkpoints where it is highest, over the lowest."""
     costs: list[float] = [1 / row["passes_per_second"] for row in rows if row["precision"] == precision]
     return round(max(costs) / min(costs), 2)
-
-
-def _in_turns(
-    loops: dict[str, Callable[[], object]], device: torch.device
-) -> tuple[dict[str, list[float]], dict[str, float | None]]:
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    memory: dict[str, float | None] = dict.fromkeys(loops)
-    for turn in range(_ROUNDS + 1):
-        for name, loop in loops.items():
-            if device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(device)
-            began = time.perf_counter()
-            loop()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-                memory[name] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-            if turn > 0:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds, memory
 
 
 def _trained_lookalikes(architecture: str, count: int, images: Tensor, device: torch.device) -> list[Network]:
@@ -179,16 +150,6 @@ def _plain_loop(
         return torch.clamp(torch.clamp(data.x - total.sign() / 255, data.x - radius, data.x + radius), 0, 1)
 
     return step
-
-
-def _flops_of_a_pass(architecture: str, images: Tensor, device: torch.device) -> float:
-    """Return the multiplications and additions of one image's forward pass and its gradient."""
-    network = build_network(architecture, _CLASSES, images, normalise=False, seed=0, device=device)
-    network.eval().requires_grad_(False)
-    x = (images[:1].to(device).float() / 255).requires_grad_()
-    with FlopCounterMode(display=False) as counter:
-        F.cross_entropy(network(x), torch.zeros(1, dtype=torch.int64, device=device)).backward()
-    return float(counter.get_total_flops())
 
 
 def _matmul_flops_per_second(precision: str, device: torch.device) -> float:

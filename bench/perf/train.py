@@ -1,0 +1,159 @@
+"""Throughput of victim training against a plain loop, measured in the same run, in turns."""
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+from torchvision.transforms.functional import to_pil_image
+
+from bench.defense import Defenses
+from bench.networks import build_network, channel_statistics
+from bench.perf.turns import in_turns
+from bench.provenance import device_name
+from bench.recipe import Recipe
+from bench.training import Labelled, make_optimizer, train_epoch
+
+_CLASSES = 10
+_PADDING = 4
+
+
+def train_throughput(
+    architecture: str, precisions: Sequence[str], side: int, batch: int, images: int, device: torch.device
+) -> dict[str, Any]:
+    """Time epochs of the training loop, crop and flip included, against a plain loop over the same images.
+
+    The plain loop is what public scripts do: a DataLoader over PIL images with torchvision's transforms, float32,
+    contiguous NCHW, eager; four workers feed a GPU, and on a CPU, whose cores train, there are none. Both take turns,
+    three epochs each after one to warm up; medians are compared.
+
+    Parameters
+    ----------
+    architecture
+        A name in `ARCHITECTURES`.
+    precisions
+        Of the training loop: fp32, bf16 (autocast).
+    side, batch, images
+        An epoch is `images` random images of 3 x side x side, in batches.
+
+    Returns
+    -------
+    JSON: for each precision images per second, the ratio to the plain loop, peak GPU memory.
+
+    """
+    draws = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8, generator=draws)
+    labels = torch.arange(images) % _CLASSES
+    loops = {"plain": _plain_epoch(architecture, pixels, labels, batch, device)}
+    loops |= {one: _epoch(architecture, pixels, labels, batch, one, device) for one in precisions}
+    seconds, memory = in_turns(loops, device)
+    plain = seconds["plain"]
+    return {
+        "what": "train",
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "architecture": architecture,
+        "image": side,
+        "batch": batch,
+        "images": images,
+        "plain_images_per_second": round(images / median(plain), 1),
+        "plain_peak_memory_mb": memory["plain"],
+        "rows": [
+            {
+                "precision": one,
+                "images_per_second": round(images / median(seconds[one]), 1),
+                "ratio": round(median(plain) / median(seconds[one]), 2),
+                "ratios": [round(a / b, 2) for a, b in zip(plain, seconds[one], strict=True)],
+                "peak_memory_mb": memory[one],
+            }
+            for one in precisions
+        ],
+    }
+
+
+def _recipe(batch: int, precision: str) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "perf",
+            "source": "sepbench",
+            "epochs": 100,
+            "batch_size": batch,
+            "lr": 0.01,
+            "schedule": {"kind": "cosine"},
+            "augmentation": {"crop_padding": _PADDING, "flip": True},
+            "precision": precision,
+        }
+    )
+
+
+def _epoch(
+    architecture: str, pixels: Tensor, labels: Tensor, batch: int, precision: str, device: torch.device
+) -> Callable[[], object]:
+    network = build_network(architecture, _CLASSES, pixels, normalise=True, seed=0, device=device)
+    recipe, data = _recipe(batch, precision), Labelled(pixels.to(device), labels.to(device), _CLASSES)
+    optimizer, epochs = make_optimizer(network, recipe), iter(range(recipe.epochs))
+    return lambda: train_epoch(network, optimizer, data, recipe, Defenses([]), 0, next(epochs))
+
+
+class _Pictures(Dataset[tuple[Tensor, int]]):
+    def __init__(self, pixels: Tensor, labels: Tensor, transform: Callable[[Any], Tensor]) -> None:
+        self.pictures = [to_pil_image(one) for one in pixels]
+        self.labels = labels.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.pictures[index]), self.labels[index]
+
+
+def _plain_epoch(
+    architecture: str, pixels: Tensor, labels: Tensor, batch: int, device: torch.device
+) -> Callable[[], object]:
+    mean, std = channel_statistics(pixels)
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(pixels.shape[-1], padding=_PADDING),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(mean.tolist(), std.tolist()),
+        ]
+    )
+    workers = 4 if device.type == "cuda" else 0
+    loader = DataLoader(
+        _Pictures(pixels, labels, transform),
+        batch_size=batch,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+    )
+    network = build_network(architecture, _CLASSES, pixels, normalise=False, seed=0, device=device).classifier
+    network = network.to(memory_format=torch.contiguous_format).train()
+    recipe = _recipe(batch, "fp32")
+    optimizer = torch.optim.SGD(
+        network.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+
+    def epoch() -> float:
+        total = 0.0
+        for x, y in _moved(loader, device):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network(x), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(y)
+        return total
+
+    return epoch
+
+
+def _moved(loader: DataLoader[tuple[Tensor, int]], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    for x, y in loader:
+        yield x.to(device), y.to(device)

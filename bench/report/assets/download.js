@@ -1,0 +1,25 @@
+// The rows that are shown as CSV, numbers unrounded.
+
+const CSV = ["source", "track", "method", "parameters", "marks", "dataset", "victim", "defense", "recipe", "mean",
+  "half_width", "std", "n", "failed", "keys"];
+
+function csvOf(rows, track) {
+  const lines = rows.map((row) => {
+    const keys = row.shared.key ? [row.shared.key] : row.runs.map((run) => run.key);
+    const fields = { ...row, track, source: row.source ?? "sepbench", marks: row.marks.join("; "), keys: keys.join(" ") };
+    return CSV.map((name) => quoted(fields[name])).join(",");
+  });
+  return [CSV.join(","), ...lines].join("\r\n") + "\r\n";
+}
+
+function quoted(value) {
+  const text = value === null ? "" : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function save(text, name) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  const link = element("a", { href: address, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}

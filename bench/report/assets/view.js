@@ -1,0 +1,89 @@
+// What is shown: the view is the address behind #, and the rows that fit it.
+
+const FILTERS = ["dataset", "victim", "defense", "recipe"];
+const SWITCHES = ["published", "changed", "grouped"];
+const SORTS = ["method", "mean", "n", "defense", "victim", "dataset", "recipe"];
+
+function readView(hash, data) {
+  const asked = new URLSearchParams(hash.replace(/^#/, ""));
+  const names = data.tracks.map((track) => track.name);
+  const track = names.includes(asked.get("track")) ? asked.get("track") : names.includes("linf-8") ? "linf-8" : names[0];
+  const view = {
+    track,
+    sort: SORTS.includes(asked.get("sort")) ? asked.get("sort") : "mean",
+    descending: asked.get("order") === "descending",
+    published: asked.get("published") !== "no",
+    changed: asked.get("changed") !== "no",
+    grouped: asked.get("grouped") !== "no",
+  };
+  // An address that says nothing asks for the usual table: victims that do not defend themselves.
+  if (!asked.has("track")) asked.set("defense", "plain");
+  for (const name of FILTERS) view[name] = asked.get(name) ?? "";
+  return possible(view, data);
+}
+
+function writeView(view) {
+  const parts = new URLSearchParams({ track: view.track ?? "" });
+  for (const name of FILTERS) if (view[name]) parts.set(name, view[name]);
+  if (view.sort !== "mean") parts.set("sort", view.sort);
+  if (view.descending) parts.set("order", "descending");
+  for (const name of SWITCHES) if (!view[name]) parts.set(name, "no");
+  return `#${parts}`;
+}
+
+// A filter keeps a value only where the track has rows with it; within a group there is nothing to sort by setting.
+function possible(view, data) {
+  const kept = { ...view };
+  for (const name of FILTERS) if (!choices(data, view.track, name).includes(view[name])) kept[name] = "";
+  if (kept.grouped && FILTERS.includes(kept.sort)) kept.sort = "mean";
+  return kept;
+}
+
+function choices(data, track, name) {
+  const values = data.rows.filter((row) => row.tracks.includes(track)).map((row) => row[name]);
+  return [...new Set(values)].sort(byName);
+}
+
+function rowsOf(view, data) {
+  const fits = (row) =>
+    row.tracks.includes(view.track) &&
+    FILTERS.every((name) => !view[name] || row[name] === view[name]) &&
+    (view.published || row.source === null) &&
+    (view.changed || !row.changed);
+  return data.rows.filter(fits).sort(order(view));
+}
+
+function order({ sort, descending }) {
+  const sign = descending ? -1 : 1;
+  return (a, b) => {
+    const [x, y] = sort === "method" ? [label(a), label(b)] : [a[sort], b[sort]];
+    if (x === y) return 0;
+    // What was not measured stands last in either direction.
+    if (x === null || y === null) return x === null ? 1 : -1;
+    return sign * (typeof x === "number" ? x - y : byName(x, y));
+  };
+}
+
+// Rows that may be compared with each other: one data set, victim, defense, recipe and, if published, source.
+function groupsOf(rows) {
+  const groups = new Map();
+  for (const row of rows) {
+    if (!groups.has(row.context)) groups.set(row.context, []);
+    groups.get(row.context).push(row);
+  }
+  const rank = ({ source, changed }) => (source === null ? 0 : 2) + (changed ? 1 : 0);
+  return [...groups.values()].sort(([a], [b]) => rank(a) - rank(b) || byName(settingOf(a), settingOf(b)));
+}
+
+function settingOf(row) {
+  const parts = [row.dataset, row.victim, row.defense, row.recipe];
+  return [...parts, ...(row.source === null ? [] : [row.source])].join(" · ");
+}
+
+function byName(a, b) {
+  return a.localeCompare(b, "en", { numeric: true });
+}
+
+function label(row) {
+  return row.parameters ? `${row.method} (${row.parameters})` : row.method;
+}

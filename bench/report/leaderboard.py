@@ -1,0 +1,25 @@
+"""From a folder of records to the page."""
+
+from pathlib import Path
+
+from bench.errors import SepbenchError
+from bench.report.page import render
+from bench.report.published import published_rows
+from bench.report.rows import rows_of
+from bench.report.vetting import vet
+
+
+def write_leaderboard(folder: Path, out: Path) -> list[str]:
+    """Write the leaderboard of the records below `folder` to the file `out`; the same records give the same bytes.
+
+    Returns a sentence for each record that is left out, because it is none or breaks the rules.
+    Raises `SepbenchError` where there are no records at all, or the page cannot be written.
+    """
+    records, refused = vet(folder)
+    page = render([*rows_of(records), *published_rows()])
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise SepbenchError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
+    return refused

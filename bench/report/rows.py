@@ -1,0 +1,150 @@
+"""From records to the rows of the leaderboard: one for each setting, never two settings in one."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.keys import canonical
+from bench.record import Record
+from bench.report.parameters import changed_parameters
+from bench.report.tracks import budget_name
+from bench.stats import summarise_cell
+from bench.tables.text import as_text
+
+# What must agree for two runs to be compared, and, with what crafted the images, to be averaged.
+_COMPARED = (
+    *("dataset", "train_sha256", "test_sha256", "recipe", "victim", "defense"),
+    *("clean_images", "profile", "overrides"),
+)
+_CRAFTED = ("method", "norm", "budget", "protected_fraction")
+REFERENCES = {"none": "clean", "random-noise": "noise"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of the leaderboard with all that is known about it.
+
+    `context` says which rows may be compared with each other; a published row has a `source`, and the standard
+    deviation its authors gave as `std`. `mean` and `half_width` are percent, None where nothing was measured.
+    `shared` holds the fields that all runs have in common, `runs` those in which they differ.
+    """
+
+    context: str
+    track: str | None
+    method: str
+    parameters: str
+    dataset: str
+    victim: str
+    defense: str
+    recipe: str
+    reference: str | None = None
+    marks: tuple[str, ...] = ()
+    changed: bool = False
+    source: str | None = None
+    note: str | None = None
+    mean: float | None = None
+    half_width: float | None = None
+    std: float | None = None
+    n: int | None = None
+    counts: str = ""
+    failed: int = 0
+    shared: dict[str, Any] = field(default_factory=dict)
+    runs: tuple[dict[str, Any], ...] = ()
+
+
+def rows_of(records: Iterable[Record]) -> list[Row]:
+    """Return one row for each setting, in an order that the order of the records does not change."""
+    settings: defaultdict[str, list[Record]] = defaultdict(list)
+    versions: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for record in records:
+        versions[record.dataset].add((record.train_sha256, record.test_sha256))
+        settings[_identity(record)].append(record)
+    several = {dataset for dataset, found in versions.items() if len(found) > 1}
+    rows = []
+    for identity in sorted(settings):
+        groups = _crafted_alike(settings[identity])
+        rows += [_row(groups[name], name, record_marks(groups[name][0], name, several)) for name in sorted(groups)]
+    return rows
+
+
+def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[str, ...]:
+    """Return what sets a record apart from others with the same columns, data sets with `several` versions among it."""
+    marks = [] if record.profile is None else [f"profile {record.profile}"]
+    marks += record.overrides
+    if record.protected_fraction != 1:
+        marks.append(f"{100 * record.protected_fraction:g} % protected")
+    if record.clean_images:
+        marks.append(f"{record.clean_images:,} clean images besides")
+    if record.dataset in several:
+        marks.append(f"data {record.train_sha256[:8]}/{record.test_sha256[:8]}")
+    if experiment:
+        marks.append(f"experiment {experiment}")
+    return tuple(marks)
+
+
+def _identity(record: Record) -> str:
+    fields = {name: getattr(record, name) for name in (*_COMPARED, *_CRAFTED)}
+    return canonical([fields, changed_parameters(record.method, record.method_params)])
+
+
+def _crafted_alike(records: list[Record]) -> dict[str, list[Record]]:
+    """Split the records of one setting by experiment where a replicate was crafted in several ways.
+
+    What a record cannot say, such as the surrogate's network, shows in the key of its protected set. An
+    experiment that was repeated with newer code supersedes itself.
+    """
+    crafted: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    for record in records:
+        crafted[record.surrogate_seed, record.craft_seed].add(record.protected_key)
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.experiment if any(len(keys) > 1 for keys in crafted.values()) else ""].append(record)
+    named = groups if len(groups) > 1 else {"": records}
+    return {name: _newest(group) for name, group in named.items()}
+
+
+def _newest(records: list[Record]) -> list[Record]:
+    """Keep one record for each run, and for each replicate the runs on its last protected set."""
+    runs: dict[tuple[int, int, int], Record] = {}
+    # A failure never takes the place of a result.
+    for record in sorted(records, key=lambda one: (one.status == "done", one.started, one.key, one.experiment)):
+        runs[record.surrogate_seed, record.craft_seed, record.seed] = record
+    last = {seeds[:2]: record.protected_key for seeds, record in runs.items()}
+    return [runs[seeds] for seeds in sorted(runs) if runs[seeds].protected_key == last[seeds[:2]]]
+
+
+def _row(records: list[Record], experiment: str, marks: tuple[str, ...]) -> Row:
+    first = records[0]
+    done = [record for record in records if record.status == "done"]
+    summary = summarise_cell(done, "test_acc") if done else None
+    told_otherwise = {"test_acc_per_class"} | (set() if len(done) < len(records) else {"status", "reason"})
+    fields = [record.model_dump(mode="json", exclude=told_otherwise) for record in records]
+    shared = [name for name in fields[0] if all(one[name] == fields[0][name] for one in fields)]
+    parameters = changed_parameters(first.method, first.method_params)
+    return Row(
+        context=canonical([getattr(first, name) for name in _COMPARED]),
+        track=None if first.method == "none" else budget_name(first.norm, first.budget),
+        method=first.method,
+        parameters=", ".join(f"{name}={as_text(value)}" for name, value in parameters.items()),
+        dataset=first.dataset,
+        victim=first.victim,
+        defense=first.defense,
+        recipe=first.recipe,
+        reference=REFERENCES.get(first.method),
+        marks=marks,
+        changed=first.profile is not None or bool(first.overrides) or first.recipe.endswith("]"),
+        # Libraries differ in the last bits, and the page must not.
+        mean=None if summary is None else round(summary.mean, 6),
+        half_width=None if summary is None or summary.half_width is None else round(summary.half_width, 6),
+        n=0 if summary is None else summary.n,
+        counts=_what_n_counts(done),
+        failed=len(records) - len(done),
+        shared={name: fields[0][name] for name in shared},
+        runs=tuple({name: value for name, value in one.items() if name not in shared} for one in fields),
+    )
+
+
+def _what_n_counts(records: Sequence[Record]) -> str:
+    replicates = {(record.surrogate_seed, record.craft_seed) for record in records}
+    return "crafting replicates, victims averaged within each" if len(replicates) > 1 else "victim seeds"

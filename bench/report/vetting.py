@@ -1,0 +1,77 @@
+"""Which records may stand on the leaderboard."""
+
+import math
+import re
+from pathlib import Path
+
+from bench.errors import SepbenchError
+from bench.recipe import recipe_names
+from bench.record import Record, read_record
+from bench.report.tracks import NORMS, budget_name
+from bench.tables.text import as_text
+
+# The audit of each norm with its name for people. Rounding may leave the last bits of an l2 norm outside.
+_AUDITS = {"linf": ("linf_levels", "levels", 0.0), "l2": ("l2", "l2 norm", 1e-6), "l0": ("l0", "changed pixels", 0.0)}
+
+
+def vet(folder: Path) -> tuple[list[Record], list[str]]:
+    """Read the records below `folder`; return those that may be shown, and a sentence on each of the others.
+
+    Raises `SepbenchError` where there are no records at all.
+    """
+    if not folder.is_dir():
+        raise SepbenchError(f"no records at {folder}: the folder does not exist; name the right one with --records")
+    paths = sorted(folder.rglob("*.json"))
+    if not paths:
+        raise SepbenchError(f"no records below {folder}: run an experiment with --results first")
+    good, refused = [], []
+    for path in paths:
+        try:
+            record = read_record(path)
+        except SepbenchError as error:
+            refused.append(str(error))
+            continue
+        wrong = mistake(record)
+        if wrong is None:
+            good.append(record)
+        else:
+            refused.append(f"{path} is left out: {wrong}: repair or remove it")
+    return good, refused
+
+
+def mistake(record: Record) -> str | None:
+    """Return what keeps a record from the leaderboard, None where nothing does."""
+    known = recipe_names()
+    if re.sub(r"\[.*\]$", "", record.recipe) not in known:
+        return f"recipe '{record.recipe}' is none of {', '.join(known)}"
+    infinite = [name for name, value in record if isinstance(value, float) and not math.isfinite(value)]
+    if infinite:
+        return f"{infinite[0]} is not a finite number"
+    return _budget_mistake(record) or (_outcome_mistake(record) if record.status == "done" else None)
+
+
+def _budget_mistake(record: Record) -> str | None:
+    if record.norm is not None and record.norm not in NORMS:
+        return f"norm '{record.norm}' is none of {', '.join(NORMS)}"
+    if record.method == "none" and record.norm is not None:
+        return "method none adds nothing, and yet there is a budget"
+    if record.norm in _AUDITS and (record.budget is None or record.budget < 0):
+        return f"norm {record.norm} needs a budget of at least 0"
+    return None
+
+
+def _outcome_mistake(record: Record) -> str | None:
+    if record.test_acc is None or not 0 <= record.test_acc <= 100:
+        return f"test_acc is {as_text(record.test_acc)}, not a percentage"
+    if record.linf_levels is None or record.l2 is None or record.l0 is None:
+        return "the audit of the released bytes (linf_levels, l2, l0) is missing"
+    if record.method == "none" and record.linf_levels:
+        return f"method none adds nothing, and yet the audit found {record.linf_levels} levels"
+    if record.norm not in _AUDITS or record.budget is None:
+        return None
+    field, unit, slack = _AUDITS[record.norm]
+    found = getattr(record, field)
+    if found > record.budget * (1 + slack):
+        budget = budget_name(record.norm, record.budget)
+        return f"the audit found {as_text(found)} {unit}, beyond the budget {budget}"
+    return None

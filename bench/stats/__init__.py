@@ -1,0 +1,33 @@
+"""The statistics of the benchmark: intervals, paired comparisons, ranks."""
+
+from bench.stats.comparison import SMALLEST_N, TESTS, Test, best_and_ties, holm, paired_p_value
+from bench.stats.intervals import (
+    CONFIDENCE,
+    OF_THE_PROTECTED_SET,
+    Samples,
+    Summary,
+    counts_replicates,
+    samples_of,
+    summarise,
+    summarise_cell,
+)
+from bench.stats.ranking import MeanRanks, mean_ranks
+
+__all__ = [
+    "CONFIDENCE",
+    "OF_THE_PROTECTED_SET",
+    "SMALLEST_N",
+    "TESTS",
+    "MeanRanks",
+    "Samples",
+    "Summary",
+    "Test",
+    "best_and_ties",
+    "counts_replicates",
+    "holm",
+    "mean_ranks",
+    "paired_p_value",
+    "samples_of",
+    "summarise",
+    "summarise_cell",
+]

@@ -1,0 +1,56 @@
+"""A table as Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+
+from bench.tables.columns import MEASURED, Column, Entry, about, columns_of, title_of
+from bench.tables.sources import describe_sources
+from bench.tables.table import Table
+from bench.tables.text import axis_title
+
+
+def to_markdown(table: Table) -> str:
+    """Return a GitHub table with title and caption, padded so that it also reads well in a terminal."""
+    names = [axis_title(axis) for axis in table.row_axes]
+    columns = [
+        *([name, *labels] for name, labels in zip(names, zip(*table.rows, strict=True), strict=True)),
+        *([_label(column), *_aligned(column)] for column in columns_of(table)),
+    ]
+    columns = [[text.replace("|", "\\|") for text in column] for column in columns]
+    widths = [max(3, *map(cell_len, column)) for column in columns]
+    left = len(names)
+
+    def line(texts: Iterable[str]) -> str:
+        padded = []
+        for i, (text, width) in enumerate(zip(texts, widths, strict=True)):
+            space = " " * (width - cell_len(text))
+            padded.append(text + space if i < left else space + text)
+        return f"| {' | '.join(padded)} |"
+
+    head, *body = map(line, zip(*columns, strict=True))
+    rule = line("-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths))
+    below = [*about(table), *describe_sources(table)]
+    return "\n".join([f"**{title_of(table)}**", "", head, rule, *body, "", *below]) + "\n"
+
+
+def _label(column: Column) -> str:
+    """Return the labels in one line; what a published column stands beside need not be said twice."""
+    if column.kind == "published":
+        return column.header[-1]
+    return " · ".join(label for label in column.header if label != MEASURED)
+
+
+def _aligned(column: Column) -> list[str]:
+    """Return the texts of one column with the points of means and of half-widths below each other."""
+    if column.kind == "published":
+        return [entry.number for entry in column.entries]
+    entries: Sequence[Entry] = column.entries
+    wide, tail = (max(map(len, texts)) for texts in zip(*((one.half_width, one.mark) for one in entries), strict=True))
+    bold = any(entry.best for entry in entries)
+    texts = []
+    for entry in entries:
+        number = f"**{entry.number}**" if entry.best else f"{entry.number}{'  ' if bold else ''}"
+        interval = f" ± {entry.half_width:>{wide}}" if entry.half_width else " " * (wide + 3 if wide else 0)
+        texts.append(f"{number}{interval}{f' {entry.mark:<{tail}}' if tail else ''}")
+    return texts

@@ -1,0 +1,79 @@
+"""A browser without a window, and the leaderboard in it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from board import Board
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from submissions import submissions
+
+from bench.published import Published
+from bench.record import Record
+from bench.report.page import render
+from bench.report.published import published_rows
+from bench.report.rows import rows_of
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[webdriver.Chrome]:
+    if BROWSER is None or DRIVER is None:
+        pytest.skip("chromium and chromedriver are not both installed: apt install chromium chromium-driver")
+    options = Options()
+    options.binary_location = BROWSER
+    for switch in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1400"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def open_board(driver: webdriver.Chrome, tmp_path: Path) -> Callable[[list[Record]], Board]:
+    """Open the leaderboard of some records and one published number."""
+
+    def opened(records: list[Record]) -> Board:
+        page = tmp_path / "index.html"
+        page.write_text(render([*rows_of(records), *published_rows([PUBLISHED])]), encoding="utf-8")
+        return Board(driver, page)
+
+    return opened
+
+
+@pytest.fixture
+def board(open_board: Callable[[list[Record]], Board]) -> Board:
+    """Open the leaderboard of a few methods, victims and defenses, one of them under a profile."""
+    return open_board(RECORDS)
+
+
+PUBLISHED = Published(
+    source="A paper, table 1",
+    dataset="cifar10",
+    victim="resnet18",
+    recipe="sep-2023",
+    method="sep",
+    norm="linf",
+    budget=8.0,
+    defense="plain",
+    test_acc=3.85,
+    std=0.12,
+    n=5,
+    note="on a GPU",
+)
+RECORDS = [
+    *submissions([99.0, 98.0, 99.4], method="none"),
+    *submissions([97.0, 96.5, 98.1], method="random-noise"),
+    *submissions([12.0, 9.5, 14.5]),
+    *submissions([30.25, 41.0], method="em"),
+    *submissions([88.0, 86.0, 87.5], defense="jpeg-10"),
+    *submissions([22.0, 24.0], victim="resnet18"),
+    *submissions([40.0, 44.0], budget=16.0, linf_levels=16),
+    *submissions([70.0, 72.0], recipe="digits[epochs=1]", profile="fast", overrides=("recipe.epochs=1",)),
+]
