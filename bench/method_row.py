@@ -10,6 +10,7 @@ from bench.errors import FieldError, SepbenchError
 from bench.method import METHODS, Method
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
+from bench.tables.text import as_text
 from bench.validation import describe, first_mistake, shown
 
 
@@ -41,7 +42,7 @@ def telling_names(rows: Sequence[MethodRow]) -> list[str]:
     for row in rows:
         own = row.params_json()
         alike = [other.params_json() for other in rows if other.name == row.name]
-        telling = [f"{field}={shown(own[field])}" for field in own if any(o.get(field) != own[field] for o in alike)]
+        telling = [f"{field}={as_text(own[field])}" for field in own if any(o.get(field) != own[field] for o in alike)]
         names.append(f"{row.name} ({', '.join(telling)})" if telling else row.name)
     return names
 

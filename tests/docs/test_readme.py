@@ -154,6 +154,19 @@ def check_pre_commit(shell: Shell, action: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def check_protected_sets(shell: Shell, *arguments: str) -> None:
+    shell.small("run", arguments[0])
+    out = shell.home / "exported"
+    printed = shell.small("export", *without(arguments, ("--out",)), "--out", os.fspath(out))
+    assert len(printed.splitlines()) == len(list(out.glob("*.npz"))) > 1
+
+
+def check_leaderboard(shell: Shell, *arguments: str) -> None:
+    out = shell.home / "page.html"
+    shell.sepbench("leaderboard", *without(arguments, ("--out",)), "--out", os.fspath(out))
+    assert "quickstart" in out.read_text(encoding="utf-8")
+
+
 CHECKS: dict[str, Callable[..., None]] = {
     "make": check_make,
     "export": check_export,
@@ -163,6 +176,8 @@ CHECKS: dict[str, Callable[..., None]] = {
     "sepbench run": check_run,
     "sepbench table": check_table,
     "sepbench diagnose": check_diagnose,
+    "sepbench export": check_protected_sets,
+    "sepbench leaderboard": check_leaderboard,
     **{f"sepbench {one}": check_print(one) for one in ("plan", "ls", "show", "doctor", "sync", "perf")},
 }
 

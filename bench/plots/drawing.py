@@ -1,0 +1,86 @@
+"""The figures of an experiment as files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bench.disk import make_folder, writing
+from bench.errors import SepbenchError
+from bench.plots.ablation import ablation
+from bench.plots.bars import bars
+from bench.plots.passes import passes
+from bench.plots.saving import save
+from bench.plots.sources import Sources
+from bench.plots.stored_images import examples_of, similarity_of
+from bench.plots.victims import classes_of, curves_of
+from bench.registry import UnknownName
+from bench.run import published_name
+from bench.store import CorruptArtifact
+
+KINDS: dict[str, Callable[[Sources], Figure]] = {
+    "ablation": lambda sources: ablation(sources.table, sources.title),
+    "bars": lambda sources: bars(sources.table, sources.title),
+    "passes": lambda sources: passes(sources.table, sources.passes, sources.title),
+    "curves": curves_of,
+    "similarity": similarity_of,
+    "examples": examples_of,
+    "classes": classes_of,
+}
+"""What draws each kind; it raises `SepbenchError` with the reason where there is not enough for it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A kind of figure with the files it was written to, or with the reason why it was not drawn."""
+
+    kind: str
+    paths: tuple[Path, ...] = ()
+    reason: str = ""
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Raise `UnknownName` for what is no kind of figure."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UnknownName("kind of plot", kind, KINDS)
+
+
+def draw(sources: Sources, kinds: Sequence[str], folder: Path) -> Iterator[Drawn]:
+    """Write figures as NAME-KIND.png and NAME-KIND.svg to `folder`; without `kinds` all that there is enough for.
+
+    NAME is what the experiment's published results are called. Kinds that could not be drawn come last.
+
+    Raises
+    ------
+    SepbenchError
+        One of the kinds that are asked for cannot be drawn, or no kind at all, or the folder cannot be written to.
+
+    """
+    check_kinds(kinds)
+    undrawn = []
+    for kind in kinds or KINDS:
+        try:
+            figure = _figure(sources, kind)
+        except SepbenchError as error:
+            if kinds:
+                raise
+            undrawn.append(Drawn(kind, reason=str(error)))
+            continue
+        paths = tuple(folder / f"{published_name(sources.experiment)}-{kind}{suffix}" for suffix in (".png", ".svg"))
+        with writing(folder, "--out"):
+            make_folder(folder)
+            for path in paths:
+                save(figure, path)
+        yield Drawn(kind, paths)
+    if len(undrawn) == len(KINDS):
+        raise SepbenchError(f"nothing can be drawn of {sources.experiment.name}: {undrawn[0].reason}")
+    yield from undrawn
+
+
+def _figure(sources: Sources, kind: str) -> Figure:
+    try:
+        return KINDS[kind](sources)
+    except CorruptArtifact as error:
+        raise SepbenchError(f"{kind} cannot be drawn: {error}: run the experiment again to make it anew") from error

@@ -1,0 +1,108 @@
+"""What is around the axes: a canvas, a title, a footnote."""
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from math import ceil
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from bench.plots.style import MUTED
+from bench.tables import Cell, Table
+from bench.tables.values import value_of
+
+# Of the font of the theme, in the middle of English text.
+_LETTERS_PER_INCH = {8: 16.5, 9: 12.8}
+_BESIDE = 3
+_MARGIN = 0.08  # of the width, on either side
+_LEGIBLE = 0.09  # of the width, between two ticks
+_LINE = 1.25 / 72  # inches of a line for each point of its letters
+
+
+def canvas(width: float, height: float, title: str, footnote: str) -> Figure:
+    """Return a figure on a canvas of its own: no display, no global state.
+
+    `width` and `height` are the inches of what is between title and footnote, as it is printed.
+    """
+    above, below = _wrap(title, width, 9), _wrap(footnote, width, 8)
+    lines = 9 * (above.count("\n") + 1) + 8 * (below.count("\n") + 1)
+    figure = Figure(
+        figsize=(width, height + 0.2 + lines * _LINE), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
+    )
+    x = 0.05 / width
+    figure.suptitle(above, x=x, ha="left", fontsize=9, fontweight="bold")
+    figure.supxlabel(below, x=x, ha="left", fontsize=8, color=MUTED)
+    return figure
+
+
+def panel_canvas(count: int, height: float, title: str, footnote: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` axes of about a paper column each, at most three of them beside each other."""
+    columns = min(count, _BESIDE)
+    rows = ceil(count / columns)
+    figure = canvas(1.4 + 3.1 * columns, height * rows, title, footnote)
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for unused in grid[count:]:
+        unused.remove()
+    return figure, grid[:count]
+
+
+def finish(figure: Figure) -> Figure:
+    """Lay everything out once and keep it there."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+def value_title(value: str) -> str:
+    """Return an axis label with its unit, such as `Test accuracy (%)`."""
+    title = value_of(value).title
+    return f"{title[:1].upper()}{title[1:]}"
+
+
+def top_of(cells: Iterable[Cell]) -> float:
+    """Return the highest end of an interval."""
+    return max((cell.mean + (cell.half_width or 0) for cell in cells if cell.mean is not None), default=0.0)
+
+
+def percent_limits(axes: Axes, top: float, axis: str = "y") -> None:
+    """Show percentages from 0 to the multiple of 20 above `top`, with room for a marker there."""
+    end = 20 * min(5, max(1, ceil(top / 20)))
+    axes.set(**{f"{axis}lim": (0, end * 1.04), f"{axis}ticks": range(0, end + 1, 20)})
+
+
+def place_axis(axes: Axes, places: Sequence[float], base: int | None) -> None:
+    """Make room for ascending places, with a tick where it is legible; logarithmic where there is a `base`."""
+    low, high = places[0], places[-1]
+    if base is None:
+        room = _MARGIN * ((high - low) or 1)
+        axes.set_xlim(low - room, high + room)
+    else:
+        axes.set_xscale("log", base=base)
+        room = (high / low) ** _MARGIN if high > low else 2
+        axes.set_xlim(low / room, high * room)
+    across = axes.transScale.transform([(place, 1) for place in places])[:, 0]
+    ticks = [0]
+    for i in range(1, len(places)):
+        if across[i] - across[ticks[-1]] > _LEGIBLE * (across[-1] - across[0]):
+            ticks.append(i)
+    axes.set_xticks([places[i] for i in ticks], [f"{places[i]:g}" for i in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def is_percent(value: str) -> bool:
+    """Tell whether a value is a percentage."""
+    return "(%)" in value_of(value).title
+
+
+def table_footnote(table: Table) -> str:
+    """Return what the numbers are, what n is and what is missing."""
+    return " ".join(text for text in (table.context, table.caption) if text)
+
+
+def _wrap(text: str, width: float, size: int) -> str:
+    # A number stays on the line of its sign or unit.
+    kept = re.sub(r" (?=[=±%])|(?<=[=±]) ", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.fill(kept, int((width - 0.1) * _LETTERS_PER_INCH[size]), break_on_hyphens=False)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")

@@ -1,0 +1,25 @@
+"""Figures as files."""
+
+import io
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bench.disk import write_atomically
+from bench.plots.style import theme
+
+_DPI = 200
+_METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as `.svg`, or `.png` of 200 dpi, by the suffix of `path`.
+
+    The same figure gives the same bytes each time: nothing says when, or with which version it was written.
+    """
+    import matplotlib
+
+    drawn = io.BytesIO()
+    with theme(), matplotlib.rc_context({"svg.hashsalt": "sepbench", "svg.fonttype": "path"}):
+        figure.savefig(drawn, format=path.suffix[1:], dpi=_DPI, metadata=_METADATA[path.suffix])
+    write_atomically(path, drawn.getvalue())

@@ -1,0 +1,79 @@
+"""Where figures get their data from: the records of an experiment, its store, its data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.compiling import experiment_records, tabulate
+from bench.data.images import Splits
+from bench.data.loading import load
+from bench.errors import SepbenchError
+from bench.home import Home
+from bench.keys import canonical
+from bench.plan import Plan
+from bench.record import Record
+from bench.run import plan_experiment
+from bench.spec import Experiment
+from bench.tables import Cell, Table
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All there is about an experiment, each part read when a figure first asks for it.
+
+    `folder` holds records; where it is None they come from MLflow. `method` is the one to look at closely, by default
+    the strongest.
+    """
+
+    experiment: Experiment
+    home: Home
+    folder: Path | None = None
+    method: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The experiment's title."""
+        return self.experiment.title or self.experiment.name
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The experiment's records; raises `SepbenchError` where there are none."""
+        return experiment_records(self.experiment, self.home, self.folder)
+
+    @cached_property
+    def table(self) -> Table:
+        """The experiment's table."""
+        return tabulate(self.experiment, self.records, {})
+
+    @property
+    def passes(self) -> dict[tuple[str, str], float]:
+        """What crafting takes, by (method, method_params)."""
+        return {
+            (one.method, canonical(one.method_params)): one.craft_passes
+            for one in self.records
+            if one.craft_passes is not None
+        }
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan of the experiment; raises `SepbenchError` where the data set cannot be found."""
+        return plan_experiment(self.experiment, self.home)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The data set."""
+        return load(self.experiment.dataset.located())
+
+    def victims(self, cell: Cell) -> list[dict[str, Any]]:
+        """Return the meta data of the artifacts of a cell's victims, as far as the store has them."""
+        store = self.home.store
+        return [store.meta("victim", key) for key in cell.keys if store.has("victim", key)]
+
+    def class_names(self, count: int) -> Sequence[str]:
+        """Return the names of the classes, or their numbers where the data set is not at hand."""
+        try:
+            return self.plan.card.classes
+        except SepbenchError:
+            return [str(number) for number in range(count)]

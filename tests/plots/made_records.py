@@ -1,0 +1,72 @@
+"""Records as a benchmark would leave them, made by hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.record import Record
+from bench.tables import Table, TableLayout, build
+
+
+def record(**changes: Any) -> Record:
+    """Make one record; keywords replace its fields, and the method `none` has no budget."""
+    fields: dict[str, Any] = {
+        "experiment": "small",
+        "recipe": "digits",
+        "dataset": "digits",
+        "method": "sep",
+        "method_params": {},
+        "norm": "linf",
+        "budget": 8.0,
+        "victim": "resnet8",
+        "defense": "plain",
+        "seed": 0,
+        "surrogate_seed": 0,
+        "craft_seed": 0,
+        "surrogate_keys": (),
+        "protected_key": "protected",
+        "train_sha256": "a" * 64,
+        "test_sha256": "b" * 64,
+        "status": "done",
+        "version": "0.1.0",
+        "started": "2024-05-01T12:00:00+00:00",
+        "torch": "2.6.0",
+        "device": "cpu",
+        "precision": "float32",
+        "deterministic": True,
+        "host_cores": 2,
+    }
+    fields |= changes
+    if fields["method"] == "none":
+        fields |= {"norm": None, "budget": None}
+    names = ("method", "method_params", "budget", "victim", "defense", "seed")
+    return Record(key="/".join(str(fields[name]) for name in names), **fields)
+
+
+def runs(accuracies: Sequence[float | None], **changes: Any) -> list[Record]:
+    """Make one record per test accuracy, with victim seeds 0, 1, ...; None is a failed run."""
+    return [
+        record(seed=seed, status="failed", reason="it fell", **changes)
+        if accuracy is None
+        else record(seed=seed, test_acc=accuracy, **changes)
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def sep(checkpoints: int, accuracies: Sequence[float | None], **changes: Any) -> list[Record]:
+    """Make the runs of `sep` with so many checkpoints."""
+    return runs(accuracies, method_params={"checkpoints": checkpoints, "steps": 10}, **changes)
+
+
+def checkpoint_table(*further: Record) -> Table:
+    """Return a table of 1, 3 and 15 checkpoints, of which 3 is missing, and references."""
+    return build(
+        [
+            *runs([90.0, 92.0], method="none"),
+            *runs([88.0, 91.0], method="random-noise"),
+            *sep(15, [20.0, 26.0]),
+            *sep(1, [40.0, 44.0]),
+            *sep(3, [None, None]),
+            *further,
+        ],
+        TableLayout(),
+    )
