@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test lint clean
+.PHONY: help quickstart test lint results clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ lint: $(VENV)/installed-dev ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+results: $(VENV)/installed ## make tables, plots and the page in results/ anew from the committed records
+	@$(BIN)/sepbench rebuild
 
 clean: ## remove .venv, builds and the tools' caches; what experiments left in .sepbench stays
 	rm -rf $(VENV) build dist sepbench.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

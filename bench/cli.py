@@ -282,6 +282,23 @@ def plot(
 
 
 @cli.command()
+@click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder whose records/ is read.",
+)
+def rebuild(results: Path) -> None:
+    """Make tables, plots and the leaderboard page of a folder of results anew from its records."""
+    from bench.home import Home
+    from bench.report import rebuild as make
+
+    for path in make(results, Home.find()):
+        click.echo(path)
+
+
+@cli.command()
 @_EXPERIMENT
 @_SET
 @_PROFILE

@@ -26,6 +26,9 @@ from bench.tables import CellId, Table, build, render
 from bench.tracking import NullTracker, Tracker
 from bench.workbench import Workbench
 
+TABLE_FORMS = ("md", "csv", "json")
+"""What a table is kept as beside records; each is also the suffix of its file."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -170,7 +173,7 @@ def _artifacts(summary: Summary) -> dict[str, str]:
     if not any(one.status == "done" for one in summary.records):
         return {}
     table = table_of(summary)
-    return {f"table.{form}": render(table, form) for form in ("md", "csv", "json")}
+    return {f"table.{form}": render(table, form) for form in TABLE_FORMS}
 
 
 def table_of(summary: Summary) -> Table:
@@ -218,7 +221,7 @@ def publish(summary: Summary, folder: Path) -> None:
             (records / f"{stale}.json").unlink()
         make_folder(folder / "tables")
         table = table_of(replace(summary, plan=whole, records=read_records(records)))
-        for form in ("md", "csv", "json"):
+        for form in TABLE_FORMS:
             write_atomically(folder / "tables" / f"{name}.{form}", render(table, form).encode())
 
 

@@ -7,7 +7,7 @@ from bench.plots.ablation import ablation
 from bench.plots.bars import bars
 from bench.plots.classes import Judged, classes
 from bench.plots.curves import curves
-from bench.plots.drawing import KINDS, Drawn, draw
+from bench.plots.drawing import KINDS, RECORDS_ALONE, Drawn, draw
 from bench.plots.examples import examples
 from bench.plots.passes import passes
 from bench.plots.saving import save
@@ -16,6 +16,7 @@ from bench.plots.sources import Sources
 
 __all__ = [
     "KINDS",
+    "RECORDS_ALONE",
     "Drawn",
     "Judged",
     "Sources",

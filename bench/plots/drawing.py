@@ -30,6 +30,9 @@ KINDS: dict[str, Callable[[Sources], Figure]] = {
 }
 """What draws each kind; it raises `SepbenchError` with the reason where there is not enough for it."""
 
+RECORDS_ALONE = ("ablation", "bars", "passes")
+"""The kinds that take no store."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -47,7 +50,14 @@ def check_kinds(kinds: Sequence[str]) -> None:
             raise UnknownName("kind of plot", kind, KINDS)
 
 
-def draw(sources: Sources, kinds: Sequence[str], folder: Path) -> Iterator[Drawn]:
+def draw(
+    sources: Sources,
+    kinds: Sequence[str],
+    folder: Path,
+    suffixes: Sequence[str] = (".png", ".svg"),
+    *,
+    strict: bool = True,
+) -> Iterator[Drawn]:
     """Write figures as NAME-KIND.png and NAME-KIND.svg to `folder`; without `kinds` all that there is enough for.
 
     NAME is what the experiment's published results are called. Kinds that could not be drawn come last.
@@ -55,7 +65,8 @@ def draw(sources: Sources, kinds: Sequence[str], folder: Path) -> Iterator[Drawn
     Raises
     ------
     SepbenchError
-        One of the kinds that are asked for cannot be drawn, or no kind at all, or the folder cannot be written to.
+        One of the kinds that are asked for cannot be drawn and `strict` is set, or no kind at all can be drawn, or the
+        folder cannot be written to.
 
     """
     check_kinds(kinds)
@@ -64,17 +75,17 @@ def draw(sources: Sources, kinds: Sequence[str], folder: Path) -> Iterator[Drawn
         try:
             figure = _figure(sources, kind)
         except SepbenchError as error:
-            if kinds:
+            if kinds and strict:
                 raise
             undrawn.append(Drawn(kind, reason=str(error)))
             continue
-        paths = tuple(folder / f"{published_name(sources.experiment)}-{kind}{suffix}" for suffix in (".png", ".svg"))
+        paths = tuple(folder / f"{published_name(sources.experiment)}-{kind}{suffix}" for suffix in suffixes)
         with writing(folder, "--out"):
             make_folder(folder)
             for path in paths:
                 save(figure, path)
         yield Drawn(kind, paths)
-    if len(undrawn) == len(KINDS):
+    if len(undrawn) == len(kinds or KINDS):
         raise SepbenchError(f"nothing can be drawn of {sources.experiment.name}: {undrawn[0].reason}")
     yield from undrawn
 

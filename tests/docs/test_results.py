@@ -1,0 +1,66 @@
+"""What stands in results/ is what its records give, and nothing else."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib
+import pytest
+from pages import ROOT, read
+
+from bench.errors import SepbenchError
+from bench.home import Home
+from bench.report import rebuild
+
+RESULTS = ROOT / "results"
+MADE = ("tables", "plots", "index.html")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A folder with the committed records and nothing else."""
+    shutil.copytree(RESULTS / "records", tmp_path / "results" / "records")
+    return tmp_path / "results"
+
+
+def made(results: Path, *, plots: bool) -> dict[str, bytes]:
+    files = [path for path in results.rglob("*") if path.is_file() and path.relative_to(results).parts[0] in MADE]
+    return {path.relative_to(results).as_posix(): path.read_bytes() for path in files if plots or path.suffix != ".svg"}
+
+
+def test_tables_plots_and_page_are_what_the_records_give(copy: Path, tmp_path: Path) -> None:
+    written = {path.relative_to(copy).as_posix() for path in rebuild(copy, Home(tmp_path / "home"))}
+    # Another matplotlib places letters elsewhere.
+    pinned = re.search(r"^matplotlib==(\S+)$", read("constraints.txt"), re.MULTILINE)
+    assert pinned is not None
+    same_letters = matplotlib.__version__ == pinned[1]
+    assert made(copy, plots=same_letters) == made(RESULTS, plots=same_letters)
+    assert written == {*made(RESULTS, plots=True)}
+
+
+def test_what_has_no_records_any_more_is_removed(copy: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copy / "records" / "cifar10-cpu")
+    (copy / "tables").mkdir()
+    (copy / "tables" / "cifar10-cpu.md").write_text("old")
+    list(rebuild(copy, Home(tmp_path / "home")))
+    assert not (copy / "tables" / "cifar10-cpu.md").exists()
+    assert (copy / "tables" / "quickstart.md").is_file()
+
+
+def test_a_record_that_breaks_the_rules_is_named(copy: Path, tmp_path: Path) -> None:
+    path = next(path for path in (copy / "records" / "quickstart").iterdir() if '"sep"' in path.read_text())
+    path.write_text(json.dumps({**json.loads(path.read_text()), "linf_levels": 40}))
+    with pytest.raises(SepbenchError, match=f"{path.name}.*40 levels, beyond the budget linf-32"):
+        list(rebuild(copy, Home(tmp_path / "home")))
+
+
+def test_records_in_the_folder_of_another_experiment_are_named(copy: Path, tmp_path: Path) -> None:
+    (copy / "records" / "quickstart").rename(copy / "records" / "other")
+    with pytest.raises(SepbenchError, match="other holds records of quickstart: move them"):
+        list(rebuild(copy, Home(tmp_path / "home")))
+
+
+def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SepbenchError, match="run an experiment with --results first"):
+        list(rebuild(tmp_path, Home(tmp_path / "home")))
