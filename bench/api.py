@@ -8,6 +8,7 @@ from bench.data.images import ImageSet, Source, Splits, images_digest
 from bench.data.plugin import DatasetPlugin
 from bench.data.registry import DATASETS
 from bench.defense import DEFENSES, Defense, Loss
+from bench.device import precision
 from bench.errors import SepbenchError
 from bench.method import METHODS, CraftContext, CraftData, Method, Surrogate
 from bench.networks import ARCHITECTURES, Classifier, Network, SizedArchitecture
@@ -45,4 +46,5 @@ __all__ = [
     "augment",
     "draw",
     "images_digest",
+    "precision",
 ]

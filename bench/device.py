@@ -1,4 +1,4 @@
-"""Which device does the work."""
+"""Which device does the work, and in which number format."""
 
 from typing import TYPE_CHECKING
 
@@ -33,3 +33,16 @@ def choose_device(name: str) -> "torch.device":
         found = f"this machine has {gpus}" if gpus else "torch finds none on this machine"
         raise SepbenchError(f"--devices {name} asks for a GPU, and {found}: use --devices cpu, or see sepbench doctor")
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def precision(device: "torch.device", wanted: str = "auto") -> str:
+    """Return the number format of matrix products on a device: `bf16` or `fp32`.
+
+    `auto` is bf16 on GPUs that have it: crafting in it protects as well (the experiment cifar10-cpu-precision). On a
+    CPU it is fp32, whose results do not depend on the model of the CPU.
+    """
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

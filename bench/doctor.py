@@ -47,7 +47,7 @@ def _software() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from bench.training import precision
+    from bench.device import precision
 
     yield Finding("✓", f"cpu: {torch.get_num_threads()} threads, {precision(torch.device('cpu'))}")
     if not torch.cuda.is_available():

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench import __version__
-from bench.training import precision
+from bench.device import precision
 
 
 def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import torch
 
 from bench.crafting import checkpoint_name, craft
 from bench.data.images import ImageSet
+from bench.device import precision
 from bench.judge import confusion, outcome
 from bench.mixture import seen_by_victim
 from bench.networks import build_network
@@ -14,7 +15,7 @@ from bench.plan import CraftJob, Stage, TrainJob
 from bench.provenance import provenance
 from bench.seeds import derive
 from bench.store import Draft
-from bench.training import History, Labelled, precision, predict, train
+from bench.training import History, Labelled, predict, train
 from bench.workbench import Workbench
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.augment import Draws, augment, draw
 from bench.defense import Defenses
+from bench.device import precision
 from bench.errors import Stopped
 from bench.recipe import Recipe
 from bench.seeds import derive
@@ -146,13 +147,6 @@ def predict(network: nn.Module, images: Tensor, number_format: str) -> Tensor:
     size = _EVALUATION_BATCH.get(images.device.type, 500)
     with torch.inference_mode(), _autocast(images.device, number_format):
         return torch.cat([network(_as_float(batch)).argmax(1) for batch in images.split(size)])
-
-
-def precision(device: torch.device, wanted: str = "auto") -> str:
-    """Return the number format of matrix products on a device: `bf16` (autocast) or `fp32`."""
-    if wanted != "auto":
-        return wanted
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
 def train_epoch(

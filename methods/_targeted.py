@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from bench.api import Budget, CraftContext, CraftData, Field, Method, Network, Params, Rounding
+from bench.api import Budget, CraftContext, CraftData, Field, Method, Network, Params, Rounding, precision
 from methods._ensemble import Ensemble, FeatureAlignment, class_means
 from methods._freeze import Frozen
 
@@ -20,7 +20,7 @@ class TargetedParams(Params):
         None, gt=0, description="levels of 1/255 (linf) or [0, 1] scale (l2); unset: 1 level, 2.5 radius / steps"
     )
     shift: int | None = Field(None, ge=1, description="target class y + shift; half the number of classes if unset")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the networks; auto is fp32")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the networks; auto is bf16 on GPUs that have it")
     truncate: bool = Field(False, description="as released: cut to uint8 instead of rounding; leaves the budget")
 
 
@@ -42,7 +42,7 @@ class TargetedMethod(Method):
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the networks; for feature alignment, average the clean features of each class."""
         networks = [network for run in ctx.surrogates for network in run]
-        self.ensemble = Ensemble(networks, precision=self.params.precision)
+        self.ensemble = Ensemble(networks, precision=precision(ctx.device, self.params.precision))
         if self.loss == "feature-alignment":
             self.ensemble.loss = FeatureAlignment(self.class_means(networks, data))
 

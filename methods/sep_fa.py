@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from bench.api import METHODS, CraftContext, CraftData, Field, Network
+from bench.api import METHODS, CraftContext, CraftData, Field, Network, precision
 from methods._ensemble import Ensemble, FeatureAlignment, class_means
 from methods._targeted import LossName
 from methods.sep import SEP, SEPParams
@@ -51,7 +51,7 @@ class SEPFA(SEP):
             assert isinstance(self.ensemble.loss, FeatureAlignment)
             self.ensemble.loss.means[0] = means
             networks = [altered, *ctx.surrogates[0][1:]]
-            self.first_step = Ensemble(networks, self.ensemble.loss, self.params.precision)
+            self.first_step = Ensemble(networks, self.ensemble.loss, precision(ctx.device, self.params.precision))
 
     def gradient(self, step: int, x: Tensor, target: Tensor) -> Tensor:
         """Return the mean gradient of the checkpoints of the 0-based step."""

@@ -94,9 +94,10 @@ def test_the_same_plugin_may_be_imported_again(empty_package: str) -> None:
 @pytest.mark.parametrize("plugins", [METHODS, ARCHITECTURES, DEFENSES, DATASETS], ids=lambda plugins: plugins.kind)
 def test_a_misspelt_name_is_answered_with_the_right_one(plugins: Registry[Any]) -> None:
     for name in plugins.names():
+        misspelt = f"{name[:-1]}{'q' if name.endswith('x') else 'x'}"
         with pytest.raises(UnknownName) as caught:
-            plugins.get(f"{name[:-1]}x")
-        assert f"unknown {plugins.kind} '{name[:-1]}x'" in str(caught.value)
+            plugins.get(misspelt)
+        assert f"unknown {plugins.kind} '{misspelt}'" in str(caught.value)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
 

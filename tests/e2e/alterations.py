@@ -54,9 +54,9 @@ def take_notes(notes: Notes) -> None:
 
     choose, load = bench.progress.choose_progress, bench.data.loading.load
 
-    def load_and_note(spec: Any) -> Any:
+    def load_and_note(spec: Any, extra: Any = ()) -> Any:
         notes.take(Event("decoded", spec.name))
-        return load(spec)
+        return load(spec, extra)
 
     bench.progress.choose_progress = lambda todo, estimate: Watched(choose(todo, estimate), notes)  # type: ignore[assignment,return-value]
     bench.data.loading.load = load_and_note

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.augment import augment, draw
 from bench.budget import Budget
+from bench.device import precision
 from bench.method import METHODS, CraftContext, CraftData
 from bench.networks import Classifier, Network
 from bench.recipe import Augmentation
@@ -196,3 +197,20 @@ def test_the_gradient_of_one_network_of_an_ensemble_is_its_own() -> None:
     networks = checkpoints(2)
     fast = Ensemble(networks).gradient(1, CLEAN, torch.tensor([5, 9, 2, 4]))
     torch.testing.assert_close(fast[2], gradient_of(networks[1:], CLEAN[2], 2), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("device", "has_bf16", "wanted", "used"),
+    [
+        ("cpu", True, "auto", "fp32"),
+        ("cpu", False, "bf16", "bf16"),
+        ("cuda", True, "auto", "bf16"),
+        ("cuda", False, "auto", "fp32"),
+        ("cuda", True, "fp32", "fp32"),
+    ],
+)
+def test_auto_is_bf16_on_gpus_that_have_it_and_nowhere_else(
+    device: str, has_bf16: bool, wanted: str, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    assert precision(torch.device(device), wanted) == used
