@@ -164,7 +164,7 @@ def run(
 
 
 @cli.command()
-@_EXPERIMENT
+@click.argument("experiments", metavar="EXPERIMENT...", nargs=-1, required=True)
 @_SET
 @_PROFILE
 @_FORMAT
@@ -172,7 +172,7 @@ def run(
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value of a field.")
 @click.option("--strict", is_flag=True, help="Refuse a table with missing runs; exit code 1.")
 def table(
-    experiment: str,
+    experiments: Sequence[str],
     overrides: Sequence[str],
     profile: str | None,
     form: str,
@@ -180,14 +180,14 @@ def table(
     where: Sequence[str],
     strict: bool,
 ) -> None:
-    """Print the table of an experiment that has run."""
+    """Print the table of an experiment that has run, or of several side by side, such as one for each data set."""
     from bench.compiling import compile_table
     from bench.experiment_file import load_experiment
     from bench.home import Home
     from bench.tables import render
 
-    spec = load_experiment(experiment, profile=profile, overrides=overrides)
-    compiled = compile_table(spec, Home.find(), records, dict(_pair("--where", one) for one in where))
+    specs = [load_experiment(name, profile=profile, overrides=overrides) for name in experiments]
+    compiled = compile_table(specs, Home.find(), records, dict(_pair("--where", one) for one in where))
     click.echo(render(compiled, form), nl=False)
     if strict and compiled.missing:
         _say(f"{compiled.missing} of {compiled.runs} runs are missing")

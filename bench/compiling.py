@@ -14,12 +14,15 @@ from bench.tracking import default_uri
 from bench.tracking import records as records_in_mlflow
 
 
-def compile_table(experiment: Experiment, home: Home, folder: Path | None, where: Mapping[str, str]) -> Table:
-    """Return the experiment's table from the records in `folder`, or from MLflow where it is None.
+def compile_table(
+    experiments: Sequence[Experiment], home: Home, folder: Path | None, where: Mapping[str, str]
+) -> Table:
+    """Return the table of one or several experiments from the records in `folder`, or from MLflow where it is None.
 
-    Raises `SepbenchError` where there are no records of it.
+    Raises `SepbenchError` where there are no records of one of them, or they must not stand in one table.
     """
-    return tabulate(experiment, experiment_records(experiment, home, folder), where)
+    records = [record for one in experiments for record in experiment_records(one, home, folder)]
+    return tabulate_together(experiments, records, where)
 
 
 def experiment_records(experiment: Experiment, home: Home, folder: Path | None) -> list[Record]:
@@ -44,8 +47,28 @@ def experiment_records(experiment: Experiment, home: Home, folder: Path | None) 
 
 def tabulate(experiment: Experiment, records: Sequence[Record], where: Mapping[str, str]) -> Table:
     """Return the table of an experiment's records."""
-    expected = [cell_id(experiment, cell) for cell in experiment.cells()]
-    return build(records, experiment.layout, expected=expected, where=where, experiment=experiment.name)
+    return tabulate_together([experiment], records, where)
+
+
+def tabulate_together(experiments: Sequence[Experiment], records: Sequence[Record], where: Mapping[str, str]) -> Table:
+    """Return one table of several experiments' records, with columns for each of their data sets.
+
+    The layout is that of the first one.
+    """
+    layout = experiments[0].layout
+    shown = {*layout.row_axes, *layout.columns}
+    further = [axis for one in experiments for axis in one.layout.columns if axis not in shown]
+    if len({one.dataset.name for one in experiments}) > 1 and "dataset" not in shown:
+        further.insert(0, "dataset")
+    columns = [*layout.columns, *dict.fromkeys(further)]
+    expected = [cell_id(one, cell) for one in experiments for cell in one.cells()]
+    return build(
+        records,
+        layout.model_copy(update={"columns": columns}),
+        expected=dict.fromkeys(expected),
+        where=where,
+        experiment=" + ".join(one.name for one in experiments),
+    )
 
 
 def _with_every_parameter(record: Record) -> Record:

@@ -20,7 +20,9 @@ class TargetedParams(Params):
         None, gt=0, description="levels of 1/255 (linf) or [0, 1] scale (l2); unset: 1 level, 2.5 radius / steps"
     )
     shift: int | None = Field(None, ge=1, description="target class y + shift; half the number of classes if unset")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the networks; auto is bf16 on GPUs that have it")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the networks; auto is bf16 on GPUs that have it"
+    )
     truncate: bool = Field(False, description="as released: cut to uint8 instead of rounding; leaves the budget")
 
 

@@ -178,3 +178,36 @@ def test_forced_stages_run_again_with_what_is_made_from_them(tmp_path: Path) -> 
     assert ask("run", *options, "--force", "craft").err.count("\n") == 4
     assert ask("run", *options, "--force", "surrogate").err == ""
     assert ask("run", *options).out == first.out
+
+
+def test_experiments_on_different_data_sets_stand_in_one_table_side_by_side() -> None:
+    other = changed(
+        changed(TINY, "name: tiny", "name: other"),
+        "  name: digits\n  limit: 200",
+        "  name: more\n  format: digits\n  limit: 250",
+    )
+    write(TINY)
+    write(other, "other.yaml")
+    for name in ("tiny.yaml", "other.yaml"):
+        done("run", name, "--no-mlflow", "--only", "method=none", "--only", "method=random-noise")
+    printed = done("table", "tiny.yaml", "other.yaml", "--records", "home/records")
+    assert printed.startswith("**tiny + other: test accuracy (%)**")
+    assert [cell.strip() for cell in printed.splitlines()[2].split("|")[2:-1]] == ["digits", "more"]
+    alone = [
+        json.loads(done("table", name, "--records", "home/records", "--format", "json"))
+        for name in ("tiny.yaml", "other.yaml")
+    ]
+    together = json.loads(done("table", "tiny.yaml", "other.yaml", "--records", "home/records", "--format", "json"))
+    assert {cell["dataset"] for cell in together["cells"]} == {"digits", "more"}
+    measured = lambda table: {(cell["dataset"], cell["method"]): cell["mean"] for cell in table["cells"]}  # noqa: E731
+    assert measured(together) == measured(alone[0]) | measured(alone[1])
+
+
+def test_experiments_under_different_recipes_do_not_stand_in_one_table() -> None:
+    write(TINY)
+    write(changed(changed(TINY, "name: tiny", "name: other"), "epochs: 2", "epochs: 3"), "other.yaml")
+    for name in ("tiny.yaml", "other.yaml"):
+        done("run", name, "--no-mlflow", "--only", "method=none")
+    answer = ask("table", "tiny.yaml", "other.yaml", "--records", "home/records")
+    assert answer.code == 2
+    assert "these records come from two recipes (digits[epochs=2], digits[epochs=3])" in answer.err
