@@ -69,7 +69,7 @@ class Ensemble:
         """Return one network's gradient of the loss of each image, [N, 3, H, W], in the format of `x`."""
         return self._sum_of_gradients([index], x, target, loss)
 
-    def mean_gradient(self, x: Tensor, target: Tensor, indices: Sequence[int] | None = None) -> Tensor:
+    def mean_gradient(self, x: Tensor, target: Tensor) -> Tensor:
         """Return the mean over networks of each image's gradient.
 
         Parameters
@@ -78,16 +78,13 @@ class Ensemble:
             float [N, 3, H, W] in [0, 1].
         target
             int64 [N] class indices.
-        indices
-            Of the networks to average over; all, one after the other, if unset.
 
         Returns
         -------
         float [N, 3, H, W]; raw gradients are averaged, so that a confident network counts for more.
 
         """
-        indices = range(len(self)) if indices is None else indices
-        return self._sum_of_gradients(indices, x, target) / len(indices)
+        return self._sum_of_gradients(range(len(self)), x, target) / len(self)
 
     def _sum_of_gradients(self, indices: Sequence[int], x: Tensor, target: Tensor, loss: Loss | None = None) -> Tensor:
         def of_part(images: Tensor, classes: Tensor) -> Tensor:

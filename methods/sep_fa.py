@@ -54,9 +54,8 @@ class SEPFA(SEP):
             self.first_step = Ensemble(networks, self.ensemble.loss, precision(ctx.device, self.params.precision))
 
     def gradient(self, step: int, x: Tensor, target: Tensor) -> Tensor:
-        """Return the mean gradient of the checkpoints of the 0-based step."""
-        ensemble = self.first_step if step == 0 else self.ensemble
-        return ensemble.mean_gradient(x, target, self.drawn[step])
+        """Return the mean gradient of the checkpoints."""
+        return (self.first_step if step == 0 else self.ensemble).mean_gradient(x, target)
 
 
 def _means_in_train_mode(network: Network, data: Callable[[], Iterator[CraftData]]) -> tuple[Network, Tensor]:

@@ -4,7 +4,6 @@ Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Prote
 """
 
 import torch
-from pydantic import field_validator
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Field
@@ -16,18 +15,10 @@ class SEPFAVRParams(SEPFAParams):
     """Parameters of SEP-FA-VR."""
 
     checkpoints: int = Field(15, ge=1, description="how many checkpoints of the one run")
-    checkpoints_per_step: int | None = Field(None, description="stays unset: inner steps draw from all checkpoints")
     inner_steps: int = Field(15, ge=1, description="draws of a checkpoint within a step; the released script has 16")
     last_means: bool = Field(
         False, description="as released: inner steps align to the last checkpoint's means, whichever is drawn"
     )
-
-    @field_validator("checkpoints_per_step")
-    @classmethod
-    def _stays_unset(cls, value: int | None) -> int | None:
-        if value is not None:
-            raise ValueError("inner steps draw from all checkpoints: leave checkpoints_per_step out, or use sep-fa")
-        return value
 
 
 @METHODS.register("sep-fa-vr")

@@ -85,7 +85,7 @@ def test_the_checkpoints_of_an_architecture_are_compiled_once_and_give_the_plain
 @pytest.mark.parametrize("budget", ["linf-8", "l2-1"])
 @pytest.mark.parametrize(
     ("name", "params"),
-    [("sep", {}), ("sep", {"checkpoints_per_step": 2}), ("sep-fa", {}), ("sep-fa-vr", {"inner_steps": 2})],
+    [("sep", {}), ("sep-fa", {}), ("sep-fa-vr", {"inner_steps": 2})],
 )
 def test_crafting_never_waits_for_the_device(name: str, params: dict[str, Any], budget: str, precision: str) -> None:
     method, context = prepared(name, precision=precision, **params)
