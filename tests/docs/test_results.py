@@ -64,3 +64,11 @@ def test_records_in_the_folder_of_another_experiment_are_named(copy: Path, tmp_p
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SepbenchError, match="run an experiment with --results first"):
         list(rebuild(tmp_path, Home(tmp_path / "home")))
+
+
+def test_every_interval_in_the_text_stands_in_a_table() -> None:
+    tables = " ".join(path.read_text(encoding="utf-8") for path in (RESULTS / "tables").glob("*.md"))
+    measured = {tuple(numbers) for numbers in re.findall(r"(\d+\.\d)\** +± +(\d+\.\d)", tables)}
+    told = {tuple(numbers) for numbers in re.findall(r"(\d+\.\d)\s±\s(\d+\.\d)", read("results/README.md"))}
+    assert told
+    assert told <= measured
