@@ -9,7 +9,7 @@ from board import Board
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from submissions import submissions
+from submissions import RECORDS
 
 from bench.published import Published
 from bench.record import Record
@@ -67,13 +67,3 @@ PUBLISHED = Published(
     n=5,
     note="on a GPU",
 )
-RECORDS = [
-    *submissions([99.0, 98.0, 99.4], method="none"),
-    *submissions([97.0, 96.5, 98.1], method="random-noise"),
-    *submissions([12.0, 9.5, 14.5]),
-    *submissions([30.25, 41.0], method="em"),
-    *submissions([88.0, 86.0, 87.5], defense="jpeg-10"),
-    *submissions([22.0, 24.0], victim="resnet18"),
-    *submissions([40.0, 44.0], budget=16.0, linf_levels=16),
-    *submissions([70.0, 72.0], recipe="digits[epochs=1]", profile="fast", overrides=("recipe.epochs=1",)),
-]

@@ -62,3 +62,15 @@ def write(records: Sequence[Record], folder: Path) -> Path:
     for record in records:
         (folder / f"{record.key}.json").write_text(record.to_json(), encoding="utf-8")
     return folder
+
+
+RECORDS = [
+    *submissions([99.0, 98.0, 99.4], method="none"),
+    *submissions([97.0, 96.5, 98.1], method="random-noise"),
+    *submissions([12.0, 9.5, 14.5]),
+    *submissions([30.25, 41.0], method="em"),
+    *submissions([88.0, 86.0, 87.5], defense="jpeg-10"),
+    *submissions([22.0, 24.0], victim="resnet18"),
+    *submissions([40.0, 44.0], budget=16.0, linf_levels=16),
+    *submissions([70.0, 72.0], recipe="digits[epochs=1]", profile="fast", overrides=("recipe.epochs=1",)),
+]

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from board import ENTER, ESCAPE, Board
-from conftest import RECORDS
 from selenium.webdriver.common.keys import Keys
-from submissions import submission, submissions
+from submissions import RECORDS, submission, submissions
 
 from bench.record import Record
 
