@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.compiling import tabulate
 from bench.disk import make_folder, write_atomically, writing
 from bench.errors import SepbenchError
 from bench.experiment_file import load_experiment
@@ -11,7 +10,9 @@ from bench.home import Home
 from bench.plots import RECORDS_ALONE, Sources, draw
 from bench.record import read_records
 from bench.report.leaderboard import write_leaderboard
+from bench.report.vetting import vet
 from bench.run import TABLE_FORMS, published_name
+from bench.spec import Experiment
 from bench.tables import render
 
 
@@ -24,44 +25,47 @@ def rebuild(results: Path, home: Home) -> Iterator[Path]:
     ------
     SepbenchError
         A record breaks the rules of the leaderboard, belongs to no experiment that can be found, or lies in the
-        folder of another; or the folder cannot be written to.
+        folder of another: nothing is written then; or the folder cannot be written to.
 
     """
     folders = sorted(path for path in (results / "records").glob("*") if path.is_dir())
     if not folders:
         raise SepbenchError(f"no records below {results / 'records'}: run an experiment with --results first")
+    _, refused = vet(results / "records")
+    if refused:
+        raise SepbenchError(refused[0])
+    experiments = {folder: _experiment_of(folder) for folder in folders}
     made: set[Path] = set()
-    for folder in folders:
-        for path in (*_tables(results, folder), *_plots(results, folder, home)):
+    for folder, experiment in experiments.items():
+        sources = Sources(experiment, home, folder)
+        for path in (*_tables(sources, results / "tables"), *_plots(sources, results / "plots")):
             made.add(path)
             yield path
     for stale in {*(results / "tables").glob("*"), *(results / "plots").glob("*")} - made:
         stale.unlink()
-    refused = write_leaderboard(results / "records", results / "index.html")
-    if refused:
-        raise SepbenchError(refused[0])
+    write_leaderboard(results / "records", results / "index.html")
     yield results / "index.html"
 
 
-def _tables(results: Path, folder: Path) -> Iterator[Path]:
-    records = read_records(folder)
-    first = records[0]
+def _experiment_of(folder: Path) -> Experiment:
+    first = read_records(folder)[0]
     experiment = load_experiment(first.experiment, profile=first.profile, overrides=first.overrides)
     if published_name(experiment) != folder.name:
         raise SepbenchError(
             f"{folder} holds records of {published_name(experiment)}: move them to the folder of that name"
         )
-    table = tabulate(experiment, records, {})
-    with writing(results, "--results"):
-        make_folder(results / "tables")
+    return experiment
+
+
+def _tables(sources: Sources, folder: Path) -> Iterator[Path]:
+    with writing(folder, "--results"):
+        make_folder(folder)
         for form in TABLE_FORMS:
-            path = results / "tables" / f"{folder.name}.{form}"
-            write_atomically(path, render(table, form).encode())
+            path = folder / f"{published_name(sources.experiment)}.{form}"
+            write_atomically(path, render(sources.table, form).encode())
             yield path
 
 
-def _plots(results: Path, folder: Path, home: Home) -> Iterator[Path]:
-    first = read_records(folder)[0]
-    experiment = load_experiment(first.experiment, profile=first.profile, overrides=first.overrides)
-    for drawn in draw(Sources(experiment, home, folder), RECORDS_ALONE, results / "plots", (".svg",), strict=False):
+def _plots(sources: Sources, folder: Path) -> Iterator[Path]:
+    for drawn in draw(sources, RECORDS_ALONE, folder, (".svg",), strict=False):
         yield from drawn.paths

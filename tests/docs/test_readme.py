@@ -161,6 +161,12 @@ def check_protected_sets(shell: Shell, *arguments: str) -> None:
     assert len(printed.splitlines()) == len(list(out.glob("*.npz"))) > 1
 
 
+def check_plot(shell: Shell, *arguments: str) -> None:
+    out = shell.home / "plots"
+    printed = shell.sepbench("plot", *without(arguments, ("--out",)), "--out", os.fspath(out))
+    assert {Path(line) for line in printed.splitlines()} == set(out.iterdir()) != set()
+
+
 def check_leaderboard(shell: Shell, *arguments: str) -> None:
     out = shell.home / "page.html"
     shell.sepbench("leaderboard", *without(arguments, ("--out",)), "--out", os.fspath(out))
@@ -178,6 +184,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "sepbench diagnose": check_diagnose,
     "sepbench export": check_protected_sets,
     "sepbench leaderboard": check_leaderboard,
+    "sepbench plot": check_plot,
     **{f"sepbench {one}": check_print(one) for one in ("plan", "ls", "show", "doctor", "sync", "perf")},
 }
 
