@@ -11,6 +11,7 @@ from pages import ROOT, read
 
 from bench.errors import SepbenchError
 from bench.home import Home
+from bench.published import read_published
 from bench.report import rebuild
 
 RESULTS = ROOT / "results"
@@ -66,9 +67,14 @@ def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
         list(rebuild(tmp_path, Home(tmp_path / "home")))
 
 
-def test_every_interval_in_the_text_stands_in_a_table() -> None:
+def test_every_number_in_the_text_was_measured_or_published() -> None:
+    """Intervals stand in a table as they are told; other decimals in a table, a diagnosis or a published row."""
     tables = " ".join(path.read_text(encoding="utf-8") for path in (RESULTS / "tables").glob("*.md"))
-    measured = {tuple(numbers) for numbers in re.findall(r"(\d+\.\d)\** +± +(\d+\.\d)", tables)}
-    told = {tuple(numbers) for numbers in re.findall(r"(\d+\.\d)\s±\s(\d+\.\d)", read("results/README.md"))}
+    diagnoses = " ".join(path.read_text(encoding="utf-8") for path in (RESULTS / "diagnoses").glob("*.md"))
+    text = read("results/README.md")
+    measured = set(re.findall(r"(\d+\.\d)\** +± +(\d+\.\d)", tables))
+    told = set(re.findall(r"(\d+\.\d)\s±\s(\d+\.\d)", text))
     assert told
     assert told <= measured
+    known = set(re.findall(r"\d+\.\d+", f"{tables} {diagnoses}")) | {f"{one.test_acc:.2f}" for one in read_published()}
+    assert set(re.findall(r"\d+\.\d+", text)) <= known
