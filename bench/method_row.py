@@ -10,7 +10,7 @@ from bench.errors import FieldError, SepbenchError
 from bench.method import METHODS, Method
 from bench.networks import ARCHITECTURES
 from bench.recipe import Recipe
-from bench.tables.text import as_text
+from bench.tables.text import method_label
 from bench.validation import describe, first_mistake, shown
 
 
@@ -38,13 +38,10 @@ class MethodRow(BaseModel):
 
 def telling_names(rows: Sequence[MethodRow]) -> list[str]:
     """Return a name for each row: the method's, with those parameters in which rows of the same method differ."""
-    names = []
-    for row in rows:
-        own = row.params_json()
-        alike = [other.params_json() for other in rows if other.name == row.name]
-        telling = [f"{field}={as_text(own[field])}" for field in own if any(o.get(field) != own[field] for o in alike)]
-        names.append(f"{row.name} ({', '.join(telling)})" if telling else row.name)
-    return names
+    return [
+        method_label(row.name, row.params_json(), [other.params_json() for other in rows if other.name == row.name])
+        for row in rows
+    ]
 
 
 def read_rows(index: int, entry: Any, recipe: Recipe | None) -> list[MethodRow]:

@@ -8,7 +8,7 @@ from typing import Any
 from bench.keys import canonical
 from bench.tables.layout import TableLayout
 from bench.tables.table import BUDGET_FREE, REFERENCES, SHARE_FREE, AxisValue, Cell, Header, Labels, Setting
-from bench.tables.text import as_text, budget_label, clean_label, share_label
+from bench.tables.text import budget_label, clean_label, method_label, share_label
 
 
 def axis_labels(axis: str, settings: list[Setting], order: Sequence[tuple[str, Mapping[str, Any]]]) -> Labels:
@@ -33,10 +33,8 @@ def axis_labels(axis: str, settings: list[Setting], order: Sequence[tuple[str, M
 
 
 def _method_label(method: AxisValue, methods: list[AxisValue]) -> str:
-    name, own = method[0], json.loads(method[1])
-    variants = [json.loads(params) for other, params in methods if other == name]
-    telling = [key for key in own if any(key not in other or other[key] != own[key] for other in variants)]
-    return f"{name} ({', '.join(f'{key}={as_text(own[key])}' for key in telling)})" if telling else name
+    variants = [json.loads(params) for other, params in methods if other == method[0]]
+    return method_label(method[0], json.loads(method[1]), variants)
 
 
 def _value(setting: Setting, axis: str) -> AxisValue:

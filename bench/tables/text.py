@@ -1,6 +1,7 @@
 """How fields, budgets and axes are written for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bench.keys import canonical
 
@@ -20,6 +21,12 @@ def as_text(value: object) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(as_text, value))
     return str(value)
+
+
+def method_label(name: str, own: Mapping[str, Any], variants: Sequence[Mapping[str, Any]]) -> str:
+    """Return a method's name with those of its `own` parameters in which `variants`, all of its name, differ."""
+    telling = [field for field in own if any(field not in one or one[field] != own[field] for one in variants)]
+    return f"{name} ({', '.join(f'{field}={as_text(own[field])}' for field in telling)})" if telling else name
 
 
 def budget_label(norm: str | None, size: float | None) -> str:
