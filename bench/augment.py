@@ -1,5 +1,7 @@
 """Per-image random crop and flip of a whole batch on its device."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.recipe import Augmentation
+
+_TRIES = 10  # windows drawn of an image before it settles for one in the middle
+_LARGEST_ASPECT = 4 / 3
 
 
 @dataclass(frozen=True)
@@ -16,38 +21,54 @@ class Draws:
     Attributes
     ----------
     top, left
-        int64 [N], corner of the crop in the padded image, 0 to 2 * padding; padding itself leaves it in place.
+        int64 [N], corner of the crop: in the padded image, 0 to 2 * padding, where padding itself leaves it in place;
+        or of a window that is resized, in the image.
     flip
         bool [N], whether the crop is mirrored from left to right.
+    height, width
+        int64 [N], size of a window that is resized to the size of the image; None where crops are of that size.
 
     """
 
     top: Tensor
     left: Tensor
     flip: Tensor
+    height: Tensor | None = None
+    width: Tensor | None = None
 
     def to(self, device: torch.device) -> "Draws":
         """Return the same draws on another device."""
-        return Draws(self.top.to(device), self.left.to(device), self.flip.to(device))
+        return self._each(lambda drawn: drawn.to(device))
 
     def __getitem__(self, part: slice | Tensor) -> "Draws":
-        return Draws(self.top[part], self.left[part], self.flip[part])
+        return self._each(lambda drawn: drawn[part])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Draws":
+        height, width = (None if drawn is None else change(drawn) for drawn in (self.height, self.width))
+        return Draws(change(self.top), change(self.left), change(self.flip), height, width)
 
 
-def draw(count: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:
-    """Draw the augmentation of `count` images from a CPU generator."""
-    high = 2 * augmentation.crop_padding + 1
-    top = torch.randint(high, (count,), generator=generator)
-    left = torch.randint(high, (count,), generator=generator)
+def draw(count: int, augmentation: Augmentation, generator: torch.Generator, size: Sequence[int]) -> Draws:
+    """Draw the augmentation of `count` images of a size (height, width) from a CPU generator."""
+    if augmentation.resized_crop is None:
+        high = 2 * augmentation.crop_padding + 1
+        top = torch.randint(high, (count,), generator=generator)
+        left = torch.randint(high, (count,), generator=generator)
+        height = width = None
+    else:
+        top, left, height, width = _windows(count, augmentation.resized_crop, generator, size)
     flip = torch.rand(count, generator=generator) < 0.5
-    return Draws(top, left, flip if augmentation.flip else torch.zeros_like(flip))
+    return Draws(top, left, flip if augmentation.flip else torch.zeros_like(flip), height, width)
 
 
 def augment(images: Tensor, draws: Draws, padding: int) -> Tensor:
-    """Crop each image, [B, C, H, W], out of itself padded with zeros, then mirror those drawn to be.
+    """Crop each image, [B, C, H, W], as it was drawn, then mirror those drawn to be.
 
-    Returns the dtype it is given, [B, C, H, W].
+    Crops of the image's size are taken out of the image padded with zeros, and keep the dtype. Other windows are
+    resized bilinearly to [B, C, H, W], as float32 in the range they had.
     """
+    if draws.height is not None and draws.width is not None:
+        return _resized(images, draws, draws.height, draws.width)
     height, width = images.shape[-2:]
     rows = draws.top[:, None] + torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
@@ -56,3 +77,47 @@ def augment(images: Tensor, draws: Draws, padding: int) -> Tensor:
     sample = torch.arange(len(images), device=images.device)[:, None, None]
     # Indexing with the channel last keeps one gather for all channels and ends in channels-last memory.
     return padded.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _windows(
+    count: int, smallest: float, generator: torch.Generator, size: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw top, left, height and width, int64 [N] each.
+
+    Area and logarithm of the aspect ratio are uniform. The first of several draws that fits into the image counts;
+    where none does, it is the largest window in the middle whose aspect ratio is allowed.
+    """
+    height, width = size
+    share, ratio = torch.rand(2, count, _TRIES, generator=generator, dtype=torch.float64)
+    area = height * width * (smallest + (1 - smallest) * share)
+    aspect = torch.exp(math.log(_LARGEST_ASPECT) * (2 * ratio - 1))
+    heights, widths = (area / aspect).sqrt().round().long(), (area * aspect).sqrt().round().long()
+    fits = (heights >= 1) & (heights <= height) & (widths >= 1) & (widths <= width)
+    chosen, found = fits.int().argmax(1, keepdim=True), fits.any(1)
+    h = torch.where(found, heights.gather(1, chosen)[:, 0], min(height, round(width * _LARGEST_ASPECT)))
+    w = torch.where(found, widths.gather(1, chosen)[:, 0], min(width, round(height * _LARGEST_ASPECT)))
+    down, right = torch.rand(2, count, generator=generator, dtype=torch.float64)
+    top = torch.where(found, (down * (height - h + 1)).long(), (height - h) // 2)
+    left = torch.where(found, (right * (width - w + 1)).long(), (width - w) // 2)
+    return top, left, h, w
+
+
+def _resized(images: Tensor, draws: Draws, heights: Tensor, widths: Tensor) -> Tensor:
+    height, width = images.shape[-2:]
+    columns = torch.arange(width, device=images.device).expand(len(images), width)
+    columns = torch.where(draws.flip[:, None], width - 1 - columns, columns)
+    rows = torch.arange(height, device=images.device).expand(len(images), height)
+    y = _positions(rows, draws.top, heights, height)
+    x = _positions(columns, draws.left, widths, width)
+    grid = torch.stack([x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)], dim=-1)
+    return F.grid_sample(images.float(), grid, mode="bilinear", align_corners=True)
+
+
+def _positions(pixels: Tensor, start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Return where in the image the middles of resized pixels lie: -1 is the middle of the first pixel, 1 of the last.
+
+    A window is resized as if its border went on beyond it: pixels around it have no part in it.
+    """
+    inside = (pixels + 0.5) * (length[:, None] / size) - 0.5
+    inside = torch.minimum(inside.clamp_min(0), length[:, None] - 1.0) + start[:, None]
+    return 2 * inside / (size - 1) - 1

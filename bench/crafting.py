@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.data.images import ImageSet
+from bench.data.images import ImageSet, Splits
 from bench.method import CraftContext, CraftData
 from bench.networks import Network, build_network
 from bench.plan import Checkpoints, CraftJob
@@ -27,9 +27,9 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     """Craft what `draft` does not hold yet; return the artifact's meta data and the names of its files."""
     origin = provenance(bench.device)
     method = job.method.build()
-    clean = bench.splits.train
-    size = shard_size(clean) if method.per_sample else len(clean)
-    starts = range(0, len(clean), size)
+    clean, positions = bench.splits.train, bench.splits.to_protect
+    size = shard_size(clean) if method.per_sample else len(positions)
+    starts = range(0, len(positions), size)
     finished = set(draft.names())
     todo = [start for start in starts if _shard_name(start, size) not in finished]
     began = time.perf_counter()
@@ -40,23 +40,25 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         images=len(clean),
     )
     if todo:
-        method.prepare(lambda: shards(clean, shard_size(clean), bench.device), ctx)
+        method.prepare(lambda: shards(bench.splits, shard_size(clean), bench.device), ctx)
     for start in todo:
         done = starts.index(start)
         ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
-        crafted = method.craft(_shard(clean, start, size, bench.device), job.budget, ctx)
-        original = clean.images[start : start + size].to(bench.device)
+        crafted = method.craft(_shard(bench.splits, start, size, bench.device), job.budget, ctx)
+        original = clean.images[positions[start : start + size]].to(bench.device)
         released = release(original, crafted, job.budget, method.rounding)
         seconds, began = time.perf_counter() - began, time.perf_counter()
         draft.put(_shard_name(start, size), {"images": released}, {"seconds": seconds})
         bench.on_progress((done + 1) / len(starts))
         bench.on_safe_point()
     names = [_shard_name(start, size) for start in starts]
-    protected = replace(clean, images=torch.cat([draft.tensors(name)["images"] for name in names]))
+    protected = replace(clean, images=clean.images.clone())
+    for start, name in zip(starts, names, strict=True):
+        protected.images[positions[start : start + size]] = draft.tensors(name)["images"]
     draft.put("protected", {"images": protected.images, "labels": protected.labels})
     meta = {
         "sha256": protected.sha256,
-        "audit": audit(clean.images, protected.images).to_dict(),
+        "audit": audit(clean.images[positions], protected.images[positions]).to_dict(),
         "passes": method.passes(),
         "seconds": sum(draft.info(name)["seconds"] for name in names),
         "upstream_seconds": sum(bench.store.meta("surrogate", part.surrogate)["seconds"] for part in job.checkpoints),
@@ -91,19 +93,19 @@ def shard_size(clean: ImageSet) -> int:
     return max(min(SHARD, SHARD * 32 * 32 // (height * width)), min(_SMALLEST_SHARD, SHARD))
 
 
-def shards(clean: ImageSet, size: int, device: torch.device) -> Iterator[CraftData]:
-    """Yield the whole set on `device`, `size` images at a time."""
-    for start in range(0, len(clean), size):
-        yield _shard(clean, start, size, device)
+def shards(splits: Splits, size: int, device: torch.device) -> Iterator[CraftData]:
+    """Yield all images that are to be protected on `device`, `size` at a time."""
+    for start in range(0, len(splits.to_protect), size):
+        yield _shard(splits, start, size, device)
 
 
-def _shard(clean: ImageSet, start: int, size: int, device: torch.device) -> CraftData:
-    part = slice(start, start + size)
+def _shard(splits: Splits, start: int, size: int, device: torch.device) -> CraftData:
+    part = splits.to_protect[start : start + size]
     return CraftData(
-        x=clean.images[part].to(device).float() / 255,
-        y=clean.labels[part].to(device),
-        classes=len(clean.classes),
-        index=torch.arange(len(clean))[part],
+        x=splits.train.images[part].to(device).float() / 255,
+        y=splits.train.labels[part].to(device),
+        classes=splits.judged_classes,
+        index=part,
     )
 
 

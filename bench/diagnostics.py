@@ -55,7 +55,7 @@ class Recognition:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that was measured on one experiment, on its first `images` training images."""
+    """Everything that was measured on one experiment, on the first `images` of the images that are protected."""
 
     experiment: str
     dataset: str
@@ -72,7 +72,7 @@ def diagnose(plan: Plan, bench: Workbench, checkpoints: int, images: int) -> Dia
     checkpoints
         How many equidistant ones of each surrogate, at most as many as it was trained for.
     images
-        How many training images, from the start of the set.
+        How many of the training images that are protected, from the start of the set.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def diagnose(plan: Plan, bench: Workbench, checkpoints: int, images: int) -> Dia
     ]
     if not surrogates:
         raise SepbenchError(f"no surrogate of {plan.experiment.name} is trained yet: run the experiment first")
-    clean = bench.splits.train
-    x, y = clean.images[:images], clean.labels[:images].to(bench.device)
-    target = (y + len(clean.classes) // 2) % len(clean.classes)
+    clean, classes, chosen = bench.splits.train, bench.splits.judged_classes, bench.splits.to_protect[:images]
+    x, y = clean.images[chosen], clean.labels[chosen].to(bench.device)
+    target = (y + classes // 2) % classes
     similarities, recognitions, last = [], [], {}
     for stage in surrogates:
         part = _checkpoints(stage, checkpoints)
@@ -96,7 +96,7 @@ def diagnose(plan: Plan, bench: Workbench, checkpoints: int, images: int) -> Dia
         names = [f"epoch {epoch + 1}" for epoch in epochs]
         similarities.append(_similarity(stage.label, names, networks, x, target, bench.device))
         last[stage.label.removeprefix("surrogate ")] = networks[-1]
-        for shown, released in _sets(plan, stage, x, bench, images):
+        for shown, released in _sets(plan, stage, x, bench, chosen):
             recognitions.append(_recognition(shown, stage.label, networks, released, y, target, bench.device))
     if len(last) > 1:
         similarities.append(_similarity("last checkpoints", list(last), list(last.values()), x, target, bench.device))
@@ -151,7 +151,9 @@ def _recognition(
     )
 
 
-def _sets(plan: Plan, surrogate: Stage, clean: Tensor, bench: Workbench, images: int) -> Iterator[tuple[str, Tensor]]:
+def _sets(
+    plan: Plan, surrogate: Stage, clean: Tensor, bench: Workbench, chosen: Tensor
+) -> Iterator[tuple[str, Tensor]]:
     """Yield the clean images, then those of every finished protected set that was crafted from the surrogate."""
     yield "clean", clean
     for stage in plan.stages.values():
@@ -159,7 +161,7 @@ def _sets(plan: Plan, surrogate: Stage, clean: Tensor, bench: Workbench, images:
             released = bench.store.tensors("craft", stage.key, "protected")["images"]
             params = ", ".join(f"{name}={value}" for name, value in _changed(stage.job).items())
             label = stage.label.removeprefix("craft ")
-            yield f"{label} ({params})" if params else label, released[:images]
+            yield f"{label} ({params})" if params else label, released[chosen]
 
 
 def _changed(job: CraftJob) -> dict[str, Any]:

@@ -13,7 +13,9 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def outcome(matrix: Tensor) -> dict[str, Any]:
-    """Return the test accuracies of a record, in percent, from a confusion matrix.
+    """Return the test accuracies of a record, in percent, from the confusion matrix of the classes that are judged.
+
+    It has a row for each of these, and as many columns as the victim has outputs.
 
     `relabelled_acc` is the accuracy after the best renaming of the outputs (Hungarian assignment): a victim that
     learned the classes under wrong names scores high there and below chance on `test_acc`.

@@ -66,7 +66,7 @@ class Surrogate:
 
 @dataclass(frozen=True)
 class CraftData:
-    """Clean training images, all of them or one shard.
+    """Clean training images that are to be protected, all of them or one shard.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class CraftData:
     y
         int64 [N], true labels.
     classes
-        Number of classes of the whole training set.
+        Number of classes that are protected, the first of the training set; all of them where nothing else is asked.
     index
         int64 [N], positions in the training set.
 
@@ -148,7 +148,7 @@ class Method(Plugin):
         return 0
 
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
-        """Do once what all shards share; `data()` iterates over the whole clean training set in batches."""
+        """Do once what all shards share; `data()` iterates over all clean images that are to be protected."""
 
     def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
         """Return protected images, float [N, 3, H, W] in [0, 1], within the budget; rounding is the harness's."""

@@ -16,8 +16,8 @@ def seen_by_victim(job: TrainJob, splits: Splits, protected: Tensor) -> ImageSet
     Parameters
     ----------
     job
-        Its `protected_fraction` of the images, which ones its seed decides, are protected; the others are clean. A
-        smaller fraction is part of a larger one. Its `clean_images` further ones follow behind.
+        Its `protected_fraction` of the protected images, which ones its seed decides, stay so; the others are clean.
+        A smaller fraction is part of a larger one. Its `clean_images` further ones follow behind.
     splits
         The clean data.
     protected
@@ -25,8 +25,9 @@ def seen_by_victim(job: TrainJob, splits: Splits, protected: Tensor) -> ImageSet
 
     """
     clean = splits.train
-    order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(derive(job.seed, "protected")))
-    left_clean = order[round(job.protected_fraction * len(clean)) :]
+    candidates = splits.to_protect
+    order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(derive(job.seed, "protected")))
+    left_clean = candidates[order[round(job.protected_fraction * len(candidates)) :]]
     images = protected.clone()
     images[left_clean] = clean.images[left_clean]
     if not job.clean_images:

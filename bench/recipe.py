@@ -51,10 +51,27 @@ class OneCycle(_Frozen):
 
 
 class Augmentation(_Frozen):
-    """Per-image random crop from a zero-padded image, and horizontal flip with probability 1/2."""
+    """Per-image random crop, and horizontal flip with probability 1/2.
+
+    Attributes
+    ----------
+    crop_padding
+        A window of the image's size out of the image padded with so many zeros.
+    resized_crop
+        Instead, a window of at least this share of the image's area and an aspect ratio of 3/4 to 4/3 of it, resized
+        to the size of the image (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015); usually 0.08.
+
+    """
 
     crop_padding: int = Field(0, ge=0)
+    resized_crop: float | None = Field(None, gt=0, le=1)
     flip: bool = False
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> "Augmentation":
+        if self.crop_padding and self.resized_crop is not None:
+            raise ValueError("crop_padding and resized_crop are two ways to crop: give one of them")
+        return self
 
 
 class Recipe(_Frozen):
@@ -124,8 +141,12 @@ class Recipe(_Frozen):
     def training_fields(self) -> dict[str, Any]:
         """Return what decides the result: every field but the name and the source."""
         fields = self.model_dump(mode="json", exclude={"name", "source"})
-        # Named only where it is set, as it came later than the first results.
-        return {name: value for name, value in fields.items() if (name, value) != ("precision", "auto")}
+        # Named only where they are set, as they came later than the first results.
+        if self.precision == "auto":
+            del fields["precision"]
+        if self.augmentation.resized_crop is None:
+            del fields["augmentation"]["resized_crop"]
+        return fields
 
 
 def recipe_names() -> list[str]:

@@ -15,7 +15,8 @@ class Record(BaseModel):
 
     `status` "failed" comes with a `reason` and without outcome. `norm` and `budget` are None where nothing is
     added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale.
-    `clean_images` counts those the victim had besides the release.
+    `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
+    many classes were protected and judged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -43,6 +44,7 @@ class Record(BaseModel):
     test_sha256: str
     protected_fraction: float = 1.0
     clean_images: int = 0
+    protected_classes: int | None = None
 
     status: Literal["done", "failed"]
     reason: str | None = None
@@ -78,7 +80,8 @@ class Record(BaseModel):
 
     def to_json(self) -> str:
         """Return the record as one JSON document with a trailing newline."""
-        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+        unset = {"protected_classes"} if self.protected_classes is None else set()  # it came later than the others
+        return json.dumps(self.model_dump(mode="json", exclude=unset), indent=1) + "\n"
 
 
 def read_records(folder: Path) -> list[Record]:

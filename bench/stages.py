@@ -59,7 +59,7 @@ def _train_victim(
         "provenance": origin,
         "confusion": matrix.tolist(),
         "outcome": {
-            **outcome(matrix),
+            **outcome(matrix[: bench.splits.judged_classes]),
             "peak_acc": max(history.test_acc),
             "train_acc": history.train_acc[judged],
             "epochs": len(history),

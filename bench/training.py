@@ -167,7 +167,7 @@ def train_epoch(
     generator = _device_generator(device, seed, "defense", epoch)
     augmentation = defenses.augmentation(recipe.augmentation)
     order = torch.randperm(len(data), generator=on_cpu).to(device)
-    draws = draw(len(data), augmentation, on_cpu).to(device)
+    draws = draw(len(data), augmentation, on_cpu, data.images.shape[-2:]).to(device)
     loss_of = defenses.loss(_cross_entropy, epoch)
     steps = -(-len(data) // recipe.batch_size)
     total, correct = torch.zeros((), device=device), torch.zeros((), device=device)

@@ -78,7 +78,8 @@ class SingleCheckpoint(SEP):
         if not self.params.augment:
             return self.ensemble.mean_gradient(x, target)
         # Drawn for the whole training set: what an image gets does not depend on the shard it is in.
-        draws = draw(ctx.images, _AUGMENTATION, ctx.generator("augment", restart, step))[data.index].to(ctx.device)
+        draws = draw(ctx.images, _AUGMENTATION, ctx.generator("augment", restart, step), x.shape[-2:])
+        draws = draws[data.index].to(ctx.device)
         x = x.detach().requires_grad_()
         seen = augment(x, draws, _AUGMENTATION.crop_padding)
         gradient = self.ensemble.mean_gradient(seen.detach(), target)

@@ -89,9 +89,22 @@ class Splits:
     ----------
     extra
         By their number, further training images, none of them in `train`: clean images that a victim has besides.
+    protected_classes
+        Methods protect the training images of the first so many classes, and `test` is of these alone; None for all.
 
     """
 
     train: ImageSet
     test: ImageSet
     extra: Mapping[int, ImageSet] = field(default_factory=dict)
+    protected_classes: int | None = None
+
+    @property
+    def judged_classes(self) -> int:
+        """The first so many classes are protected and judged."""
+        return self.protected_classes or len(self.train.classes)
+
+    @property
+    def to_protect(self) -> "Tensor":
+        """Positions of the training images that methods protect, int64 [n], ascending."""
+        return (self.train.labels < self.judged_classes).nonzero()[:, 0]

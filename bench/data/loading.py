@@ -24,7 +24,10 @@ _CARD_VERSION = 1  # bumped when the same files and spec load as other tensors
 
 
 class DataCard(BaseModel):
-    """What plans and records need to know of a loaded data set; image sizes in pixels."""
+    """What plans and records need to know of a loaded data set; image sizes in pixels.
+
+    `n_protected` of the `n_train` training images are protected, see `DatasetSpec.protected_classes`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -33,6 +36,7 @@ class DataCard(BaseModel):
     extra_sha256: dict[int, str] = {}
     classes: tuple[str, ...]
     n_train: int
+    n_protected: int
     n_test: int
     height: int
     width: int
@@ -46,10 +50,14 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
     """
     train, test = _plugin(spec).open()
     check_labels(spec.name, train, test)
+    if spec.protected_classes is not None:
+        test = _of_protected_classes(test, spec, "test")
+        _of_protected_classes(train, spec, "training")
     splits = Splits(
         train=_part(train, spec.limit, spec.resize, f"dataset.limit asks of the training set of '{spec.name}'"),
         test=_part(test, spec.test_limit, spec.resize, f"dataset.test_limit asks of the test set of '{spec.name}'"),
         extra={count: _besides(train, spec, count) for count in extra},
+        protected_classes=spec.protected_classes,
     )
     height, width = splits.train.images.shape[2:]
     test_height, test_width = splits.test.images.shape[2:]
@@ -82,6 +90,7 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
         extra_sha256={count: images.sha256 for count, images in splits.extra.items()},
         classes=splits.train.classes,
         n_train=len(splits.train),
+        n_protected=len(splits.to_protect),
         n_test=len(splits.test),
         height=height,
         width=width,
@@ -94,6 +103,29 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
 def _plugin(spec: DatasetSpec) -> DatasetPlugin:
     kind = DATASETS.get(spec.format)
     return kind(kind.Params.model_validate(spec.params))
+
+
+def _of_protected_classes(source: Source, spec: DatasetSpec, part: str) -> Source:
+    """Return the images of the first `protected_classes` classes."""
+    count, names = spec.protected_classes, source.classes
+    assert count is not None
+    if count > len(names):
+        raise SepbenchError(
+            f"dataset.protected_classes asks for {count} classes of '{spec.name}', which has {len(names)}: lower it or "
+            f"leave it out"
+        )
+    chosen = np.flatnonzero(source.labels < count)
+    if len(chosen) == 0:
+        raise SepbenchError(
+            f"the {part} set of '{spec.name}' has no image of the first {count} classes: give "
+            f"dataset.protected_classes a number with which it has"
+        )
+    return Source(
+        labels=source.labels[chosen],
+        classes=names,
+        read=lambda positions: source.read(chosen[positions]),
+        where=lambda position: source.where(int(chosen[position])),
+    )
 
 
 def _part(source: Source, limit: int | None, resize: int | None, request: str) -> ImageSet:

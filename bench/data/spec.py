@@ -25,6 +25,9 @@ class DatasetSpec(BaseModel):
         How many training and test images are used, None for all; classes keep their proportions.
     resize
         Side of the square, in pixels, that every image is brought to; None to leave sizes alone.
+    protected_classes
+        Only images of the first so many classes are protected, and only test images of these are judged; networks
+        learn all classes. None for all.
     params
         What the plug-in's `Params` take.
 
@@ -37,6 +40,7 @@ class DatasetSpec(BaseModel):
     limit: int | None = Field(None, ge=1)
     test_limit: int | None = Field(None, ge=1)
     resize: int | None = Field(None, ge=1, le=1024)
+    protected_classes: int | None = Field(None, ge=2)
     params: dict[str, Any] = {}
 
     @classmethod

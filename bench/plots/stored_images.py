@@ -43,8 +43,8 @@ def examples_of(sources: Sources) -> Figure:
     if not crafted:
         raise SepbenchError(_lacking(sources, "examples need protected sets"))
     budget, chosen = _comparable(crafted)
-    clean = sources.splits.train
-    positions = [int((clean.labels == label).nonzero()[0]) for label in clean.labels.unique()[:_EXAMPLES]]
+    clean, shown = sources.splits.train, min(_EXAMPLES, sources.splits.judged_classes)
+    positions = [int((clean.labels == label).nonzero()[0]) for label in clean.labels.unique()[:shown]]
     released = {
         stage.label.removeprefix("craft ").removesuffix(f" {budget}"): store.tensors("craft", stage.key, "protected")[
             "images"

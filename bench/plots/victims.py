@@ -62,13 +62,14 @@ def classes_of(sources: Sources) -> Figure:
 
     names = method_labels(planned(sources.table))
     label = full_name(names[cell.method, cell.method_params], panel)
-    judged, n = _judged(label, victims)
-    reference = None if clean is None else _judged("none", clean[2])[0]
+    count = sources.experiment.dataset.protected_classes
+    judged, n = _judged(label, victims, count)
+    reference = None if clean is None else _judged("none", clean[2], count)[0]
     footnote = (
         f"{sources.table.context} {_interval({n}, 'error bars')} Above each matrix the mean accuracy of its classes; "
         f"outputs are renamed by the one-to-one assignment that makes it highest."
     ).strip()
-    shown = sources.class_names(len(judged.confusion))
+    shown = sources.class_names(len(judged.confusion))[: len(judged.confusion)]
     return classes(judged, reference, shown, sources.title, footnote)
 
 
@@ -88,11 +89,13 @@ def _trained(sources: Sources, kind: str) -> list[tuple[Panel, Cell, list[dict[s
     return found
 
 
-def _judged(label: str, victims: Sequence[dict[str, Any]]) -> tuple[Judged, int]:
+def _judged(label: str, victims: Sequence[dict[str, Any]], classes: int | None) -> tuple[Judged, int]:
+    """Return what victims take the first so many classes for, or all of them, and n."""
     shares = []
     for victim in victims:
         counts = np.array(victim["confusion"], dtype=np.float64)
-        shares.append((victim["protected"]["sha256"], 100 * counts / counts.sum(axis=1, keepdims=True).clip(min=1)))
+        share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+        shares.append((victim["protected"]["sha256"], share[:classes, :classes]))
     means, halves, n = mean_over_victims(shares)
     return Judged(label, means, halves.diagonal()), n
 

@@ -72,6 +72,9 @@ def describe_oddities(
     if len(norms) > 1:
         notes.append(f"{' and '.join(norms)} budgets are separate tracks: compare methods within one norm.")
     results = [record for record in runs.values() if record is not None]
+    for dataset, count in dict.fromkeys((record.dataset, record.protected_classes) for record in done):
+        if count is not None:
+            notes.append(f"Of {dataset} only the first {count} classes are protected and judged.")
     older = len({record.key for record in done}) - len(results)
     if older > 0:
         notes.append(f"{older} older record{'s' * (older > 1)} of runs that were measured again left out.")

@@ -24,7 +24,7 @@ VALUES = tuple(
     name
     for name, field in Record.model_fields.items()
     if {int, float} & {field.annotation, *get_args(field.annotation)}
-    and name not in ("budget", "seed", "surrogate_seed", "craft_seed", "protected_fraction", "clean_images")
+    and name not in ("budget", "seed", "surrogate_seed", "craft_seed", "protected_fraction", "clean_images", "protected_classes")
 )
 
 

@@ -32,6 +32,7 @@ CIFAR = DataCard(
     test_sha256="b" * 64,
     classes=tuple("0123456789"),
     n_train=50_000,
+    n_protected=50_000,
     n_test=10_000,
     height=32,
     width=32,

@@ -20,6 +20,7 @@ CARD = DataCard(
     test_sha256="b" * 64,
     classes=tuple("0123456789"),
     n_train=200,
+    n_protected=200,
     n_test=100,
     height=16,
     width=16,

@@ -56,7 +56,10 @@ def test_an_unknown_field_is_answered_with_a_suggestion(parquet: dict[str, Any])
     message = complaint(DatasetSpec.parse, misspelt)
     assert message == "dataset.trian: there is no such field; did you mean train?"
     message = complaint(DatasetSpec.parse, {"name": "digits", "q": 1})
-    assert message == "dataset.q: there is no such field; known: name, format, limit, test_limit, resize"
+    assert (
+        message
+        == "dataset.q: there is no such field; known: name, format, limit, test_limit, resize, protected_classes"
+    )
 
 
 @pytest.mark.parametrize(

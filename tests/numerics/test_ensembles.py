@@ -157,7 +157,7 @@ def test_augmented_gradients_go_back_through_crop_and_flip() -> None:
     (network,) = checkpoints(1)
     fast = crafted("single-checkpoint", [[network]], "linf-8", steps=1, augment=True)
     context = CraftContext([], seed=0, device=CPU, images=4)
-    draws = draw(4, Augmentation(crop_padding=4, flip=True), context.generator("augment", 0, 0))
+    draws = draw(4, Augmentation(crop_padding=4, flip=True), context.generator("augment", 0, 0), (8, 8))
     for position, target in enumerate([5, 9, 2, 4]):
         x = CLEAN[position : position + 1].clone().requires_grad_()
         part = slice(position, position + 1)
