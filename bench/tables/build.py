@@ -78,7 +78,8 @@ def build(
     grid, about_marks = mark_best(grid, layout)
     row_axes = varying(layout.row_axes, rows) or layout.row_axes[:1]
     column_axes = varying(layout.columns, columns)
-    summaries = summarise_rows(grid, layout, columns, column_axes, labels)
+    by_key = {record.key: record for record in runs.values() if record is not None}
+    summaries = summarise_rows(grid, layout, columns, column_axes, labels, by_key)
     n = common_n(list(cells.values()))
     failed = {CellId.of(record) for record in chosen if record.status == "failed"}
     return Table(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.published import Published
+from bench.tables.costs import COSTS
 from bench.tables.sources import Source, numbered_sources, source_of
 from bench.tables.table import Cell, SummaryCell, Table
 from bench.tables.text import NOTHING
@@ -91,6 +92,8 @@ def _summary(cell: SummaryCell | None, decimals: int, n: int | None) -> Entry:
     if cell.kind == "rank":
         interval = "" if cell.low is None else f"[{cell.low:.2f}, {cell.high:.2f}]"
         return Entry(f"{cell.mean:.2f}", mark=interval)
+    if cell.kind in COSTS:
+        return Entry(f"{cell.mean:,.{COSTS[cell.kind].decimals}f}")
     half = "" if cell.low is None or cell.high is None else f"{(cell.high - cell.low) / 2:.{decimals}f}"
     return Entry(f"{cell.mean:.{decimals}f}", half, "" if cell.n == n else f"(n = {cell.n})")
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from bench.record import Record
 from bench.registry import UnknownName
+from bench.tables.costs import COSTS
 from bench.tables.table import SummaryKind
 from bench.tables.values import value_of
 
@@ -24,7 +25,8 @@ VALUES = tuple(
     name
     for name, field in Record.model_fields.items()
     if {int, float} & {field.annotation, *get_args(field.annotation)}
-    and name not in ("budget", "seed", "surrogate_seed", "craft_seed", "protected_fraction", "clean_images", "protected_classes")
+    and name
+    not in ("budget", "seed", "surrogate_seed", "craft_seed", "protected_fraction", "clean_images", "protected_classes")
 )
 
 
@@ -38,7 +40,8 @@ class TableLayout(BaseModel):
         `ttest` or `wilcoxon`, both paired by seed. `auto` is `ttest` where the runs allow it; `none` marks nothing.
     summary
         Further columns. `mean` and `worst` are over the victims and defenses among the columns, the worst for the
-        protection. `rank` is the mean rank among the methods, over all columns of a norm.
+        protection. `rank` is the mean rank among the methods, over all columns of a norm. `surrogates`,
+        `surrogate_seconds` and `craft_passes` are what a protected set of the row cost.
     published
         Whether published numbers stand beside ours.
 
@@ -91,6 +94,8 @@ class TableLayout(BaseModel):
             raise ValueError("mean and worst are over victims and defenses: make victim or defense a column axis")
         if "rank" in self.summary and self.row_axes != ["method"]:
             raise ValueError("ranks are of methods: make method the only row axis")
+        if {*COSTS} & set(self.summary) and "method" not in self.row_axes:
+            raise ValueError("costs are of methods: make method a row axis")
         if {"worst", "rank"} & set(self.summary) and value_of(self.value).better is None:
             raise ValueError(f"neither end of {self.value} is better: leave worst and rank out of the summary")
         return self

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from bench.stats import CONFIDENCE, SMALLEST_N, Test, best_and_ties
 from bench.tables.layout import TableLayout
-from bench.tables.table import REFERENCES, Cell, Setting
+from bench.tables.table import REFERENCES, Cell, Grid, Setting
 from bench.tables.values import value_of
 
 NAMES: dict[Test, str] = {"ttest": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}
-Grid = tuple[tuple[Cell, ...], ...]
 
 
 def mark_best(grid: Grid, layout: TableLayout) -> tuple[Grid, tuple[str, ...]]:

@@ -7,18 +7,25 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.record import Record
 from bench.stats import mean_ranks, summarise
+from bench.tables.costs import COSTS, cost_columns
 from bench.tables.layout import TableLayout
-from bench.tables.marking import Grid, competes
-from bench.tables.table import Cell, Header, Labels, Setting, SummaryCell, SummaryColumn, SummaryKind
+from bench.tables.marking import competes
+from bench.tables.table import Cell, Grid, Header, Labels, Setting, SummaryCell, SummaryColumn, SummaryKind
 from bench.tables.values import value_of
 
-TITLES: dict[SummaryKind, str] = {"mean": "mean", "worst": "worst case", "rank": "mean rank"}
+TITLES = {"mean": "mean", "worst": "worst case", "rank": "mean rank"}
 SUMMARISED = ("victim", "defense")
 
 
 def summarise_rows(
-    grid: Grid, layout: TableLayout, headers: Sequence[Header], column_axes: Sequence[str], labels: Mapping[str, Labels]
+    grid: Grid,
+    layout: TableLayout,
+    headers: Sequence[Header],
+    column_axes: Sequence[str],
+    labels: Mapping[str, Labels],
+    records: Mapping[str, Record],
 ) -> tuple[SummaryColumn, ...]:
     """Return the summary columns of a layout.
 
@@ -32,6 +39,8 @@ def summarise_rows(
         Those axes that the headers of the table show.
     labels
         What the values are called.
+    records
+        Those behind the cells, by key.
 
     """
     kept = [axis for axis in layout.columns if axis not in SUMMARISED]
@@ -41,12 +50,12 @@ def summarise_rows(
     columns: list[SummaryColumn] = []
     for group, indices in groups.items():
         names = [labels[axis][value] for axis, value in zip(kept, group, strict=True) if axis in column_axes]
-        for kind in (kind for kind in layout.summary if kind != "rank" and len(indices) > 1):
+        for kind in (kind for kind in layout.summary if kind in ("mean", "worst") and len(indices) > 1):
             cells = tuple(_over([row[index] for index in indices], kind, layout.value) for row in grid)
             columns.append(SummaryColumn((*names, TITLES[kind]), indices[-1], cells))
     if "rank" in layout.summary:
         columns += _rank_columns(grid, layout.value)
-    return tuple(columns)
+    return (*columns, *cost_columns(grid, layout.summary, records))
 
 
 def _over(cells: Sequence[Cell], kind: SummaryKind, value: str) -> SummaryCell:
@@ -146,4 +155,6 @@ def describe_summaries(columns: Sequence[SummaryColumn], value: str) -> tuple[st
             f"Mean rank: 1 is the {better}; methods are ranked run by run over {over} where all are measured, in "
             f"brackets the 95 % percentile interval of a bootstrap over seeds, stratified by setting."
         )
+    if kinds & {*COSTS}:
+        sentences.append("Costs are of one protected set: the mean over those of a row.")
     return tuple(sentences)

@@ -84,16 +84,19 @@ class Cell(Setting):
         return 0 < len(self.keys) < self.runs
 
 
-SummaryKind = Literal["mean", "worst", "rank"]
+Grid = tuple[tuple[Cell, ...], ...]
+"""Cells by [row][column]."""
+
+SummaryKind = Literal["mean", "worst", "rank", "surrogates", "surrogate_seconds", "craft_passes"]
 
 
 @dataclass(frozen=True)
 class SummaryCell:
-    """What a row comes to over several columns of one norm.
+    """What a row comes to over several columns of one norm, or what its protected sets cost.
 
     `low` and `high` bound the confidence interval, None without one. `settings` are the columns it spans, which for
     a rank are those where all ranked methods are measured. `n` counts samples as in a cell; it is 0 where a number is
-    missing, and for ranks the smallest of the columns.
+    missing, for ranks the smallest of the columns, and for costs the number of protected sets.
     """
 
     kind: SummaryKind
@@ -135,7 +138,7 @@ class Table:
     column_axes: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     columns: tuple[tuple[str, ...], ...]
-    cells: tuple[tuple[Cell, ...], ...]
+    cells: Grid
     n: int | None
     runs: int
     missing: int

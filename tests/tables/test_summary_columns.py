@@ -10,6 +10,7 @@ from scipy import stats
 from bench.record import Record
 from bench.stats import mean_ranks, summarise
 from bench.tables import SummaryCell, Table, TableLayout, build, to_markdown
+from bench.tables.text import NOTHING
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]
@@ -170,7 +171,7 @@ def test_markdown_shows_summaries_beside_the_numbers(records: list[Record]) -> N
         ({"summary": ["worst"], "value": "train_acc"}, "neither end of train_acc is better"),
         ({"summary": ["rank"], "rows": ["method", "victim"]}, "make method the only row axis"),
         ({"summary": ["mean", "mean"]}, "a summary is named twice"),
-        ({"summary": ["median"]}, "'mean', 'worst' or 'rank'"),
+        ({"summary": ["median"]}, "'mean', 'worst', 'rank', 'surrogates', "),
         ({"best": "anova"}, "'auto', 'ttest', 'wilcoxon' or 'none'"),
     ],
 )
@@ -178,3 +179,42 @@ def test_an_impossible_summary_is_answered_with_what_to_do(written: dict[str, ob
     with pytest.raises(ValidationError) as caught:
         TableLayout.model_validate(written)
     assert answer in str(caught.value)
+
+
+COSTS = ("surrogates", "surrogate_seconds", "craft_passes")
+
+
+def test_costs_are_those_of_one_protected_set_however_many_victims_it_has(runs: MakeRuns) -> None:
+    of_sep = {"surrogate_keys": ("s",), "surrogate_seconds": 100.0, "craft_passes": 50.0}
+    of_five = {"surrogate_keys": tuple("abcde"), "craft_passes": 50.0, "method": "em"}
+    table = build(
+        [
+            *runs([95.0, 94.0], method="none", surrogate_seconds=0.0, craft_passes=0.0),
+            *runs(PLAIN, **of_sep, protected_key="p"),
+            *runs(JPEG, **of_sep, protected_key="p", defense="jpeg-10"),
+            *runs([60.0, 61.0], **of_five, surrogate_seconds=510.0, protected_key="q", craft_seed=0),
+            *runs([60.0, 61.0], **of_five, surrogate_seconds=490.0, protected_key="r", craft_seed=1),
+        ],
+        TableLayout(summary=COSTS),
+    )
+    for label, none, sep, em in (
+        ("surrogates trained", 0, 1, 5),
+        ("surrogate training (s)", 0, 100, 500),
+        ("crafting passes", 0, 50, 50),
+    ):
+        assert [summary(table, label, row).mean for row in ("none", "sep", "em")] == [none, sep, em]
+        assert [summary(table, label, row).n for row in ("sep", "em")] == [1, 2]
+    printed = to_markdown(table)
+    assert "surrogates trained" in printed.splitlines()[2]
+    assert "Costs are of one protected set: the mean over those of a row." in printed
+
+
+def test_a_cost_that_no_record_has_is_missing(runs: MakeRuns) -> None:
+    table = build(runs(PLAIN), TableLayout(summary=("surrogate_seconds",)))
+    assert (table.summaries[0].cells[0].mean, table.summaries[0].cells[0].n) == (None, 0)  # type: ignore[union-attr]
+    assert to_markdown(table).splitlines()[4].rstrip(" |").endswith(NOTHING)
+
+
+def test_costs_need_a_row_for_each_method() -> None:
+    with pytest.raises(ValidationError, match="costs are of methods: make method a row axis"):
+        TableLayout(rows="defense", columns=["method"], summary=("craft_passes",))
