@@ -1,8 +1,9 @@
 """The table as bars."""
 
 from collections.abc import Sequence
-from itertools import accumulate
-from math import nan
+from dataclasses import dataclass
+from itertools import accumulate, chain
+from math import ceil, nan
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,65 +17,135 @@ from bench.tables import Cell, Table
 
 _BAR = 0.16  # inches
 _BETWEEN = 0.7  # bars
+_BESIDE = 3  # facets
 _LEGEND = 40  # letters, of about the width of the axes
 _REFERENCE = Look("0.8", "", "-", "")
+
+Slots = list[tuple[str | None, Cell]]
+"""The bars of a group from top to bottom, each with its column; None is a reference that belongs to no column."""
+
+
+@dataclass(frozen=True)
+class _Facet:
+    """Columns that share one pair of axes: all of a table, or those with one label on its outermost axis."""
+
+    title: str
+    groups: list[Slots]
+
+    @property
+    def references(self) -> list[Cell]:
+        return [cell for group in self.groups for name, cell in group if name is None]
 
 
 def bars(table: Table, title: str = "") -> Figure:
     """Draw a table: its rows as groups from top to bottom, its columns as the bars of a group, with half-widths.
 
-    A budget-free reference is grey and stands once for all budgets; where there is one alone, as of one defense, it is
-    also a line across. A missing cell is a gap that says so; a cell that the experiment lacks takes no room.
+    Where columns have labels on several axes, the outermost makes facets beside each other. A budget-free reference is
+    grey and stands once for all budgets; where there is one alone, as of one defense, it is also a line across. A
+    missing cell is a gap that says so; a cell that the experiment lacks takes no room.
 
     Raises `SepbenchError` where no cell has a value.
     """
     cells = planned(table)
     if all(cell.mean is None for cell in cells):
         raise SepbenchError(f"no finished run of {table.experiment} has a value of {table.value}: nothing to draw")
-    names = [" · ".join(header) or value_title(table.value) for header in table.columns]
-    known = looks(names)
-    references = [cell for cell in cells if cell.norm is None]
-    slots = [_slots(row, names) for row in table.cells]
+    facets = _facets(table)
+    names = list(dict.fromkeys(name for facet in facets for group in facet.groups for name, _ in group if name))
+    known = _looks(names, facets)
     # Heights are in bars, from the top; between groups there is more room than between bars.
-    starts = list(accumulate((len(group) + _BETWEEN for group in slots), initial=0.0))
+    sizes = [max(map(len, groups)) for groups in zip(*(facet.groups for facet in facets), strict=True)]
+    starts = list(accumulate((size + _BETWEEN for size in sizes), initial=0.0))
+    beside = min(len(facets), _BESIDE)
+    rows = ceil(len(facets) / beside)
     with theme():
-        height = 0.8 + _BAR * starts[-1]
-        figure = canvas(5.0, height, title or table.experiment, table_footnote(table))
-        axes = figure.subplots()
-        axes.set(xlabel=value_title(table.value), ylim=(starts[-1] - _BETWEEN / 2, -_BETWEEN / 2))
-        if is_percent(table.value):
-            percent_limits(axes, top_of(cells), "x")
-        placed = [
-            (start + i + 0.5, name, cell)
-            for start, group in zip(starts, slots, strict=False)
-            for i, (name, cell) in enumerate(group)
-        ]
-        for name, look in [(None, _REFERENCE), *known.items()]:
-            own = [(y, cell) for y, column, cell in placed if column == name]
-            if own:
-                _bars(axes, own, look, "_reference" if name is None else name)
-        apart = telling_apart(references)
-        for y, _, cell in placed:
-            _note(axes, y, cell, apart.get(cell, ""))
-        if len(references) == 1 and references[0].mean is not None:
-            look = REFERENCES["none"]
-            axes.axvline(references[0].mean, color=look.colour, linestyle=look.dashes, linewidth=0.8, zorder=0.9)
-        middles = [start + len(group) / 2 for start, group in zip(starts, slots, strict=False)]
-        axes.set_yticks(middles, [" · ".join(header) for header in table.rows])
-        axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False, axis="y")
+        height = rows * (0.8 + _BAR * starts[-1])
+        figure = canvas(2.0 + 3.0 * beside, height, title or table.experiment, table_footnote(table))
+        grid = figure.subplots(rows, beside, squeeze=False, sharey=True)
+        for axes, facet in zip(grid.flat, facets, strict=False):
+            axes.set(
+                title=facet.title, xlabel=value_title(table.value), ylim=(starts[-1] - _BETWEEN / 2, -_BETWEEN / 2)
+            )
+            if is_percent(table.value):
+                percent_limits(axes, top_of(cells), "x")
+            _draw(axes, facet, starts, known)
+            axes.set_yticks([start + size / 2 for start, size in zip(starts, sizes, strict=False)], _row_names(table))
+            axes.tick_params(axis="y", length=0)
+            axes.grid(visible=False, axis="y")
+        for unused in grid.flat[len(facets) :]:
+            unused.remove()
         if len(names) > 1:
-            beside = max(1, min(3, _LEGEND // (5 + max(map(len, names)))))
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=beside, borderaxespad=0.2, borderpad=0.2)
+            _legend(figure, names)
         return finish(figure)
 
 
-def _slots(row: Sequence[Cell], names: Sequence[str]) -> list[tuple[str | None, Cell]]:
-    """Return the bars of a group, each with its column; a reference belongs to none."""
-    reference: list[tuple[str | None, Cell]] = [
-        (None, cell) for cell in dict.fromkeys(row) if cell.norm is None and cell.runs
+def _facets(table: Table) -> list[_Facet]:
+    several = len(table.column_axes) > 1
+    by_title: dict[str, list[int]] = {}
+    for index, header in enumerate(table.columns):
+        by_title.setdefault(header[0] if several else "", []).append(index)
+    names = [" · ".join(header[several:]) or value_title(table.value) for header in table.columns]
+    methods_are_columns = "method" in table.column_axes
+    return [
+        _Facet(title, [_slots([(names[i], row[i]) for i in indices], methods_are_columns) for row in table.cells])
+        for title, indices in by_title.items()
     ]
-    return reference or [(name, cell) for name, cell in zip(names, row, strict=True) if cell.runs]
+
+
+def _slots(row: Sequence[tuple[str, Cell]], methods_are_columns: bool) -> Slots:
+    there = [(name, cell) for name, cell in row if cell.runs]
+    if methods_are_columns:
+        return list(there)
+    reference: Slots = [(None, cell) for cell in dict.fromkeys(cell for _, cell in there) if cell.norm is None]
+    return reference or list(there)
+
+
+def _looks(names: Sequence[str], facets: Sequence[_Facet]) -> dict[str, Look]:
+    """Return a look for each column; those of references alone are grey."""
+    placed = list(chain.from_iterable(group for facet in facets for group in facet.groups))
+    grey = [name for name in names if all(cell.norm is None for column, cell in placed if column == name)]
+    return looks(name for name in names if name not in grey) | dict.fromkeys(grey, _REFERENCE)
+
+
+def _row_names(table: Table) -> list[str]:
+    return [" · ".join(header) for header in table.rows]
+
+
+def _legend(figure: Figure, names: Sequence[str]) -> None:
+    """Write above the first facet what bars of any facet are."""
+    handles = {
+        label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    shown = [name for name in names if name in handles]
+    first = figure.axes[0]
+    above = 2.2 if first.get_title() else 0.2  # letters
+    first.legend(
+        [handles[name] for name in shown],
+        shown,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=max(1, min(3, _LEGEND // (5 + max(map(len, names))))),
+        borderaxespad=above,
+        borderpad=0.2,
+    )
+
+
+def _draw(axes: Axes, facet: _Facet, starts: Sequence[float], known: dict[str, Look]) -> None:
+    placed = [
+        (start + i + 0.5, name, cell)
+        for start, group in zip(starts, facet.groups, strict=False)
+        for i, (name, cell) in enumerate(group)
+    ]
+    for name, look in [(None, _REFERENCE), *known.items()]:
+        own = [(y, cell) for y, column, cell in placed if column == name]
+        if own:
+            _bars(axes, own, look, "_reference" if name is None else name)
+    references = facet.references
+    apart = telling_apart(references)
+    for y, _, cell in placed:
+        _note(axes, y, cell, apart.get(cell, ""))
+    if len(references) == 1 and references[0].mean is not None:
+        look = REFERENCES["none"]
+        axes.axvline(references[0].mean, color=look.colour, linestyle=look.dashes, linewidth=0.8, zorder=0.9)
 
 
 def _bars(axes: Axes, placed: Sequence[tuple[float, Cell]], look: Look, label: str) -> None:

@@ -10,6 +10,7 @@ from reading import bar_groups, words
 
 from bench.errors import SepbenchError
 from bench.plots import bars
+from bench.record import Record
 from bench.tables import TableLayout, build
 
 
@@ -81,3 +82,30 @@ def test_letters_are_legible_and_title_and_footnote_are_there() -> None:
     footnote = figure._supxlabel.get_text().replace("\n", " ")  # type: ignore[attr-defined]
     assert "n = 2 victim seeds" in footnote
     assert "95 % half-width" in footnote
+
+
+def of_two_victims() -> list[Record]:
+    return [
+        record
+        for victim, shift in (("resnet8", 0.0), ("vgg7", 5.0))
+        for method, mean in (("none", 80.0), ("sep", 10.0), ("em", 20.0))
+        for record in runs([mean + shift, mean + shift + 1], method=method, victim=victim)
+    ]
+
+
+def test_methods_in_columns_all_have_a_bar_and_the_reference_is_grey() -> None:
+    records = [one for one in of_two_victims() if one.victim == "resnet8"]
+    figure = bars(build(records, TableLayout(rows="defense", columns=["method"])))
+    groups = bar_groups(figure.axes[0])
+    assert {label: lengths(one) for label, one in groups.items()} == {"none": [80.5], "sep": [10.5], "em": [20.5]}
+    red, green, blue, _ = groups["none"].patches[0].get_facecolor()
+    assert red == green == blue
+    assert {"none", "sep", "em"} <= words(figure), "the legend names the columns"
+
+
+def test_labels_on_two_axes_make_a_facet_for_each_outer_one() -> None:
+    figure = bars(build(of_two_victims(), TableLayout(rows="defense", columns=["victim", "method"])))
+    assert [axes.get_title() for axes in figure.axes] == ["resnet8", "vgg7"]
+    for axes, shift in zip(figure.axes, (0.0, 5.0), strict=True):
+        found = {label: lengths(one) for label, one in bar_groups(axes).items()}
+        assert found == {"none": [80.5 + shift], "sep": [10.5 + shift], "em": [20.5 + shift]}
