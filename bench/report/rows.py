@@ -15,7 +15,7 @@ from bench.tables.text import as_text
 # What must agree for two runs to be compared, and, with what crafted the images, to be averaged.
 _COMPARED = (
     *("dataset", "train_sha256", "test_sha256", "recipe", "victim", "defense"),
-    *("clean_images", "profile", "overrides"),
+    *("clean_images", "protected_classes", "profile", "overrides"),
 )
 _CRAFTED = ("method", "norm", "budget", "protected_fraction")
 REFERENCES = {"none": "clean", "random-noise": "noise"}
@@ -76,6 +76,8 @@ def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[st
         marks.append(f"{100 * record.protected_fraction:g} % protected")
     if record.clean_images:
         marks.append(f"{record.clean_images:,} clean images besides")
+    if record.protected_classes is not None:
+        marks.append(f"first {record.protected_classes} classes protected and judged")
     if record.dataset in several:
         marks.append(f"data {record.train_sha256[:8]}/{record.test_sha256[:8]}")
     if experiment:

@@ -140,6 +140,7 @@ def test_with_several_crafting_replicates_those_are_counted() -> None:
         ({"overrides": ("recipe.epochs=5",)}, "recipe.epochs=5"),
         ({"protected_fraction": 0.5}, "50 % protected"),
         ({"clean_images": 1000}, "1,000 clean images besides"),
+        ({"protected_classes": 4}, "first 4 classes protected and judged"),
         ({"train_sha256": "d" * 64}, "data dddddddd/bbbbbbbb"),
     ],
 )
@@ -234,7 +235,7 @@ def test_every_field_of_a_record_can_be_opened() -> None:
     told_elsewhere = {"status", "reason", "test_acc_per_class"}
     for record, run in zip(records, row["runs"], strict=True):
         assert {**row["shared"], **run} == {
-            name: value for name, value in json.loads(record.to_json()).items() if name not in told_elsewhere
+            name: value for name, value in record.model_dump(mode="json").items() if name not in told_elsewhere
         }
 
 

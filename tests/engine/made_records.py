@@ -35,20 +35,22 @@ def record(**changes: Any) -> Record:
         "deterministic": True,
         "host_cores": 2,
     }
-    fields |= changes
-    if fields["method"] == "none":
+    if changes.get("method") == "none":
         fields |= {"norm": None, "budget": None}
-    names = ("method", "method_params", "budget", "victim", "defense", "seed")
-    return Record(key="/".join(str(fields[name]) for name in names), **fields)
+    fields |= changes
+    identity = ("method", "method_params", "budget", "dataset", "recipe", "victim", "defense")
+    seeds = ("surrogate_seed", "craft_seed", "seed")
+    fields.setdefault("key", "/".join(str(fields[name]) for name in (*identity, *seeds)).replace(" ", ""))
+    return Record(**fields)
 
 
-def runs(accuracies: Sequence[float | None], **changes: Any) -> list[Record]:
-    """Make one record per test accuracy, with victim seeds 0, 1, ...; None is a failed run."""
+def runs(values: Sequence[float | None], value: str = "test_acc", **changes: Any) -> list[Record]:
+    """Make one record per number, with victim seeds 0, 1, ...; None is a failed run, keywords are for all of them."""
     return [
         record(seed=seed, status="failed", reason="it fell", **changes)
-        if accuracy is None
-        else record(seed=seed, test_acc=accuracy, **changes)
-        for seed, accuracy in enumerate(accuracies)
+        if number is None
+        else record(seed=seed, **{value: number}, **changes)
+        for seed, number in enumerate(values)
     ]
 
 

@@ -2,7 +2,8 @@
 
 const GROUPS = [
   ["Setting", ["experiment", "profile", "overrides", "recipe", "dataset", "method", "method_params", "norm", "budget",
-    "victim", "defense", "protected_fraction", "clean_images"]],
+    "victim", "defense", "protected_fraction", "clean_images",
+    "protected_classes"]],
   ["Seeds", ["seed", "surrogate_seed", "craft_seed"]],
   ["Outcome", ["status", "reason", "test_acc", "peak_acc", "train_acc", "relabelled_acc", "n_test", "epochs"]],
   ["Audit of the released bytes", ["linf_levels", "l2", "l0", "psnr", "ssim"]],
