@@ -100,6 +100,10 @@ def plan(
 )
 @click.option("--time-limit", metavar="DURATION", help="Stop at the next safe point after 90s, 9m, 1h30m; exit code 3.")
 @click.option("--force", multiple=True, metavar="STAGE", help="Run finished stages again: surrogate, craft or victim.")
+@click.option(
+    "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
+)
+@click.option("--worker", is_flag=True, hidden=True)
 @click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")
 @click.option("--results", type=click.Path(path_type=Path), help="Also write records and table below this folder.")
 def run(
@@ -111,6 +115,8 @@ def run(
     executor: str,
     time_limit: str | None,
     force: Sequence[str],
+    jobs: int,
+    worker: bool,
     no_mlflow: bool,
     results: Path | None,
 ) -> None:
@@ -119,6 +125,7 @@ def run(
     Finished work is never done twice: the same command again goes on where the last one ended.
     """
     from bench.device import choose_device
+    from bench.executors.jobs import run_again, stop_with_parent, workers
     from bench.home import Home
     from bench.outlook import estimator
     from bench.progress import choose_progress
@@ -131,6 +138,8 @@ def run(
     if executor != "local":
         raise UnknownName("executor", executor, ["local"])
     check_stage_kinds(force)
+    if worker:
+        stop_with_parent()
     stop = Stop(None if time_limit is None else parse_duration(time_limit))
     device = choose_device(devices)
     home = Home.find()
@@ -141,9 +150,12 @@ def run(
     redo(wanted, force, home.store)
     todo = wanted.missing(home.store.has)
     watcher = choose_progress(todo, estimator(wanted, device))
-    tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox)
+    tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox, leave=worker)
+    same = {"--set": overrides, "--profile": profile, "--only": only, "--devices": devices}
+    again = run_again(experiment, {**same, "--time-limit": time_limit, "--no-mlflow": no_mlflow})
+    others = workers(min(jobs, len(todo)), again, home, device, stop)
     try:
-        summary = run_plan(wanted, Invocation(home, device, watcher, tracker, stop))
+        summary = run_plan(wanted, Invocation(home, device, watcher, tracker, stop, others))
     finally:
         watcher.close()
     if results is not None:

@@ -42,7 +42,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """Tracebacks of failed stages."""
+        """Tracebacks of failed stages, and what the further processes of --jobs printed."""
         return self.root / "logs"
 
     def records(self, experiment: Experiment) -> Path:

@@ -1,9 +1,8 @@
 """One invocation of an experiment: plan, run what is missing, leave records, tell MLflow, make the table."""
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ import torch
 from bench.data.loading import card, load_with_card
 from bench.disk import make_folder, write_atomically, writing
 from bench.errors import SepbenchError, Stopped
-from bench.executors.local import StageResult, Watcher, execute
+from bench.executors.local import StageResult, Watcher, execute, finished, finished_meanwhile
 from bench.home import Home
 from bench.keys import canonical, key
 from bench.plan import Plan, PlannedCell, Stage, make_plan
@@ -37,7 +36,7 @@ class Summary:
     Attributes
     ----------
     stages
-        How many stages ran.
+        How many stages ended, in this process or in another.
     stopped
         Why it ended early; None where it went through.
 
@@ -56,13 +55,17 @@ class Summary:
 
 @dataclass
 class Invocation:
-    """Everything one `sepbench run` works with, apart from the experiment."""
+    """Everything one `sepbench run` works with, apart from the experiment.
+
+    `workers` are further processes on the same experiment, which work while it is entered.
+    """
 
     home: Home
     device: torch.device
     watcher: Watcher
     tracker: Tracker | NullTracker = field(default_factory=NullTracker)
     stop: Stop = field(default_factory=Stop)
+    workers: AbstractContextManager[None] = field(default_factory=nullcontext)
 
 
 def plan_experiment(experiment: Experiment, home: Home, only: Callable[[Cell], bool] = lambda cell: True) -> Plan:
@@ -88,10 +91,10 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
     home, store = call.home, call.home.store
     todo = plan.missing(store.has)
     unfinished = {stage.key for stage in todo}
-    finished = [planned for planned in plan.cells if planned.victim not in unfinished]
-    records = {planned.victim: record(plan, planned, store.meta("victim", planned.victim)) for planned in finished}
+    before = [planned for planned in plan.cells if planned.victim not in unfinished]
+    records = {planned.victim: record(plan, planned, store.meta("victim", planned.victim)) for planned in before}
     folder = home.records(plan.experiment)
-    unrecorded = [planned for planned in finished if not _is_recorded(folder, records[planned.victim])]
+    unrecorded = [planned for planned in before if not _is_recorded(folder, records[planned.victim])]
     if not todo and not unrecorded:
         return Summary(plan, list(records.values()), 0, None)
 
@@ -101,30 +104,46 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
         {"stages": [{"kind": stage.kind, "key": stage.key, "label": stage.label} for stage in todo]},
         {"recipe": plan.experiment.recipe.name, "dataset": plan.experiment.dataset.name},
     )
-    ran, stopped = 0, None
     try:
-        with call.stop.on_signals(), closing(_results(plan, todo, call)) as results:
+        ended, stopped = _work(plan, todo, unrecorded, call, records)
+    except BaseException:
+        call.tracker.finish("failed", {})
+        raise
+    summary = Summary(plan, [records[one.victim] for one in plan.cells if one.victim in records], ended, stopped)
+    call.tracker.finish(
+        "stopped" if stopped else "failed" if summary.failures else "done",
+        _tables(summary),
+        lambda: _figures(summary),
+    )
+    return summary
+
+
+def _work(
+    plan: Plan, todo: list[Stage], unrecorded: list[PlannedCell], call: Invocation, records: dict[str, Record]
+) -> tuple[int, str | None]:
+    """Fill `records`; return how many stages ended, and why no more did where the run was stopped."""
+    ended: dict[str, StageResult] = {}
+    stopped = None
+    try:
+        with call.stop.on_signals():
             for planned in unrecorded:  # run by another experiment, or by a process killed before it said so
-                _leave(plan, call, _known(plan, planned, store), planned, records[planned.victim])
-            for result in results:
-                cell = next((one for one in plan.cells if one.victim == result.stage.key), None)
-                if cell is not None:
-                    records[cell.victim] = _record(plan, cell, result, call.device)
-                if not result.elsewhere:
-                    ran += 1
-                    _leave(plan, call, result, cell, records.get(result.stage.key))
-                elif cell is not None and not _is_recorded(folder, records[cell.victim]):
-                    _leave(plan, call, _known(plan, cell, store), cell, records[cell.victim])
+                _take(plan, call, finished(plan.stages[planned.victim], call.home.store), records)
+            with call.workers, closing(_results(plan, todo, call)) as results:
+                for result in results:
+                    ended[result.stage.key] = result
+                    _take(plan, call, result, records)
     except Stopped as stop:
         stopped = str(stop)
     except KeyboardInterrupt:
         stopped = "interrupted"
-    except BaseException:
-        call.tracker.finish("failed", {})
-        raise
-    summary = Summary(plan, [records[one.victim] for one in plan.cells if one.victim in records], ran, stopped)
-    call.tracker.finish("stopped" if stopped else "failed" if summary.failures else "done", _artifacts(summary))
-    return summary
+    rest = [stage for stage in todo if stage.key not in ended or ended[stage.key].status == "failed"]
+    for result in finished_meanwhile(rest, call.home.store, call.home.locks):
+        ended[result.stage.key] = result
+        call.watcher.ended(result)
+        _take(plan, call, result, records)
+    for stage in rest:
+        call.tracker.forward(stage.kind, stage.key)  # of attempts that failed elsewhere
+    return len(ended), stopped
 
 
 def _results(plan: Plan, todo: list[Stage], call: Invocation) -> Generator[StageResult, None, None]:
@@ -148,17 +167,21 @@ def _record(plan: Plan, planned: PlannedCell, result: StageResult, device: torch
     return record(plan, planned, result.meta)
 
 
-def _known(plan: Plan, planned: PlannedCell, store: Store) -> StageResult:
-    meta = store.meta("victim", planned.victim)
-    started = datetime.fromisoformat(meta["provenance"]["started"]).timestamp()
-    return StageResult(plan.stages[planned.victim], "done", started, started + meta["seconds"], meta=meta)
-
-
-def _leave(plan: Plan, call: Invocation, result: StageResult, planned: PlannedCell | None, made: Record | None) -> None:
-    # In this order: a victim whose process is killed in between has no record yet, and is reported by the next run.
-    call.tracker.stage(report(plan, result, planned, made))
+def _take(plan: Plan, call: Invocation, result: StageResult, records: dict[str, Record]) -> None:
+    """Report and record a stage that ended; where another process ran it, what that process has not done of this."""
+    planned = next((one for one in plan.cells if one.victim == result.stage.key), None)
+    made = None if planned is None else _record(plan, planned, result, call.device)
     if made is not None:
-        folder = call.home.records(plan.experiment)
+        records[made.key] = made
+    folder = call.home.records(plan.experiment)
+    # Who runs a stage reports it, or leaves the report to be sent by the first process that has MLflow.
+    told = result.elsewhere and call.tracker.forward(result.stage.kind, result.stage.key)
+    if result.elsewhere and (made is None or _is_recorded(folder, made)):
+        return
+    # In this order: a victim whose process is killed in between has no record yet, and is reported by the next run.
+    if not told:
+        call.tracker.stage(report(plan, result, planned, made))
+    if made is not None:
         with writing(folder):
             make_folder(folder)
             write_atomically(folder / f"{made.key}.json", made.to_json().encode())
@@ -169,11 +192,24 @@ def _is_recorded(folder: Path, made: Record) -> bool:
     return path.is_file() and path.read_bytes() == made.to_json().encode()
 
 
-def _artifacts(summary: Summary) -> dict[str, str]:
-    if not any(one.status == "done" for one in summary.records):
+def _tables(summary: Summary) -> dict[str, str]:
+    if not _measured(summary):
         return {}
     table = table_of(summary)
     return {f"table.{form}": render(table, form) for form in TABLE_FORMS}
+
+
+def _figures(summary: Summary) -> dict[str, str]:
+    if not _measured(summary):
+        return {}
+    from bench.plots import svgs
+
+    drawn = svgs(table_of(summary), summary.records, summary.plan.experiment.title)
+    return {f"plots/{kind}.svg": text for kind, text in drawn.items()}
+
+
+def _measured(summary: Summary) -> bool:
+    return any(one.status == "done" for one in summary.records)
 
 
 def table_of(summary: Summary) -> Table:

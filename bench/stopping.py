@@ -3,7 +3,7 @@
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -22,11 +22,12 @@ def parse_duration(text: str) -> float:
 
 
 class Stop:
-    """Whether to stop at the next safe point."""
+    """Whether to stop at the next safe point; `when_asked` is called once a signal asks for it."""
 
     def __init__(self, time_limit: float | None = None) -> None:
         self._deadline = None if time_limit is None else time.monotonic() + time_limit
         self._signal: str | None = None
+        self.when_asked: list[Callable[[], None]] = []
 
     def check(self) -> None:
         """Raise `Stopped` where the run is to end here."""
@@ -44,6 +45,8 @@ class Stop:
             if self._signal is not None:
                 raise KeyboardInterrupt
             self._signal = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            for tell in self.when_asked:
+                tell()
 
         for number in before:
             signal.signal(number, ask)

@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,7 +14,7 @@ from bench.disk import DiskError
 from bench.errors import SepbenchError, Stopped
 from bench.plan import Plan, Stage
 from bench.stages import run_stage
-from bench.store import CorruptArtifact
+from bench.store import CorruptArtifact, Store
 from bench.workbench import Workbench
 
 _LOG = logging.getLogger("sepbench")
@@ -81,6 +82,8 @@ def execute(
                 continue
             with held:
                 broken = next((failed[upstream] for upstream in stage.inputs if upstream in failed), None)
+                if broken and bench.store.has(stage.kind, stage.key):
+                    broken = None  # another process had more luck
                 try:
                     result = _not_reached(stage, broken) if broken else _run(stage, bench, logs, watcher)
                 except CorruptArtifact as damage:
@@ -99,6 +102,22 @@ def execute(
         bench.on_safe_point()
 
 
+def finished(stage: Stage, store: Store) -> StageResult:
+    """Return the result of a stage whose artifact another process made, now or in a run before."""
+    meta = store.meta(stage.kind, stage.key)
+    started = datetime.fromisoformat(meta["provenance"]["started"]).timestamp()
+    return StageResult(stage, "done", started, started + meta["seconds"], meta=meta, elsewhere=True)
+
+
+def finished_meanwhile(stages: list[Stage], store: Store, locks: Path) -> Iterator[StageResult]:
+    """Yield those of the stages that are finished, each under its lock as `execute` does."""
+    for stage in stages:
+        held = lock.acquire(locks, stage.key) if store.has(stage.kind, stage.key) else None
+        if held is not None:
+            with held:
+                yield finished(stage, store)
+
+
 def _ready(stage: Stage, left: dict[str, Stage]) -> bool:
     return not any(upstream in left for upstream in stage.inputs)
 
@@ -111,8 +130,7 @@ def _not_reached(stage: Stage, broken: StageResult) -> StageResult:
 def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageResult:
     started = time.time()
     if bench.store.has(stage.kind, stage.key):  # another process made it meanwhile
-        meta = bench.store.meta(stage.kind, stage.key)
-        return StageResult(stage, "done", started, time.time(), meta=meta, elsewhere=True)
+        return finished(stage, bench.store)
     watcher.started(stage)
     try:
         meta = run_stage(stage, bench)

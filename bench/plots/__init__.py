@@ -9,6 +9,7 @@ from bench.plots.classes import Judged, classes
 from bench.plots.curves import curves
 from bench.plots.drawing import KINDS, RECORDS_ALONE, Drawn, draw
 from bench.plots.examples import examples
+from bench.plots.from_records import svgs
 from bench.plots.passes import passes
 from bench.plots.saving import save
 from bench.plots.similarity import similarity_heatmap, similarity_heatmaps
@@ -30,4 +31,5 @@ __all__ = [
     "save",
     "similarity_heatmap",
     "similarity_heatmaps",
+    "svgs",
 ]

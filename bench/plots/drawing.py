@@ -2,27 +2,31 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from bench.disk import make_folder, writing
 from bench.errors import SepbenchError
-from bench.plots.ablation import ablation
-from bench.plots.bars import bars
-from bench.plots.passes import passes
+from bench.plots.from_records import FROM_RECORDS
 from bench.plots.saving import save
 from bench.plots.sources import Sources
 from bench.plots.stored_images import examples_of, similarity_of
 from bench.plots.victims import classes_of, curves_of
+from bench.record import Record
 from bench.registry import UnknownName
 from bench.run import published_name
 from bench.store import CorruptArtifact
+from bench.tables import Table
+
+
+def _from_records(figure: Callable[[Table, Sequence[Record], str], Figure], sources: Sources) -> Figure:
+    return figure(sources.table, sources.records, sources.title)
+
 
 KINDS: dict[str, Callable[[Sources], Figure]] = {
-    "ablation": lambda sources: ablation(sources.table, sources.title),
-    "bars": lambda sources: bars(sources.table, sources.title),
-    "passes": lambda sources: passes(sources.table, sources.passes, sources.title),
+    **{kind: partial(_from_records, figure) for kind, figure in FROM_RECORDS.items()},
     "curves": curves_of,
     "similarity": similarity_of,
     "examples": examples_of,
@@ -30,7 +34,7 @@ KINDS: dict[str, Callable[[Sources], Figure]] = {
 }
 """What draws each kind; it raises `SepbenchError` with the reason where there is not enough for it."""
 
-RECORDS_ALONE = ("ablation", "bars", "passes")
+RECORDS_ALONE = tuple(FROM_RECORDS)
 """The kinds that take no store."""
 
 

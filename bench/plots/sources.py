@@ -11,7 +11,6 @@ from bench.data.images import Splits
 from bench.data.loading import load
 from bench.errors import SepbenchError
 from bench.home import Home
-from bench.keys import canonical
 from bench.plan import Plan
 from bench.record import Record
 from bench.run import plan_experiment
@@ -46,15 +45,6 @@ class Sources:
     def table(self) -> Table:
         """The experiment's table."""
         return tabulate(self.experiment, self.records, {})
-
-    @property
-    def passes(self) -> dict[tuple[str, str], float]:
-        """What crafting takes, by (method, method_params)."""
-        return {
-            (one.method, canonical(one.method_params)): one.craft_passes
-            for one in self.records
-            if one.craft_passes is not None
-        }
 
     @cached_property
     def plan(self) -> Plan:

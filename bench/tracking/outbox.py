@@ -11,7 +11,7 @@ from bench.tracking.report import StageReport
 
 def put(outbox: Path, experiment: str, report: StageReport) -> Path:
     """Write `report` to `outbox`/EXPERIMENT/KIND-KEY.json, whole or not at all; raises `OSError`."""
-    path = outbox / quote(experiment, safe="") / f"{report.kind}-{report.key}.json"
+    path = path_of(outbox, experiment, report.kind, report.key)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("wb") as file:
@@ -20,6 +20,11 @@ def put(outbox: Path, experiment: str, report: StageReport) -> Path:
         os.fsync(file.fileno())
     unfinished.replace(path)
     return path
+
+
+def path_of(outbox: Path, experiment: str, kind: str, key: str) -> Path:
+    """Return where the report of a stage waits, if it does."""
+    return outbox / quote(experiment, safe="") / f"{kind}-{key}.json"
 
 
 def remove(path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a stage tells the experiment log once it has ended."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
@@ -43,9 +44,14 @@ class StageReport:
 
     def to_json(self) -> bytes:
         """Return the report as one JSON document."""
-        return TypeAdapter(StageReport).dump_json(self)
+        return _json().dump_json(self)
 
     @staticmethod
     def from_json(document: bytes) -> "StageReport":
         """Read what `to_json` wrote; raises `pydantic.ValidationError` for anything else."""
-        return TypeAdapter(StageReport).validate_json(document)
+        return _json().validate_json(document)
+
+
+@cache  # making it takes longer than reading a report
+def _json() -> TypeAdapter[StageReport]:
+    return TypeAdapter(StageReport)

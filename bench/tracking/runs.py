@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 RECORD_TAG = "sepbench.record"
 RECORD_FILE = "record.json"
 ENDED = {"FINISHED", "FAILED"}
-_NAMED_BY = ("method", "budget", "dataset", "victim", "defense", "seed")
 _PAGE = 1000
 # MLflow's page opens an experiment of this kind on its training runs instead of on traces of language models.
 _OPENS_AS = {"mlflow.experimentKind": "custom_model_development"}
@@ -56,7 +55,7 @@ def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report
         experiment_id,
         start_time=_milliseconds(report.started),
         tags=_tags(report, parent_id),
-        run_name=" ".join([report.kind, *(report.tags[name] for name in _NAMED_BY if name in report.tags)]),
+        run_name=str(report.params.get("label", f"{report.kind} {report.key[:10]}")),
     )
     run_id = run.info.run_id
     try:

@@ -32,14 +32,16 @@ class Tracker:
         MLflow tracking URI, such as `default_uri(home)`.
     outbox
         Folder for the reports that MLflow has not confirmed.
+    leave
+        Leave all reports there, for another process to `forward`.
 
     """
 
-    def __init__(self, uri: str, outbox: Path) -> None:
+    def __init__(self, uri: str, outbox: Path, *, leave: bool = False) -> None:
         self._uri = uri
         self._outbox = outbox
         self._outbox_fails = False
-        self._mlflow_fails = False
+        self._mlflow_fails = leave
         self._experiment = self._experiment_id = self._parent_id = ""
 
     def start(
@@ -73,14 +75,34 @@ class Tracker:
         if sent and kept is not None:
             outbox.remove(kept)
 
-    def finish(self, status: Literal["done", "failed", "stopped"], artifacts: Mapping[str, str]) -> None:
+    def forward(self, kind: str, key: str) -> bool:
+        """Send the report that another process left of a stage; tell whether there was one and it was sent."""
+        path = outbox.path_of(self._outbox, self._experiment, kind, key)
+        try:
+            report = StageReport.from_json(path.read_bytes())
+        except (OSError, ValueError):  # none is there, or none that can be read: `sync` tells of those
+            return False
+        sent = self._try(lambda client: log_stage(client, self._experiment_id, self._parent_id, report))
+        if sent:
+            outbox.remove(path)
+        return sent
+
+    def finish(
+        self,
+        status: Literal["done", "failed", "stopped"],
+        artifacts: Mapping[str, str],
+        figures: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         """End the parent run: all cells done, some failed, or stopped early.
 
-        `artifacts` are texts by file name, such as table.md.
+        `artifacts` are texts by file name, such as table.md. `figures` draws more of them, such as plots/bars.svg;
+        it is called only while MLflow takes reports, and where it fails the run ends without figures.
         """
 
         def work(client: "MlflowClient") -> None:
             for name, text in artifacts.items():
+                client.log_text(self._parent_id, text, name)
+            for name, text in _drawn(figures).items():
                 client.log_text(self._parent_id, text, name)
             client.set_terminated(self._parent_id, status=_ENDINGS[status])
 
@@ -133,8 +155,25 @@ class NullTracker:
     def stage(self, report: StageReport) -> None:
         """Do nothing."""
 
-    def finish(self, status: Literal["done", "failed", "stopped"], artifacts: Mapping[str, str]) -> None:
+    def forward(self, kind: str, key: str) -> bool:
         """Do nothing."""
+        return False
+
+    def finish(
+        self,
+        status: Literal["done", "failed", "stopped"],
+        artifacts: Mapping[str, str],
+        figures: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Do nothing, draw no figures."""
+
+
+def _drawn(figures: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+    try:
+        return figures()
+    except Exception as error:
+        logger.warning("the figures for MLflow cannot be drawn (%s): all else is kept", cause(error))
+        return {}
 
 
 def _plain(document: Mapping[str, Any]) -> Any:

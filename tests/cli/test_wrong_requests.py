@@ -37,6 +37,13 @@ import bench
         (["plan", "tiny.yaml", "--only", "method=spe"], "--only method=spe: no cell has it; choose from none, random"),
         (["run", "tiny.yaml", "--only", "budget=linf-8"], "--only budget=linf-8: no cell has it; choose from linf-32"),
         (["run", "tiny.yaml", "--only", "method=sep", "--only", "budget=none"], "--only leaves no cell of the exp"),
+        (
+            ["run", "tiny.yaml", "--jobs", "0"],
+            "invalid value for '--jobs': 0 is not in the range x>=1: see sepbench run",
+        ),
+        (["run", "tiny.yaml", "--jobs", "-1"], "invalid value for '--jobs': -1 is not in the range x>=1: see sepbench"),
+        (["run", "tiny.yaml", "--jobs", "2", "--only", "method=spe"], "--only method=spe: no cell has it; choose from"),
+        (["run", "tiny.yaml", "--jobs", "2", "--set", "seeds=[a]"], "--set seeds=[a]: seeds.0: must be a whole number"),
         (["run", "tiny.yaml", "--devices", "gpu"], "--devices gpu: there is no such device; write cpu, cuda or"),
         (["run", "tiny.yaml", "--devices", "mps"], "--devices mps: sepbench runs on cpu and cuda"),
         (["run", "tiny.yaml", "--devices", "cpu,cpu"], "--devices cpu,cpu: one command works on one device; start"),

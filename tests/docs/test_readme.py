@@ -31,7 +31,7 @@ SMALL = (
     "methods=[random-noise, {single-checkpoint: {steps: 2}}, {sep: {checkpoints: 2, steps: 2}}]",
     "seeds=[0]",
 )
-RUN_ONLY = ("--time-limit", "--force", "--executor", "--results")
+RUN_ONLY = ("--time-limit", "--force", "--executor", "--jobs", "--results")
 
 
 @dataclass

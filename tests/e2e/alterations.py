@@ -5,8 +5,10 @@ An alteration is called with the process's `Notes` before the command runs, in t
 
 import errno
 import os
+import pickle
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,9 +50,10 @@ class Watched:
 
 
 def take_notes(notes: Notes) -> None:
-    """Note every stage that starts, its progress, its end, and every time a data set is decoded."""
+    """Note every stage that starts, its progress, its end, when a stop is asked for, and when data is decoded."""
     import bench.data.loading
     import bench.progress
+    from bench.stopping import Stop
 
     choose, load = bench.progress.choose_progress, bench.data.loading.load
 
@@ -60,6 +63,40 @@ def take_notes(notes: Notes) -> None:
 
     bench.progress.choose_progress = lambda todo, estimate: Watched(choose(todo, estimate), notes)  # type: ignore[assignment,return-value]
     bench.data.loading.load = load_and_note
+
+    initialise = Stop.__init__
+
+    def initialise_and_note(self: Stop, *arguments: Any) -> None:
+        initialise(self, *arguments)
+        self.when_asked.append(lambda: notes.take(Event("asked")))
+
+    Stop.__init__ = initialise_and_note  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class in_workers:  # noqa: N801
+    """Do all that in the further processes of --jobs: each takes notes, too, in the folder of its number below this."""
+
+    folder: Path
+    alterations: tuple[Alteration, ...] = ()
+
+    def __call__(self, notes: Notes) -> None:
+        self.folder.mkdir()
+        (self.folder / "alterations").write_bytes(pickle.dumps(self.alterations))
+        # Python imports a module of this name before all else.
+        (self.folder / "sitecustomize.py").write_text(
+            f"import alterations; alterations.alter_worker({str(self.folder)!r})"
+        )
+        sys.path.insert(0, str(self.folder))
+
+
+def alter_worker(folder: str) -> None:
+    """Do what `in_workers` left here."""
+    own = Path(folder, str(os.getpid()))
+    own.mkdir()
+    notes = Notes(own)
+    for alter in (take_notes, *pickle.loads(Path(folder, "alterations").read_bytes())):
+        alter(notes)
 
 
 @dataclass(frozen=True)

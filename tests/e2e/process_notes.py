@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: `started`, `progress`, `ended`, `waiting`, `decoded` or `held`."""
+    """Something that happened: `started`, `progress`, `ended`, `waiting`, `asked`, `decoded` or `held`."""
 
     what: str
     label: str = ""

@@ -1,10 +1,15 @@
 """MLflow and the records tell the same; MLflow is never in the way, and nothing meant for it is lost."""
 
 import socket
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from alterations import hold, hold_before_reporting_a_victim
 from whole_runs import STAGES, Sepbench, Undisturbed
+
+from bench.tracking import default_uri
+from bench.tracking.connection import connected
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +35,22 @@ def test_the_table_from_mlflow_is_the_table_from_the_records(form: str, finished
 
 def test_run_prints_the_table_that_mlflow_has(undisturbed: Undisturbed, finished: Sepbench) -> None:
     assert finished.call("table", finished.experiment(), "--strict").table == undisturbed.table
+
+
+def test_tables_and_figures_are_artifacts_of_the_parent_run(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    with connected(default_uri(undisturbed.home.home)) as client:
+        experiment = client.get_experiment_by_name("tiny")
+        assert experiment is not None
+        (parent,) = client.search_runs([experiment.experiment_id], "attributes.run_name = 'tiny'")
+        there = {file.path for folder in (None, "plots") for file in client.list_artifacts(parent.info.run_id, folder)}
+        figure = client.download_artifacts(parent.info.run_id, "plots/bars.svg", str(tmp_path))
+    assert there >= {"table.md", "table.csv", "table.json", "plots/bars.svg", "plots/passes.svg"}
+    # Letters are drawn as outlines; what they spell stands in a comment.
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    root = ElementTree.parse(figure, parser).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    words = {str(one.text).strip() for one in root.iter(ElementTree.Comment)}
+    assert words >= {"none", "random-noise", "sep"}
 
 
 def test_a_run_without_its_tracking_server_loses_nothing(sepbench: Sepbench, undisturbed: Undisturbed) -> None:

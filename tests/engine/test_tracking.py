@@ -7,19 +7,25 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.compiling import compile_table
 from bench.errors import SepbenchError
+from bench.experiment_file import load_experiment
+from bench.home import Home
 from bench.record import Record
+from bench.tables import render
 from bench.tracking import (
     DatasetRef,
     NullTracker,
@@ -32,6 +38,7 @@ from bench.tracking import (
     ui_command,
 )
 from bench.tracking.connection import connected
+from bench.tracking.runs import log_stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -79,7 +86,13 @@ def make_report(number: int = 1, **changes: Any) -> StageReport:
         started=STARTED,
         ended=STARTED + 2.5,
         status="done",
-        params={"recipe.epochs": 3, "recipe.lr": 0.1, "recipe.flip": True, "limit": None},
+        params={
+            "label": "victim sep linf-8 · resnet8 · plain · seed 0",
+            "recipe.epochs": 3,
+            "recipe.lr": 0.1,
+            "recipe.flip": True,
+            "limit": None,
+        },
         tags={"method": "sep", "victim": "resnet8", "defense": "plain", "seed": "0"},
         metrics={"final/test_acc": 100 / 3, "cost/train_seconds": 2.0},
         curves={"train/loss": [2.5, 1.25, 0.5], "test/acc": [10.0, 20.0, 100 / 3]},
@@ -174,6 +187,7 @@ def test_a_stage_keeps_its_times_params_tags_and_numbers(tracker: Tracker, uri: 
         1_700_000_002_750,
     )
     assert run.data.params == {
+        "label": "victim sep linf-8 · resnet8 · plain · seed 0",
         "recipe.epochs": "3",
         "recipe.lr": "0.1",
         "recipe.flip": "True",
@@ -182,7 +196,7 @@ def test_a_stage_keeps_its_times_params_tags_and_numbers(tracker: Tracker, uri: 
     expected = {"stage": "victim", "key": f"{1:064x}", "status": "done", "method": "sep", "seed": "0"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.metrics["final/test_acc"] == 100 / 3
-    assert run.info.run_name == "victim sep resnet8 plain 0"
+    assert run.info.run_name == "victim sep linf-8 · resnet8 · plain · seed 0"
 
 
 def test_a_curve_has_one_point_per_epoch_even_beyond_one_batch(tracker: Tracker, uri: str) -> None:
@@ -226,6 +240,30 @@ def test_texts_beyond_mlflows_limits_are_cut(tracker: Tracker, uri: str, home: P
     [run] = children(uri)
     assert run.data.params["note"] == "n" * 5999 + "…"
     assert run.data.tags["reason"] == "r" * 7999 + "…"
+
+
+def test_figures_that_cannot_be_drawn_cost_a_run_nothing_else(
+    tracker: Tracker, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def figures() -> dict[str, str]:
+        raise RuntimeError("there are no fonts")
+
+    tracker.finish("done", {"table.md": "| a |"}, figures)
+    [parent] = parents(uri)
+    assert parent.info.status == "FINISHED"
+    assert artifact(parent, "table.md") == "| a |"
+    [warning] = [entry.getMessage() for entry in caplog.records if entry.name == "sepbench"]
+    assert "figures for MLflow cannot be drawn (there are no fonts)" in warning
+
+
+def test_nothing_is_drawn_where_no_mlflow_takes_it(home: Path, closed_port: int) -> None:
+    def figures() -> dict[str, str]:
+        pytest.fail("figures were drawn")  # no Exception, which a tracker would catch
+
+    NullTracker().finish("done", {}, figures)
+    away = Tracker(f"http://127.0.0.1:{closed_port}", home / "outbox")
+    away.start("quick", {}, "")
+    away.finish("done", {}, figures)
 
 
 def test_a_stopped_run_ends_killed(tracker: Tracker, uri: str) -> None:
@@ -289,6 +327,90 @@ def test_more_than_one_page_of_records_is_read(tracker: Tracker, uri: str, monke
     for number in range(5):
         tracker.stage(make_report(number))
     assert {record.key for record in records(uri, "quick")} == {f"{number:064x}" for number in range(5)}
+
+
+@pytest.fixture
+def careless_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave out what only a power cut would tell: waiting for the disk, thousands of times."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def relax(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("pragma synchronous = off")
+
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    event.listen(Engine, "connect", relax)
+    yield
+    event.remove(Engine, "connect", relax)
+
+
+MANY = f"""
+name: quick
+recipe: cpu-small
+dataset: digits
+budgets: [linf-8]
+methods: [{{sep: {{checkpoints: [1, 2, 3, 4, 5, 6, 7]}}}}]
+surrogate: resnet8
+victims: [resnet8]
+seeds: {list(range(143))}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("careless_disk")
+def test_a_thousand_records_are_sent_once_each_and_give_the_table_that_their_files_give(
+    uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent in three goes: interrupted in the middle, then to the end, then all of them again."""
+    settings = [(checkpoints, seed) for checkpoints in range(1, 8) for seed in range(143)]
+    written = [
+        make_record(
+            f"{number:064x}",
+            method_params={"checkpoints": checkpoints},
+            seed=seed,
+            test_acc=80 / checkpoints + seed * 37 % 11,
+        )
+        for number, (checkpoints, seed) in enumerate(settings)
+    ]
+    reports = [make_report(number, record=record) for number, record in enumerate(written)]
+    assert len(reports) == 1001  # a page of MLflow's has 1,000 runs
+    for report in reports:
+        outbox.put(home / "outbox", "quick", report)
+
+    left = 500
+
+    def log_500(*arguments: Any) -> None:
+        nonlocal left
+        log_stage(*arguments)
+        left -= 1
+        if left == 0:  # in MLflow, and still in the outbox
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.tracking.sending.log_stage", log_500)
+        with pytest.raises(KeyboardInterrupt):
+            sync(uri, home / "outbox")
+    second = sync(uri, home / "outbox")
+    assert (second.sent, second.already, second.left) == (501, 1, 0)
+    for report in reports:
+        outbox.put(home / "outbox", "quick", report)
+    third = sync(uri, home / "outbox")
+    assert (third.sent, third.already, third.left) == (0, 1001, 0)
+
+    with closing(sqlite3.connect(home / "mlflow.db")) as database:
+        keys = database.execute("select value from tags where key = 'key' order by value").fetchall()
+    assert keys == [(record.key,) for record in written]
+
+    assert sorted(records(uri, "quick"), key=lambda record: record.key) == written
+    (home / "quick.yaml").write_text(MANY)
+    for record in written:
+        (home / f"{record.key}.json").write_text(record.to_json())
+    experiment = load_experiment(str(home / "quick.yaml"))
+    from_mlflow = compile_table([experiment], Home(home), None, {})
+    from_files = compile_table([experiment], Home(home), home, {})
+    assert [cell.n for row in from_files.cells for cell in row if cell.method == "sep"] == [143] * 7
+    for form in ("md", "csv", "json"):
+        assert render(from_mlflow, form) == render(from_files, form)
 
 
 def test_an_experiment_mlflow_does_not_know_is_said_in_one_sentence(uri: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from made_records import checkpoint_table
 from matplotlib.text import Text
 from PIL import Image
 
-from bench.plots import ablation, bars, save
+from bench.plots import ablation, bars, save, svgs
 from bench.plots.labels import spread
 from bench.plots.style import theme
 
@@ -32,6 +32,12 @@ def test_a_users_matplotlib_settings_change_nothing(tmp_path: Path) -> None:
     first = written(tmp_path, "a.svg")
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "svg.fonttype": "none", "axes.grid": False}):
         assert written(tmp_path, "b.svg") == first
+
+
+def test_what_there_is_not_enough_for_is_left_out_and_the_rest_is_what_files_hold(tmp_path: Path) -> None:
+    drawn = svgs(checkpoint_table(), [], "title")  # without records nobody knows what crafting takes
+    assert set(drawn) == {"ablation", "bars"}
+    assert drawn["ablation"].encode() == written(tmp_path, "a.svg")
 
 
 def test_a_png_has_200_dots_an_inch_and_does_not_say_who_made_it(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Several processes on one device, which share the work of one run through the locks of their home."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from bench.disk import make_folder, writing
+from bench.home import Home
+from bench.stopping import Stop
+
+_LOG = logging.getLogger("sepbench")
+_GRACE_SECONDS = 600.0  # an epoch or a shard of the largest experiments; what is killed loses only that
+_EXPECTED = {0, 1, 3, -signal.SIGTERM}
+
+
+def run_again(experiment: str, options: Mapping[str, str | Sequence[str] | bool | None]) -> list[str]:
+    """Return the arguments of `sepbench` for a worker on the same experiment, with these options of `run`."""
+    words = ["run", "--worker"]
+    for name, value in options.items():
+        if value is True:
+            words.append(name)
+        else:
+            words += [word for one in ([value] if isinstance(value, str) else value or ()) for word in (name, one)]
+    return [*words, "--", experiment]
+
+
+@contextmanager
+def workers(count: int, arguments: Sequence[str], home: Home, device: torch.device, stop: Stop) -> Iterator[None]:
+    """Let `count` processes work in all: this one, and others that are stopped and waited for at the end.
+
+    On a CPU they divide the threads that this one would take, unless OMP_NUM_THREADS is set.
+
+    Parameters
+    ----------
+    count
+        One or less starts none.
+    arguments
+        Of `sepbench`, such as `run_again` returns. What a worker prints goes to a file in `home.logs`.
+    stop
+        Asks the workers for a stop when this process is asked.
+
+    Raises
+    ------
+    SepbenchError
+        The folder for the logs cannot be made.
+
+    """
+    if count <= 1:
+        yield
+        return
+    before = torch.get_num_threads()
+    environment = {**os.environ, "SEPBENCH_HOME": str(home.root), "PYTHONPATH": os.pathsep.join(sys.path)}
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        threads = max(1, before // count)
+        torch.set_num_threads(threads)
+        environment["OMP_NUM_THREADS"] = str(threads)
+    started: dict[Path, subprocess.Popen[bytes]] = {}
+    try:
+        with writing(home.logs):
+            make_folder(home.logs)
+        for number in range(2, count + 1):
+            log = home.logs / f"job-{os.getpid()}-{number}.log"
+            started[log] = _start(arguments, environment, log)
+        stop.when_asked.append(lambda: _ask(started.values()))
+        yield
+    finally:
+        _end(list(started.values()))
+        torch.set_num_threads(before)
+    for log, process in started.items():
+        if process.returncode not in _EXPECTED:
+            _LOG.warning("a process of --jobs ended with %d, and others did its work: see %s", process.returncode, log)
+
+
+def stop_with_parent() -> None:
+    """Ask this process to stop once its standard input ends: its parent closed it, or is gone, however it went."""
+
+    def watch() -> None:
+        while os.read(0, 1):  # not sys.stdin, whose lock this thread would hold when Python ends
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="end of the parent", daemon=True).start()
+
+
+def _start(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    with writing(log):
+        file = log.open("wb")
+    with file:
+        return subprocess.Popen(
+            # -P: what lies in the working directory is no module of ours.
+            [sys.executable, "-P", "-m", "bench", *arguments],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,  # Ctrl-C is for the parent, which passes it on: twice would be an interrupt
+        )
+
+
+def _ask(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
+    """Ask for a stop at the next safe point; harmless when repeated."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    _ask(processes)
+    limit = time.monotonic() + _GRACE_SECONDS
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            for process in processes:
+                process.wait(limit - time.monotonic())
+    finally:  # also where a second Ctrl-C ends the wait
+        for process in processes:
+            process.kill()
+            process.wait()
