@@ -88,6 +88,12 @@ def test_images_that_fit_the_ball_are_only_rounded() -> None:
     assert torch.equal(released[1:], (crafted[1:] * 255).round().to(torch.uint8))
 
 
+def test_a_ball_as_small_as_what_float32_can_tell_apart_is_no_breach() -> None:
+    budget = Budget.parse("l2-0.0001")
+    clean = torch.full((8, 3, 32, 32), 254, dtype=torch.uint8)
+    assert torch.equal(release(clean, perturbed(budget, 0, clean), budget), clean)
+
+
 def test_without_a_budget_the_bytes_are_those_crafted() -> None:
     other = noise(6, side=8, seed=1)
     assert torch.equal(release(CLEAN, as_float(other), None), other)
