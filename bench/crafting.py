@@ -59,7 +59,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     meta = {
         "sha256": protected.sha256,
         "audit": audit(clean.images[positions], protected.images[positions]).to_dict(),
-        "passes": method.passes(),
+        "passes": method.passes() * len(positions) / len(clean),
         "seconds": sum(draft.info(name)["seconds"] for name in names),
         "upstream_seconds": sum(bench.store.meta("surrogate", part.surrogate)["seconds"] for part in job.checkpoints),
         "provenance": origin,

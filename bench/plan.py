@@ -129,7 +129,7 @@ def make_plan(experiment: Experiment, card: DataCard, keep: Callable[[Cell], boo
         if not keep(cell):
             continue
         surrogates = list(_surrogate_stages(experiment, card, cell))
-        craft = _craft_stage(experiment, card, cell, surrogates)
+        craft = _craft_stage(card, cell, surrogates)
         victim = _victim_stage(experiment, card, cell, craft)
         for stage in (*(stage for stage, _ in surrogates), craft, victim):
             stages.setdefault(stage.key, stage)
@@ -149,9 +149,7 @@ def _surrogate_stages(experiment: Experiment, card: DataCard, cell: Cell) -> Ite
         )
 
 
-def _craft_stage(
-    experiment: Experiment, card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Checkpoints]]
-) -> Stage:
+def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Checkpoints]]) -> Stage:
     method = cell.method.build()
     job = CraftJob(cell.method, cell.budget, cell.craft_seed, tuple(checkpoints for _, checkpoints in surrogates))
     identity = {
@@ -165,8 +163,8 @@ def _craft_stage(
         "checkpoints": [[part.surrogate, part.identity()] for part in job.checkpoints],
         "data": card.train_sha256,
     }
-    if card.n_protected < card.n_train:  # named only then, as it came later than the first results
-        identity |= {"protected_classes": experiment.dataset.protected_classes}
+    if card.protected_classes is not None:  # named only then, as it came later than the first results
+        identity |= {"protected_classes": card.protected_classes}
     label = f"craft {cell.method_label or cell.method.name}{f' {cell.budget}' if cell.budget else ''}"
     inputs = tuple(part.surrogate for part in job.checkpoints)
     return Stage("craft", key(identity), label, job, inputs, method.passes() * card.n_protected / card.n_train)

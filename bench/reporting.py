@@ -74,7 +74,7 @@ def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
         "protected_key": planned.craft,
         "train_sha256": plan.card.train_sha256,
         "test_sha256": plan.card.test_sha256,
-        "protected_classes": experiment.dataset.protected_classes,
+        "protected_classes": plan.card.protected_classes,
     }
 
 

@@ -83,7 +83,7 @@ def images_digest(images: "Tensor") -> str:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set: the training set, which methods protect, and the test set, which nobody touches.
+    """A data set: the training set, which methods protect in whole or in part, and the test set, which nobody touches.
 
     Attributes
     ----------

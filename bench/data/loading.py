@@ -26,7 +26,8 @@ _CARD_VERSION = 1  # bumped when the same files and spec load as other tensors
 class DataCard(BaseModel):
     """What plans and records need to know of a loaded data set; image sizes in pixels.
 
-    `n_protected` of the `n_train` training images are protected, see `DatasetSpec.protected_classes`.
+    `n_protected` of the `n_train` training images are protected: those of the first `protected_classes` classes, None
+    for all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -35,6 +36,7 @@ class DataCard(BaseModel):
     test_sha256: str
     extra_sha256: dict[int, str] = {}
     classes: tuple[str, ...]
+    protected_classes: int | None = None
     n_train: int
     n_protected: int
     n_test: int
@@ -51,14 +53,19 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
     train, test = _plugin(spec).open()
     check_labels(spec.name, train, test)
     if spec.protected_classes is not None:
-        test = _of_protected_classes(test, spec, "test")
-        _of_protected_classes(train, spec, "training")
+        test = _of_protected_classes(test, spec)
+    judged = f"'{spec.name}'" + (f", classes 1 to {spec.protected_classes}," if spec.protected_classes else "")
     splits = Splits(
         train=_part(train, spec.limit, spec.resize, f"dataset.limit asks of the training set of '{spec.name}'"),
-        test=_part(test, spec.test_limit, spec.resize, f"dataset.test_limit asks of the test set of '{spec.name}'"),
+        test=_part(test, spec.test_limit, spec.resize, f"dataset.test_limit asks of the test set of {judged}"),
         extra={count: _besides(train, spec, count) for count in extra},
-        protected_classes=spec.protected_classes,
+        protected_classes=None if spec.protected_classes == len(train.classes) else spec.protected_classes,
     )
+    if len(splits.to_protect) == 0:
+        raise SepbenchError(
+            f"none of the {spec.limit} training images of '{spec.name}' is of the first {spec.protected_classes} "
+            f"classes, which dataset.protected_classes asks for: raise dataset.limit"
+        )
     height, width = splits.train.images.shape[2:]
     test_height, test_width = splits.test.images.shape[2:]
     if (height, width) != (test_height, test_width):
@@ -89,6 +96,7 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
         test_sha256=splits.test.sha256,
         extra_sha256={count: images.sha256 for count, images in splits.extra.items()},
         classes=splits.train.classes,
+        protected_classes=splits.protected_classes,
         n_train=len(splits.train),
         n_protected=len(splits.to_protect),
         n_test=len(splits.test),
@@ -105,8 +113,8 @@ def _plugin(spec: DatasetSpec) -> DatasetPlugin:
     return kind(kind.Params.model_validate(spec.params))
 
 
-def _of_protected_classes(source: Source, spec: DatasetSpec, part: str) -> Source:
-    """Return the images of the first `protected_classes` classes."""
+def _of_protected_classes(source: Source, spec: DatasetSpec) -> Source:
+    """Return the test images of the first `protected_classes` classes."""
     count, names = spec.protected_classes, source.classes
     assert count is not None
     if count > len(names):
@@ -117,7 +125,7 @@ def _of_protected_classes(source: Source, spec: DatasetSpec, part: str) -> Sourc
     chosen = np.flatnonzero(source.labels < count)
     if len(chosen) == 0:
         raise SepbenchError(
-            f"the {part} set of '{spec.name}' has no image of the first {count} classes: give "
+            f"the test set of '{spec.name}' has no image of the first {count} classes: give "
             f"dataset.protected_classes a number with which it has"
         )
     return Source(

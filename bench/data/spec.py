@@ -22,7 +22,8 @@ class DatasetSpec(BaseModel):
     format
         Name of the plug-in that reads it.
     limit, test_limit
-        How many training and test images are used, None for all; classes keep their proportions.
+        How many training images, and how many of the test images that are judged, are used, None for all; classes keep
+        their proportions.
     resize
         Side of the square, in pixels, that every image is brought to; None to leave sizes alone.
     protected_classes

@@ -41,8 +41,8 @@ def bars(table: Table, title: str = "") -> Figure:
     """Draw a table: its rows as groups from top to bottom, its columns as the bars of a group, with half-widths.
 
     Where columns have labels on several axes, the outermost makes facets beside each other. A budget-free reference is
-    grey and stands once for all budgets; where there is one alone, as of one defense, it is also a line across. A
-    missing cell is a gap that says so; a cell that the experiment lacks takes no room.
+    grey and stands once for all budgets of a facet; where there is one alone, as of one defense, it is also a line
+    across. A missing cell is a gap that says so; a cell that the experiment lacks takes no room.
 
     Raises `SepbenchError` where no cell has a value.
     """

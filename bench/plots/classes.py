@@ -26,9 +26,10 @@ class Judged:
     label
         What the method is called.
     confusion
-        Share of the images of class i (rows) taken for class j (columns), mean over victims, percent, [C, C].
+        Share of the images of class i (rows) taken for class j (columns), mean over victims, percent, [R, C]: of the
+        first R of C classes, those that are judged.
     half_width
-        Of the diagonal, percent, [C]; NaN for n = 1.
+        Of the diagonal, percent, [R]; NaN for n = 1.
 
     """
 
@@ -41,17 +42,18 @@ def classes(judged: Judged, reference: Judged | None, names: Sequence[str], titl
     """Draw the accuracy of each class, the confusion matrix, and the matrix after the best renaming of outputs.
 
     The renaming is the Hungarian assignment of outputs to classes that makes the mean accuracy highest. The reference
-    is a mark beside each bar.
+    is a mark beside each bar. The matrix as trained has the outputs of the classes that are judged alone.
     """
-    count = len(names)
+    count = len(judged.confusion)
+    own = names[:count]
     outputs = best_renaming(judged.confusion)
     side = 2.3 if count <= _NAMED else 2.8
     with theme():
         figure = canvas(2.4 + 2.5 * side, side + 0.9, f"{title}: {judged.label}", footnote)
         left, middle, right = figure.subplots(1, 3, width_ratios=[0.75, 1, 1])
-        _accuracies(left, judged, reference, names)
+        _accuracies(left, judged, reference, own)
         top = 20 * max(1, ceil(judged.confusion.max() / 20))
-        _matrix(middle, judged.confusion, top, names, names, f"as trained: {_accuracy(judged.confusion):.1f} %")
+        _matrix(middle, judged.confusion[:, :count], top, own, own, f"as trained: {_accuracy(judged.confusion):.1f} %")
         renamed = judged.confusion[:, outputs]
         named = [names[output] for output in outputs]
         _matrix(right, renamed, top, [""] * count, named, f"outputs renamed: {_accuracy(renamed):.1f} %")

@@ -43,8 +43,9 @@ def examples_of(sources: Sources) -> Figure:
     if not crafted:
         raise SepbenchError(_lacking(sources, "examples need protected sets"))
     budget, chosen = _comparable(crafted)
-    clean, shown = sources.splits.train, min(_EXAMPLES, sources.splits.judged_classes)
-    positions = [int((clean.labels == label).nonzero()[0]) for label in clean.labels.unique()[:shown]]
+    clean, protected = sources.splits.train, sources.splits.to_protect
+    labels = clean.labels[protected]
+    positions = [int(protected[labels == label][0]) for label in labels.unique()[:_EXAMPLES]]
     released = {
         stage.label.removeprefix("craft ").removesuffix(f" {budget}"): store.tensors("craft", stage.key, "protected")[
             "images"

@@ -62,14 +62,13 @@ def classes_of(sources: Sources) -> Figure:
 
     names = method_labels(planned(sources.table))
     label = full_name(names[cell.method, cell.method_params], panel)
-    count = sources.experiment.dataset.protected_classes
-    judged, n = _judged(label, victims, count)
-    reference = None if clean is None else _judged("none", clean[2], count)[0]
+    judged, n = _judged(label, victims, sources.experiment.dataset.protected_classes)
+    reference = None if clean is None else _judged("none", clean[2], sources.experiment.dataset.protected_classes)[0]
     footnote = (
         f"{sources.table.context} {_interval({n}, 'error bars')} Above each matrix the mean accuracy of its classes; "
         f"outputs are renamed by the one-to-one assignment that makes it highest."
     ).strip()
-    shown = sources.class_names(len(judged.confusion))[: len(judged.confusion)]
+    shown = sources.class_names(judged.confusion.shape[1])
     return classes(judged, reference, shown, sources.title, footnote)
 
 
@@ -90,12 +89,12 @@ def _trained(sources: Sources, kind: str) -> list[tuple[Panel, Cell, list[dict[s
 
 
 def _judged(label: str, victims: Sequence[dict[str, Any]], classes: int | None) -> tuple[Judged, int]:
-    """Return what victims take the first so many classes for, or all of them, and n."""
+    """Return what victims take images of the first so many classes for, or of all of them, and n."""
     shares = []
     for victim in victims:
         counts = np.array(victim["confusion"], dtype=np.float64)
         share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-        shares.append((victim["protected"]["sha256"], share[:classes, :classes]))
+        shares.append((victim["protected"]["sha256"], share[:classes]))
     means, halves, n = mean_over_victims(shares)
     return Judged(label, means, halves.diagonal()), n
 

@@ -20,14 +20,19 @@ def attach(
 ) -> tuple[dict[Setting, Cell], tuple[Published, ...]]:
     """Return the cells with their published numbers, and those numbers for the same settings that fit no cell.
 
-    A number fits where data set, victim, recipe, method, norm, budget and defense agree, all images are protected and
-    there are no others. One that fits several settings of a method fits none: sources give no parameters. Numbers of
-    a profile or of overrides have nothing beside them.
+    A number fits where data set, victim, recipe, method, norm, budget and defense agree, all images of all classes are
+    protected and there are no others. One that fits several settings of a method fits none: sources give no
+    parameters. Numbers of a profile or of overrides have nothing beside them.
     """
     unchanged = all(record.profile is None and not record.overrides for record in done)
     if not (layout.published and layout.value == "test_acc" and done and unchanged):
         return dict(cells), ()
-    usual = [setting for setting in cells if setting.protected_fraction == 1 and setting.clean_images == 0]
+    in_part = {record.dataset for record in done if record.protected_classes is not None}
+    usual = [
+        setting
+        for setting in cells
+        if setting.protected_fraction == 1 and setting.clean_images == 0 and setting.dataset not in in_part
+    ]
     fitting: defaultdict[Setting, list[Published]] = defaultdict(list)
     elsewhere = []
     for one in published:

@@ -2,11 +2,12 @@
 
 import io
 import json
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_data import complaint, pets, spec_of
+from tiny_data import complaint, encoded, pets, pixels, spec_of, write_parquet
 
 from bench.crafting import shards
 from bench.data.images import ImageSet, Splits
@@ -100,13 +101,21 @@ def test_the_audit_is_of_the_protected_images_alone(home: Home, records: dict[st
     assert psnr == pytest.approx(float(-10 * error.log10()), abs=1e-6)
 
 
-def test_a_record_says_how_many_classes_it_is_of_and_judges_these(records: dict[str, Record]) -> None:
+def test_a_record_says_how_many_classes_it_is_of_and_judges_these(home: Home, records: dict[str, Record]) -> None:
     for record in records.values():
+        confusion = torch.tensor(home.store.meta("victim", record.key)["confusion"]).double()
+        assert confusion.shape == (10, 10)
+        assert int(confusion[4:].sum()) == 0
+        right = confusion.diagonal()[:4]
         assert record.protected_classes == json.loads(record.to_json())["protected_classes"] == 4
         assert record.n_test == 60
         assert record.test_acc_per_class is not None
-        assert len(record.test_acc_per_class) == 4
-        assert record.test_acc == pytest.approx(sum(record.test_acc_per_class) / 4, abs=1)
+        expected = (100 * right / confusion[:4].sum(1)).tolist()
+        assert record.test_acc_per_class == pytest.approx(expected, abs=1e-4)
+        assert record.test_acc == pytest.approx(100 * float(right.sum()) / 60)
+        outputs = max(permutations(range(10), 4), key=lambda chosen: float(confusion[range(4), chosen].sum()))
+        renamed = float(confusion[range(4), outputs].sum())
+        assert record.relabelled_acc == pytest.approx(100 * renamed / 60)
 
 
 def test_a_table_says_of_how_many_classes_it_is(summary: Summary) -> None:
@@ -125,9 +134,7 @@ def test_targets_are_half_the_protected_classes_ahead(home: Home) -> None:
     assert torch.equal(method.targets(part), 1 - part.y)  # type: ignore[attr-defined]
 
 
-def test_the_number_of_protected_classes_decides_crafting_and_judging_but_not_what_is_trained_on(
-    tmp_path: Path,
-) -> None:
+def test_the_number_of_protected_classes_decides_crafting_and_judging(tmp_path: Path) -> None:
     def keys(**changes: object) -> dict[str, set[str]]:
         spec = experiment(dataset={**DIGITS, **changes})
         plan = make_plan(spec, card(spec.dataset, tmp_path))
@@ -139,11 +146,18 @@ def test_the_number_of_protected_classes_decides_crafting_and_judging_but_not_wh
     assert keys(protected_classes=10) == keys()
 
 
-def test_crafting_is_planned_for_the_protected_images_alone(tmp_path: Path) -> None:
+def test_all_classes_named_by_their_number_are_all_classes(tmp_path: Path) -> None:
+    assert card(DatasetSpec.parse({**DIGITS, "protected_classes": 10}), tmp_path).protected_classes is None
+
+
+def test_crafting_is_planned_and_counted_for_the_protected_images_alone(
+    tmp_path: Path, records: dict[str, Record]
+) -> None:
     spec = experiment()
     plan = plan_experiment(spec, Home(tmp_path))
     sep = next(s for s in plan.stages.values() if isinstance(s.job, CraftJob) and s.job.method.name == "sep")
     assert sep.passes == pytest.approx(4 * plan.card.n_protected / 200)
+    assert records["sep"].craft_passes == sep.passes
     assert plan.card.n_protected == int((load(spec.dataset).train.labels < 4).sum())
 
 
@@ -159,6 +173,24 @@ def test_more_protected_classes_than_there_are_is_refused(tmp_path: Path) -> Non
     spec = spec_of(pets(tmp_path), protected_classes=4)
     assert complaint(load, spec) == (
         "dataset.protected_classes asks for 4 classes of 'pets', which has 3: lower it or leave it out"
+    )
+
+
+def test_test_images_of_other_classes_are_not_to_be_asked_for(tmp_path: Path) -> None:
+    spec = spec_of(pets(tmp_path), protected_classes=2, test_limit=4)
+    asked = "dataset.test_limit asks of the test set of 'pets', classes 1 to 2, 4 images, but it has 3"
+    assert complaint(load, spec) == f"{asked}: lower it or leave it out"
+
+
+def test_a_limit_that_leaves_nothing_to_protect_is_refused(tmp_path: Path) -> None:
+    names = [f"class-{number}" for number in range(4)]
+    labels = [0, 1, 2, 2, 2, 3, 3, 3]
+    train = write_parquet(tmp_path / "train.parquet", [encoded(x) for x in pixels(8)], labels, names)
+    test = write_parquet(tmp_path / "test.parquet", [encoded(x) for x in pixels(4)], [0, 1, 2, 3], names)
+    mapping = {"name": "pets", "format": "parquet", "train": str(train), "test": str(test)}
+    assert complaint(load, spec_of(mapping, limit=2, protected_classes=2)) == (
+        "none of the 2 training images of 'pets' is of the first 2 classes, which dataset.protected_classes asks for: "
+        "raise dataset.limit"
     )
 
 

@@ -93,3 +93,13 @@ def test_classes_show_accuracies_and_both_matrices() -> None:
     assert right.images[0].get_array().tolist() == confusion[:, [1, 2, 0]].tolist()  # type: ignore[union-attr]
     assert [label.get_text() for label in right.get_xticklabels()] == ["bee", "cow", "ant"]
     assert {"title: sep", "as trained: 18.3 %", "outputs renamed: 70.0 %"} <= words(figure)
+
+
+def test_of_some_judged_classes_every_output_may_be_renamed() -> None:
+    confusion = np.array([[10.0, 20.0, 70.0], [80.0, 15.0, 5.0]])
+    figure = classes(Judged("sep", confusion, np.zeros(2)), None, ["ant", "bee", "cow"], "title", "foot")
+    _, middle, right = figure.axes[:3]
+    assert middle.images[0].get_array().tolist() == confusion[:, :2].tolist()  # type: ignore[union-attr]
+    assert right.images[0].get_array().tolist() == confusion[:, [2, 0]].tolist()  # type: ignore[union-attr]
+    assert [label.get_text() for label in right.get_xticklabels()] == ["cow", "ant"]
+    assert {"as trained: 12.5 %", "outputs renamed: 75.0 %"} <= words(figure)

@@ -75,7 +75,7 @@ def test_a_number_of_anything_else_does_not(records: list[Record], change: dict[
     assert beside(table) == {"none": [], "sep": [], "em": []}
 
 
-@pytest.mark.parametrize("change", [{"protected_fraction": 0.6}, {"clean_images": 100}])
+@pytest.mark.parametrize("change", [{"protected_fraction": 0.6}, {"clean_images": 100}, {"protected_classes": 5}])
 def test_a_victim_with_clean_images_has_no_published_number(runs: MakeRuns, change: dict[str, object]) -> None:
     assert beside(build(runs([15.0, 16.0], **change), TableLayout(), published=[number()])) == {"sep": []}
 
