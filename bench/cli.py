@@ -149,7 +149,8 @@ def run(
         make_results_folder(results)
     redo(wanted, force, home.store)
     todo = wanted.missing(home.store.has)
-    watcher = choose_progress(todo, estimator(wanted, device))
+    # A worker times nothing: its first process tells how long it takes.
+    watcher = choose_progress(todo, (lambda stage: 1.0) if worker else estimator(wanted, device))
     tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox, leave=worker)
     same = {"--set": overrides, "--profile": profile, "--only": only, "--devices": devices}
     again = run_again(experiment, {**same, "--time-limit": time_limit, "--no-mlflow": no_mlflow})
@@ -172,7 +173,8 @@ def run(
         )
     if summary.failures:
         _say(f"{len(summary.failures)} of {len(summary.records)} cells failed; tracebacks are in {home.logs}")
-        sys.exit(1)
+        if not worker:  # its first process tells of them, and takes 1 for a breakdown
+            sys.exit(1)
 
 
 @cli.command()
@@ -216,7 +218,11 @@ def table(
     "--checkpoints", default=15, show_default=True, type=click.IntRange(1), help="Of each surrogate, equidistant."
 )
 @click.option(
-    "--images", default=512, show_default=True, type=click.IntRange(1), help="Training images, from the first."
+    "--images",
+    default=512,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Protected training images, from the first.",
 )
 @click.option("--format", "form", default="md", show_default=True, metavar="FORMAT", help="md or json.")
 @click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")

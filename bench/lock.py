@@ -52,6 +52,14 @@ def acquire(folder: Path, name: str, *, stale_after: float = 60.0, heartbeat: fl
     return Lock(path, mine, heartbeat)
 
 
+def is_held(folder: Path, name: str, *, stale_after: float = 60.0) -> bool:
+    """Tell whether a live owner holds the lock, by the same signs as `acquire`."""
+    with writing(folder):
+        make_folder(folder)
+        with _guarded(folder) as now:
+            return _is_held(folder / f"{name}.lock", now, stale_after)
+
+
 def owner(folder: Path, name: str) -> str | None:
     """Return who holds the lock, as "HOST pid PID"; None where nobody does."""
     try:

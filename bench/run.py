@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 import torch
 
+from bench import lock
 from bench.data.loading import card, load_with_card
 from bench.disk import make_folder, write_atomically, writing
 from bench.errors import SepbenchError, Stopped
-from bench.executors.local import StageResult, Watcher, execute, finished, finished_meanwhile
+from bench.executors.local import StageResult, Watcher, execute, finished_meanwhile
 from bench.home import Home
 from bench.keys import canonical, key
 from bench.plan import Plan, PlannedCell, Stage, make_plan
@@ -95,7 +96,7 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
     records = {planned.victim: record(plan, planned, store.meta("victim", planned.victim)) for planned in before}
     folder = home.records(plan.experiment)
     unrecorded = [planned for planned in before if not _is_recorded(folder, records[planned.victim])]
-    if not todo and not unrecorded:
+    if not todo and not unrecorded and not _untold(plan, call):
         return Summary(plan, list(records.values()), 0, None)
 
     call.tracker.start(
@@ -104,17 +105,18 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
         {"stages": [{"kind": stage.kind, "key": stage.key, "label": stage.label} for stage in todo]},
         {"recipe": plan.experiment.recipe.name, "dataset": plan.experiment.dataset.name},
     )
-    try:
-        ended, stopped = _work(plan, todo, unrecorded, call, records)
-    except BaseException:
-        call.tracker.finish("failed", {})
-        raise
-    summary = Summary(plan, [records[one.victim] for one in plan.cells if one.victim in records], ended, stopped)
-    call.tracker.finish(
-        "stopped" if stopped else "failed" if summary.failures else "done",
-        _tables(summary),
-        lambda: _figures(summary),
-    )
+    with call.stop.on_signals():
+        try:
+            ended, stopped = _work(plan, todo, unrecorded, call, records)
+        except BaseException:
+            call.tracker.finish("failed", {})
+            raise
+        summary = Summary(plan, [records[one.victim] for one in plan.cells if one.victim in records], ended, stopped)
+        call.tracker.finish(
+            "stopped" if stopped else "failed" if summary.failures else "done",
+            _tables(summary),
+            lambda: _figures(summary),
+        )
     return summary
 
 
@@ -122,28 +124,45 @@ def _work(
     plan: Plan, todo: list[Stage], unrecorded: list[PlannedCell], call: Invocation, records: dict[str, Record]
 ) -> tuple[int, str | None]:
     """Fill `records`; return how many stages ended, and why no more did where the run was stopped."""
+    store, locks = call.home.store, call.home.locks
     ended: dict[str, StageResult] = {}
     stopped = None
+    by_others = [plan.stages[planned.victim] for planned in unrecorded]
     try:
-        with call.stop.on_signals():
-            for planned in unrecorded:  # run by another experiment, or by a process killed before it said so
-                _take(plan, call, finished(plan.stages[planned.victim], call.home.store), records)
+        for result in finished_meanwhile(by_others, store, locks):
+            _take(plan, call, result, records)
+        try:
             with call.workers, closing(_results(plan, todo, call)) as results:
                 for result in results:
                     ended[result.stage.key] = result
                     _take(plan, call, result, records)
-    except Stopped as stop:
-        stopped = str(stop)
+        except Stopped as stop:
+            stopped = str(stop)
+        rest = [stage for stage in todo if stage.key not in ended or ended[stage.key].status == "failed"]
+        for result in finished_meanwhile(rest, store, locks):
+            ended[result.stage.key] = result
+            call.watcher.ended(result)
+            _take(plan, call, result, records)
+        for result in finished_meanwhile(by_others, store, locks):  # whose locks were held before
+            _take(plan, call, result, records)
+        _forward(plan, call)
     except KeyboardInterrupt:
         stopped = "interrupted"
-    rest = [stage for stage in todo if stage.key not in ended or ended[stage.key].status == "failed"]
-    for result in finished_meanwhile(rest, call.home.store, call.home.locks):
-        ended[result.stage.key] = result
-        call.watcher.ended(result)
-        _take(plan, call, result, records)
-    for stage in rest:
-        call.tracker.forward(stage.kind, stage.key)  # of attempts that failed elsewhere
     return len(ended), stopped
+
+
+def _forward(plan: Plan, call: Invocation) -> None:
+    """Send what is left to tell of the plan's stages: attempts that failed elsewhere, what killed processes left."""
+    for stage in _untold(plan, call):
+        held = lock.acquire(call.home.locks, stage.key)
+        if held is not None:  # else its holder tells of it, or the next run does
+            with held:
+                call.tracker.forward(stage.kind, stage.key)
+
+
+def _untold(plan: Plan, call: Invocation) -> list[Stage]:
+    waiting = call.tracker.waiting(plan.experiment.name)
+    return [stage for stage in plan.stages.values() if stage.key in waiting]
 
 
 def _results(plan: Plan, todo: list[Stage], call: Invocation) -> Generator[StageResult, None, None]:
@@ -175,7 +194,7 @@ def _take(plan: Plan, call: Invocation, result: StageResult, records: dict[str, 
         records[made.key] = made
     folder = call.home.records(plan.experiment)
     # Who runs a stage reports it, or leaves the report to be sent by the first process that has MLflow.
-    told = result.elsewhere and call.tracker.forward(result.stage.kind, result.stage.key)
+    told = call.tracker.forward(result.stage.kind, result.stage.key) and result.elsewhere
     if result.elsewhere and (made is None or _is_recorded(folder, made)):
         return
     # In this order: a victim whose process is killed in between has no record yet, and is reported by the next run.

@@ -7,19 +7,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from bench.disk import make_folder, writing
+from bench.errors import SepbenchError
 from bench.home import Home
 from bench.stopping import Stop
 
 _LOG = logging.getLogger("sepbench")
 _GRACE_SECONDS = 600.0  # an epoch or a shard of the largest experiments; what is killed loses only that
-_EXPECTED = {0, 1, 3, -signal.SIGTERM}
+_EXPECTED = {0, 3, -signal.SIGTERM}  # done, also where cells failed; stopped; stopped before it could stop by itself
 
 
 def run_again(experiment: str, options: Mapping[str, str | Sequence[str] | bool | None]) -> list[str]:
@@ -37,7 +38,8 @@ def run_again(experiment: str, options: Mapping[str, str | Sequence[str] | bool 
 def workers(count: int, arguments: Sequence[str], home: Home, device: torch.device, stop: Stop) -> Iterator[None]:
     """Let `count` processes work in all: this one, and others that are stopped and waited for at the end.
 
-    On a CPU they divide the threads that this one would take, unless OMP_NUM_THREADS is set.
+    An interrupt ends them at once. On a CPU they divide the threads that this one would take, unless
+    OMP_NUM_THREADS is set.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def workers(count: int, arguments: Sequence[str], home: Home, device: torch.devi
     Raises
     ------
     SepbenchError
-        The folder for the logs cannot be made.
+        The folder for the logs cannot be made, or the system starts no more processes.
 
     """
     if count <= 1:
@@ -69,15 +71,32 @@ def workers(count: int, arguments: Sequence[str], home: Home, device: torch.devi
             make_folder(home.logs)
         for number in range(2, count + 1):
             log = home.logs / f"job-{os.getpid()}-{number}.log"
-            started[log] = _start(arguments, environment, log)
+            try:
+                started[log] = _start(arguments, environment, log)
+            except OSError as error:
+                raise SepbenchError(
+                    f"cannot start {count} processes ({error.strerror}): give a smaller --jobs"
+                ) from error
         stop.when_asked.append(lambda: _ask(started.values()))
-        yield
+        try:
+            yield
+        except Exception:  # no interrupt: that waits for nothing
+            if running := sum(process.poll() is None for process in started.values()):
+                others = "1 further process" if running == 1 else f"{running} further processes"
+                print(f"waiting for {others} to reach a safe point", file=sys.stderr, flush=True)
+            _end(started.values())
+            raise
+        _end(started.values())
     finally:
-        _end(list(started.values()))
         torch.set_num_threads(before)
-    for log, process in started.items():
-        if process.returncode not in _EXPECTED:
-            _LOG.warning("a process of --jobs ended with %d, and others did its work: see %s", process.returncode, log)
+        for log, process in started.items():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            elif process.returncode not in _EXPECTED:
+                _LOG.warning(
+                    "a process of --jobs ended with %d, what it had finished stays: see %s", process.returncode, log
+                )
 
 
 def stop_with_parent() -> None:
@@ -114,14 +133,12 @@ def _ask(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
         process.stdin.close()
 
 
-def _end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+def _end(processes: Collection["subprocess.Popen[bytes]"]) -> None:
     _ask(processes)
     limit = time.monotonic() + _GRACE_SECONDS
-    try:
-        with suppress(subprocess.TimeoutExpired):
-            for process in processes:
-                process.wait(limit - time.monotonic())
-    finally:  # also where a second Ctrl-C ends the wait
-        for process in processes:
+    for process in processes:
+        try:
+            process.wait(limit - time.monotonic())
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

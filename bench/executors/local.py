@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -58,9 +58,9 @@ def execute(
 ) -> Iterator[StageResult]:
     """Run stages in an order in which each finds its inputs, and yield each when it has ended.
 
-    A stage that fails takes along only those that read its artifact. A damaged artifact is set aside and made
-    again. A stage that another process holds is left to it. What is yielded is this process's alone until the next
-    is asked for: close the generator where none will be.
+    A stage that fails takes along only those that read its artifact; the end waits for other processes that try
+    it again. A damaged artifact is set aside and made again. A stage that another process holds is left to it.
+    What is yielded is this process's alone until the next is asked for: close the generator where none will be.
 
     Raises
     ------
@@ -73,6 +73,10 @@ def execute(
     bench = replace(bench, on_progress=watcher.progress)
     left = {stage.key: stage for stage in todo}
     failed: dict[str, StageResult] = {}
+
+    def is_made(stage: Stage) -> bool:
+        return bench.store.has(stage.kind, stage.key)
+
     while left:
         holder: str | None = None
         for stage in [stage for stage in left.values() if _ready(stage, left)]:
@@ -81,9 +85,9 @@ def execute(
                 holder = lock.owner(locks, stage.key) or "another process"
                 continue
             with held:
-                broken = next((failed[upstream] for upstream in stage.inputs if upstream in failed), None)
-                if broken and bench.store.has(stage.kind, stage.key):
-                    broken = None  # another process had more luck
+                # Where another process had more luck, with its input or with the stage itself, it is not broken.
+                unmade = (failed[one] for one in stage.inputs if one in failed and not is_made(failed[one].stage))
+                broken = None if is_made(stage) else next(unmade, None)
                 try:
                     result = _not_reached(stage, broken) if broken else _run(stage, bench, logs, watcher)
                 except CorruptArtifact as damage:
@@ -100,6 +104,13 @@ def execute(
             watcher.waiting(holder or "another process")
             time.sleep(_POLL_SECONDS)
         bench.on_safe_point()
+    waited = False
+    # Once more after the last wait: between two stages a process holds no lock for a moment.
+    while (holder := _at_work(failed, locks)) is not None or waited:
+        waited = holder is not None
+        watcher.waiting(holder or "another process")
+        time.sleep(_POLL_SECONDS)
+        bench.on_safe_point()
 
 
 def finished(stage: Stage, store: Store) -> StageResult:
@@ -115,7 +126,18 @@ def finished_meanwhile(stages: list[Stage], store: Store, locks: Path) -> Iterat
         held = lock.acquire(locks, stage.key) if store.has(stage.kind, stage.key) else None
         if held is not None:
             with held:
-                yield finished(stage, store)
+                try:
+                    result = finished(stage, store)
+                except CorruptArtifact as damage:
+                    store.set_aside(damage.kind, damage.key, damage.what)
+                    continue
+                yield result
+
+
+def _at_work(failed: Iterable[str], locks: Path) -> str | None:
+    """Return another process that tries one of the stages which failed here."""
+    held = next((key for key in failed if lock.is_held(locks, key)), None)
+    return None if held is None else lock.owner(locks, held) or "another process"
 
 
 def _ready(stage: Stage, left: dict[str, Stage]) -> bool:

@@ -10,8 +10,11 @@ from bench.tracking.report import StageReport
 
 
 def put(outbox: Path, experiment: str, report: StageReport) -> Path:
-    """Write `report` to `outbox`/EXPERIMENT/KIND-KEY.json, whole or not at all; raises `OSError`."""
-    path = path_of(outbox, experiment, report.kind, report.key)
+    """Write `report` to `outbox`/EXPERIMENT/KIND-KEY-STARTED.json, whole or not at all; raises `OSError`.
+
+    Every attempt at a stage has a file of its own.
+    """
+    path = _folder(outbox, experiment) / f"{report.kind}-{report.key}-{round(report.started * 1000)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("wb") as file:
@@ -22,19 +25,24 @@ def put(outbox: Path, experiment: str, report: StageReport) -> Path:
     return path
 
 
-def path_of(outbox: Path, experiment: str, kind: str, key: str) -> Path:
-    """Return where the report of a stage waits, if it does."""
-    return outbox / quote(experiment, safe="") / f"{kind}-{key}.json"
+def of_stage(outbox: Path, experiment: str, kind: str, key: str) -> list[Path]:
+    """Return the files of the reports that wait of a stage."""
+    return sorted(_folder(outbox, experiment).glob(f"{kind}-{key}*.json"))
+
+
+def keys(outbox: Path, experiment: str) -> set[str]:
+    """Return the keys of the stages of which reports wait."""
+    return {path.stem.split("-")[1] for path in _folder(outbox, experiment).glob("*-*.json")}
 
 
 def remove(path: Path) -> None:
-    """Remove a report that MLflow has confirmed, and its folder with the last one.
+    """Remove a report that MLflow has confirmed.
 
-    A file that stays is harmless: `sepbench sync` finds its run and sends nothing.
+    A file that stays is harmless: whoever finds it finds its run in MLflow, too, and sends nothing. Its folder
+    stays, as another process may be about to write to it.
     """
     with suppress(OSError):
         path.unlink()
-        path.parent.rmdir()
 
 
 def waiting(outbox: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -42,3 +50,7 @@ def waiting(outbox: Path) -> Iterator[tuple[str, list[Path]]]:
     for folder in sorted(path for path in outbox.glob("*") if path.is_dir()):
         if paths := sorted(folder.glob("*.json")):
             yield unquote(folder.name), paths
+
+
+def _folder(outbox: Path, experiment: str) -> Path:
+    return outbox / quote(experiment, safe="")

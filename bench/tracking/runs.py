@@ -60,7 +60,7 @@ def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report
     run_id = run.info.run_id
     try:
         client.log_batch(run_id, metrics=_metrics(report), params=_params(report), synchronous=True)
-        client.log_inputs(run_id, _datasets(report))
+        _log_inputs(client, run_id, _datasets(report))
         if report.record is not None:
             client.log_text(run_id, report.record.to_json(), RECORD_FILE)
         client.set_terminated(
@@ -77,6 +77,15 @@ def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report
 def identity(report: StageReport) -> tuple[str, str, int]:
     """Return what tells a report's run from all others, other attempts at the same stage included."""
     return report.kind, report.key, _milliseconds(report.started)
+
+
+def is_there(client: "MlflowClient", experiment_id: str, report: StageReport) -> bool:
+    """Tell whether the run of a report is in MLflow, whole."""
+    of_stage = f"tags.`stage` = '{report.kind}' AND tags.`key` = '{report.key}'"
+    return any(
+        run.info.start_time == _milliseconds(report.started) and run.info.status in ENDED
+        for run in all_runs(client, experiment_id, of_stage)
+    )
 
 
 def stage_runs(client: "MlflowClient", experiment_id: str) -> dict[tuple[str, str, int], "Run"]:
@@ -159,6 +168,16 @@ def _datasets(report: StageReport) -> list["DatasetInput"]:
         )
         for dataset in report.datasets
     ]
+
+
+def _log_inputs(client: "MlflowClient", run_id: str, datasets: list["DatasetInput"]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_inputs(run_id, datasets)
+    except MlflowException:
+        # Where two processes are the first to name a data set, MLflow looks for both before it writes either.
+        client.log_inputs(run_id, datasets)
 
 
 def _milliseconds(seconds: float) -> int:

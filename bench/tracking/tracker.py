@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,7 @@ from bench.tracking import outbox
 from bench.tracking.address import without_password
 from bench.tracking.connection import cause, connected
 from bench.tracking.report import StageReport
-from bench.tracking.runs import close_dead, find_or_create_experiment, log_stage, open_parent
+from bench.tracking.runs import close_dead, find_or_create_experiment, is_there, log_stage, open_parent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,17 +76,35 @@ class Tracker:
         if sent and kept is not None:
             outbox.remove(kept)
 
+    def waiting(self, experiment: str) -> set[str]:
+        """Return the keys of the stages of which other processes, or earlier ones, left reports to `forward`."""
+        return set() if self._mlflow_fails else outbox.keys(self._outbox, experiment)
+
     def forward(self, kind: str, key: str) -> bool:
-        """Send the report that another process left of a stage; tell whether there was one and it was sent."""
-        path = outbox.path_of(self._outbox, self._experiment, kind, key)
-        try:
-            report = StageReport.from_json(path.read_bytes())
-        except (OSError, ValueError):  # none is there, or none that can be read: `sync` tells of those
-            return False
-        sent = self._try(lambda client: log_stage(client, self._experiment_id, self._parent_id, report))
-        if sent:
+        """Send the reports that others left of a stage, whose lock is held; tell whether one of its success was there.
+
+        `start` comes first. A report that MLflow has already is only removed.
+        """
+        confirmed: list[str] = []
+
+        def send(path: Path, report: StageReport, client: "MlflowClient") -> None:
+            try:
+                if not is_there(client, self._experiment_id, report):
+                    log_stage(client, self._experiment_id, self._parent_id, report)
+            except Exception:
+                # Raises where MLflow is away. Otherwise it is this report alone, which `sync` tells of.
+                client.get_experiment(self._experiment_id)
+                return
             outbox.remove(path)
-        return sent
+            confirmed.append(report.status)
+
+        for path in outbox.of_stage(self._outbox, self._experiment, kind, key):
+            try:
+                report = StageReport.from_json(path.read_bytes())
+            except (OSError, ValueError):  # gone, or not to be read: `sync` tells of those
+                continue
+            self._try(partial(send, path, report))
+        return "done" in confirmed
 
     def finish(
         self,
@@ -154,6 +173,10 @@ class NullTracker:
 
     def stage(self, report: StageReport) -> None:
         """Do nothing."""
+
+    def waiting(self, experiment: str) -> set[str]:
+        """Know of none."""
+        return set()
 
     def forward(self, kind: str, key: str) -> bool:
         """Do nothing."""

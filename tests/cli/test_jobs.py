@@ -1,14 +1,22 @@
 """Further processes of `run --jobs`: their share of the threads, what they print, and their end."""
 
+import errno
 import logging
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from asking import TINY, ask, write
 
 from bench import __version__
-from bench.errors import SepbenchError
+from bench.api import METHODS
+from bench.errors import SepbenchError, Stopped
 from bench.executors import jobs
 from bench.executors.jobs import run_again, workers
 from bench.home import Home
@@ -85,31 +93,132 @@ def test_a_worker_finds_our_modules_and_none_in_the_working_directory(home: Home
     assert printed(home) == [f"{VERSION}\n"]
 
 
+SLEEP = "import time; time.sleep(3600)"
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What is logged for the person."""
+    monkeypatch.setattr(logging.getLogger("sepbench"), "propagate", True)
+    return caplog
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that are started."""
+    started = []
+    start = subprocess.Popen
+
+    def note(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(jobs.subprocess, "Popen", note)
+    return started
+
+
 def test_a_worker_that_does_not_stop_is_killed(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(jobs, "_GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(logging.getLogger("sepbench"), "propagate", True)
-    in_every_worker("import time; time.sleep(3600)", monkeypatch, tmp_path)
+    in_every_worker(SLEEP, monkeypatch, tmp_path)
     with workers(2, ["--version"], home, CPU, Stop()):
         pass
-    assert "a process of --jobs ended with -9, and others did its work: see " in caplog.text
+    assert "a process of --jobs ended with -9, what it had finished stays: see " in told.text
 
 
-def test_a_worker_that_breaks_down_is_told_of_unless_the_run_did_too(
-    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_run_that_stops_says_that_it_waits_for_its_workers(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("sepbench"), "propagate", True)
-    with pytest.raises(SepbenchError), workers(2, ["frobnicate"], home, CPU, Stop()):
-        raise SepbenchError("the data set cannot be read")
-    assert caplog.text == ""
-    with workers(2, ["frobnicate"], home, CPU, Stop()):
+    monkeypatch.setattr(jobs, "_GRACE_SECONDS", 0.0)
+    in_every_worker(SLEEP, monkeypatch, tmp_path)
+    with pytest.raises(Stopped), workers(3, ["--version"], home, CPU, Stop()):
+        raise Stopped("stopped by Ctrl-C")
+    assert capsys.readouterr().err == "waiting for 2 further processes to reach a safe point\n"
+
+
+def test_an_interrupt_waits_for_no_worker_and_takes_its_end_for_no_breakdown(
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: pytest.LogCaptureFixture,
+    processes: list[subprocess.Popen[bytes]],
+) -> None:
+    in_every_worker(SLEEP, monkeypatch, tmp_path)
+    with pytest.raises(KeyboardInterrupt), workers(2, ["--version"], home, CPU, Stop()):
+        raise KeyboardInterrupt
+    assert [process.returncode for process in processes] == [-signal.SIGKILL]
+    assert told.text == ""
+
+
+@pytest.mark.parametrize("end", [None, Stopped("stopped by Ctrl-C"), SepbenchError("the disk is full")])
+def test_a_worker_that_breaks_down_is_told_of_however_the_run_ends(
+    end: Exception | None, home: Home, told: pytest.LogCaptureFixture
+) -> None:
+    with suppress(Stopped, SepbenchError), workers(2, ["frobnicate"], home, CPU, Stop()):
+        if end is not None:
+            raise end
+    assert "a process of --jobs ended with 2, what it had finished stays: see " in told.text
+    assert "no such command 'frobnicate'" in Path(told.records[0].getMessage().rpartition("see ")[2]).read_text()
+
+
+def test_a_traceback_is_a_breakdown(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+) -> None:
+    in_every_worker("import os; os._exit(1)", monkeypatch, tmp_path)  # what Python ends with after one
+    with workers(2, ["--version"], home, CPU, Stop()):
         pass
-    assert "a process of --jobs ended with 2, and others did its work: see " in caplog.text
-    assert "no such command 'frobnicate'" in Path(caplog.records[0].getMessage().rpartition("see ")[2]).read_text()
+    assert "a process of --jobs ended with 1, " in told.text
 
 
-def test_a_worker_gets_the_options_of_its_run() -> None:
+def test_processes_that_the_system_refuses_end_the_run_and_those_it_gave(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: list[subprocess.Popen[bytes]]
+) -> None:
+    in_every_worker(SLEEP, monkeypatch, tmp_path)
+    start = jobs.subprocess.Popen
+
+    def refuse_a_second(*arguments: Any, **options: Any) -> Any:
+        if processes:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(jobs.subprocess, "Popen", refuse_a_second)
+    with pytest.raises(SepbenchError) as refused, workers(4, ["--version"], home, CPU, Stop()):
+        pytest.fail("it runs")
+    assert str(refused.value) == ("cannot start 4 processes (Resource temporarily unavailable): give a smaller --jobs")
+    assert [process.returncode for process in processes] == [-signal.SIGKILL]
+
+
+def test_cells_that_fail_are_no_breakdown_of_a_worker_and_it_times_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(METHODS.get("random-noise"), "craft", fail)
+    monkeypatch.setattr(jobs, "stop_with_parent", lambda: None)
+    command = ("run", write(TINY), "--no-mlflow", "--only", "method=random-noise")
+    assert ask(*command).code == 1
+    monkeypatch.setattr("bench.outlook.estimate_seconds", fail)
+    worker = ask(*command, "--worker")
+    assert worker.code == 0
+    assert "1 of 1 cells failed" in worker.err
+
+
+def test_a_run_gives_its_options_to_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, Sequence[str]]] = []
+
+    def note(count: int, arguments: Sequence[str], *rest: object) -> AbstractContextManager[None]:
+        given.append((count, arguments))
+        raise SepbenchError("that is enough")
+
+    monkeypatch.setattr(jobs, "workers", note)
+    options = ["--set", "recipe.epochs=3", "--set", "seeds=[0]", "--profile", "small", "--only", "method=random-noise"]
+    options += ["--devices", "cpu", "--time-limit", "9m", "--no-mlflow"]
+    file = write(TINY + "profiles:\n  small:\n    dataset.limit: 40\n")
+    assert "that is enough" in ask("run", file, *options, "--jobs", "2").err
+    assert given == [(2, ["run", "--worker", *options, "--", file])]
+
+
+def test_options_become_arguments_of_a_worker() -> None:
     given = {"--set": ("seeds=[0]", "table.title=a b"), "--profile": None, "--only": (), "--devices": "cpu"}
     assert run_again("tiny.yaml", {**given, "--time-limit": "9m", "--no-mlflow": True}) == [
         *("run", "--worker", "--set", "seeds=[0]", "--set", "table.title=a b", "--devices", "cpu"),

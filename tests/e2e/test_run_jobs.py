@@ -77,7 +77,10 @@ def two_jobs(
     return run, Worker(folder)
 
 
-def test_two_jobs_do_every_stage_once_and_come_to_what_one_does(tracked: Sepbench, undisturbed: Undisturbed) -> None:
+def test_two_jobs_do_every_stage_once_and_come_to_what_one_does_with_as_many_threads(
+    tracked: Sepbench, undisturbed: Undisturbed
+) -> None:
+    """OMP_NUM_THREADS is 1 for all of them: another number of threads has other last bits."""
     run, worker = two_jobs(tracked, save_every_epoch)
     worker.wait_for("waiting")  # for the stage that holds, as all else is done
     ended = run.finish()
@@ -167,7 +170,7 @@ def test_a_run_does_the_work_of_a_process_that_is_killed(sepbench: Sepbench, und
     ended = run.finish()
     assert ended.code == 0
     (warning,) = ended.complaints
-    assert "a process of --jobs ended with -9, and others did its work: see " in warning
+    assert "a process of --jobs ended with -9, what it had finished stays: see " in warning
     assert Path(warning.rpartition("see ")[2]).read_text().startswith("[1/7] craft random-noise linf-32: ")
     assert ended.table == undisturbed.table
     assert sepbench.outcomes() == undisturbed.outcomes

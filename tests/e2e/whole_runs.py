@@ -83,8 +83,10 @@ class Finished:
     def complaints(self) -> list[str]:
         """The sentences on standard error that are for the person, progress left out."""
         lines = self.err.splitlines()
-        # A stage that takes half a minute, on a busy machine, says how far it is.
-        return [line for line in lines if not line.startswith("[") and not line.endswith("left in all")]
+        # A stage that takes half a minute, on a busy machine, says how far it is, and who waits that long for what.
+        return [
+            line for line in lines if not line.startswith(("[", "waiting for ")) and not line.endswith("left in all")
+        ]
 
     @property
     def ran(self) -> list[str]:

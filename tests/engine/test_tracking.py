@@ -105,6 +105,11 @@ def make_report(number: int = 1, **changes: Any) -> StageReport:
     return replace(report, **changes)
 
 
+def file_name(number: int) -> str:
+    """Return what the report of that number is called in the outbox."""
+    return f"victim-{number:064x}-1700000000250.json"
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with all of MLflow's tables and nothing in them: making one takes over a second."""
@@ -434,7 +439,7 @@ def test_an_absent_server_is_warned_of_once_and_everything_waits(
     for number in range(3):
         tracker.stage(make_report(number))
     tracker.finish("done", {"table.md": ""})
-    assert waiting(home) == [f"victim-{number:064x}.json" for number in range(3)]
+    assert waiting(home) == [file_name(number) for number in range(3)]
     [warning] = [entry.getMessage() for entry in caplog.records if entry.name == "sepbench"]
     assert "Connection refused" in warning
     assert "sepbench sync" in warning
@@ -463,13 +468,14 @@ def test_an_address_mlflow_refuses_stops_nothing_and_is_not_tried_again(
     tracker.stage(make_report(1))
     tracker.finish("done", {})
     assert pauses == []
-    assert waiting(home) == [f"victim-{1:064x}.json"]
+    assert waiting(home) == [file_name(1)]
     assert len([entry for entry in caplog.records if entry.name == "sepbench"]) == 1
 
 
 def test_an_outbox_that_cannot_be_written_stops_nothing(uri: str, home: Path, caplog: pytest.LogCaptureFixture) -> None:
     (home / "outbox").write_text("a file where a folder should be")
     tracker = Tracker(uri, home / "outbox")
+    assert tracker.waiting("quick") == set()
     tracker.start("quick", {}, "")
     tracker.stage(make_report(1))
     tracker.stage(make_report(2))
@@ -483,7 +489,7 @@ def test_syncing_to_an_absent_server_keeps_everything_and_says_why(home: Path, c
     assert (result.sent, result.left, result.already) == (0, 1, 0)
     assert result.reason is not None
     assert "Connection refused" in result.reason
-    assert waiting(home) == [f"victim-{1:064x}.json"]
+    assert waiting(home) == [file_name(1)]
 
 
 def test_an_interrupt_while_mlflow_is_written_loses_nothing(
@@ -548,7 +554,65 @@ def test_a_report_that_cannot_be_sent_does_not_hold_up_the_others(uri: str, home
     result = sync(uri, home / "outbox")
     assert (result.sent, result.left, result.already) == (1, 2, 0)
     assert result.reason is not None
-    assert f"victim-{1:064x}.json is refused" in result.reason
+    assert f"{file_name(1)} is refused" in result.reason
+
+
+def test_a_report_that_mlflow_refuses_waits_and_all_else_is_told(tracker: Tracker, uri: str, home: Path) -> None:
+    outbox.put(home / "outbox", "quick", make_report(1, metrics={"a name that MLflow refuses*": 1.0}))
+    assert not tracker.forward("victim", f"{1:064x}")
+    tracker.stage(make_report(2))
+    assert waiting(home) == [file_name(1)]
+    assert [run.data.tags["key"] for run in children(uri) if run.info.status == "FINISHED"] == [f"{2:064x}"]
+
+
+def test_every_attempt_at_a_stage_is_told(tracker: Tracker, uri: str, home: Path) -> None:
+    key = f"{1:064x}"
+    for attempt in range(2):
+        failed = make_report(1, started=STARTED + attempt, status="failed", reason="out of memory", record=None)
+        outbox.put(home / "outbox", "quick", failed)
+    assert tracker.waiting("quick") == {key}
+    assert not tracker.forward("victim", key)
+    outbox.put(home / "outbox", "quick", make_report(1, started=STARTED + 2))
+    assert tracker.forward("victim", key)
+    assert sorted(run.info.status for run in children(uri)) == ["FAILED", "FAILED", "FINISHED"]
+    assert tracker.waiting("quick") == set()
+
+
+def test_a_data_set_that_another_process_names_at_the_same_moment_is_no_trouble(
+    tracker: Tracker, uri: str, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import sqlalchemy
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    look = SqlAlchemyStore._log_inputs_impl
+    rivals = iter([make_report(2)])
+
+    def look_and_be_too_late(self: Any, experiment_id: str, *arguments: Any) -> None:
+        for rival in rivals:
+            with connected(uri) as client:
+                log_stage(client, experiment_id, parents(uri)[0].info.run_id, rival)
+            raise sqlalchemy.exc.IntegrityError("insert", {}, sqlite3.IntegrityError("UNIQUE constraint failed"))
+        look(self, experiment_id, *arguments)
+
+    monkeypatch.setattr(SqlAlchemyStore, "_log_inputs_impl", look_and_be_too_late)
+    tracker.stage(make_report(1))
+    assert caplog.text == ""
+    assert [(one.info.status, len(one.inputs.dataset_inputs)) for one in children(uri)] == [("FINISHED", 2)] * 2
+
+
+def test_what_mlflow_has_already_is_not_told_again(tracker: Tracker, uri: str, home: Path) -> None:
+    tracker.stage(make_report(1))
+    outbox.put(home / "outbox", "quick", make_report(1))  # as a kill would leave it
+    assert tracker.forward("victim", f"{1:064x}")
+    assert waiting(home) == []
+    assert len(children(uri)) == 1
+
+
+def test_the_folder_of_the_last_report_stays_for_processes_that_write_to_it(home: Path) -> None:
+    path = outbox.put(home / "outbox", "quick", make_report(1))
+    outbox.remove(path)
+    assert path.parent.is_dir()
+    assert list(outbox.waiting(home / "outbox")) == []
 
 
 def test_a_report_survives_its_way_through_the_outbox(home: Path) -> None:
