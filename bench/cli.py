@@ -129,8 +129,9 @@ def run(
     from bench.home import Home
     from bench.outlook import estimator
     from bench.progress import choose_progress
+    from bench.publishing import make_results_folder, publish
     from bench.registry import UnknownName
-    from bench.run import Invocation, check_stage_kinds, make_results_folder, publish, redo, run_plan, table_of
+    from bench.run import Invocation, check_stage_kinds, redo, run_plan, table_of
     from bench.stopping import Stop, parse_duration
     from bench.tables import render
     from bench.tracking import NullTracker, Tracker, default_uri, ui_command

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import quote
 
 import torch
 
@@ -14,9 +13,9 @@ from bench.disk import make_folder, write_atomically, writing
 from bench.errors import SepbenchError, Stopped
 from bench.executors.local import StageResult, Watcher, execute, finished_meanwhile
 from bench.home import Home
-from bench.keys import canonical, key
+from bench.keys import canonical
 from bench.plan import Plan, PlannedCell, Stage, make_plan
-from bench.record import Record, read_records
+from bench.record import Record
 from bench.registry import UnknownName
 from bench.reporting import failed_record, record, report
 from bench.spec import Cell, Experiment
@@ -250,41 +249,6 @@ def cell_id(experiment: Experiment, cell: Cell) -> CellId:
         "recipe": experiment.recipe.name,
     }
     return CellId(**{one.name: named[one.name] for one in fields(CellId)})
-
-
-def make_results_folder(folder: Path) -> None:
-    """Make the folder of `publish`, to know before the work whether that can be done."""
-    with writing(folder, "--results"):
-        make_folder(folder / "records")
-        make_folder(folder / "tables")
-
-
-def publish(summary: Summary, folder: Path) -> None:
-    """Write records and table below `folder`, as results/ holds them: records/NAME/*.json and tables/NAME.*.
-
-    A profile or overrides are part of NAME. Records of cells that the experiment has no more are removed, those
-    that this run left out by `--only` stay.
-    """
-    plan, name = summary.plan, published_name(summary.plan.experiment)
-    records = folder / "records" / name
-    whole = make_plan(plan.experiment, plan.card)
-    with writing(folder, "--results"):
-        make_folder(records)
-        for made in summary.records:
-            write_atomically(records / f"{made.key}.json", made.to_json().encode())
-        for stale in {path.stem for path in records.glob("*.json")} - {planned.victim for planned in whole.cells}:
-            (records / f"{stale}.json").unlink()
-        make_folder(folder / "tables")
-        table = table_of(replace(summary, plan=whole, records=read_records(records)))
-        for form in TABLE_FORMS:
-            write_atomically(folder / "tables" / f"{name}.{form}", render(table, form).encode())
-
-
-def published_name(experiment: Experiment) -> str:
-    """Return what the files of an experiment's results are called: its name, with the profile and overrides if any."""
-    changed = [quote(experiment.profile, safe="")] if experiment.profile is not None else []
-    changed += [key(list(experiment.overrides))[:8]] if experiment.overrides else []
-    return "@".join([experiment.name, *changed])
 
 
 def check_stage_kinds(kinds: Sequence[str]) -> None:

@@ -14,9 +14,9 @@ from bench.plots.saving import save
 from bench.plots.sources import Sources
 from bench.plots.stored_images import examples_of, similarity_of
 from bench.plots.victims import classes_of, curves_of
+from bench.publishing import published_name
 from bench.record import Record
 from bench.registry import UnknownName
-from bench.run import published_name
 from bench.store import CorruptArtifact
 from bench.tables import Table
 

@@ -8,10 +8,11 @@ from bench.errors import SepbenchError
 from bench.experiment_file import load_experiment
 from bench.home import Home
 from bench.plots import RECORDS_ALONE, Sources, draw
+from bench.publishing import published_name
 from bench.record import read_records
 from bench.report.leaderboard import write_leaderboard
 from bench.report.vetting import vet
-from bench.run import TABLE_FORMS, published_name
+from bench.run import TABLE_FORMS
 from bench.spec import Experiment
 from bench.tables import render
 
