@@ -58,7 +58,7 @@ def test_every_command_says_what_it_does_and_what_its_options_are(name: str) -> 
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{name} {parameter.opts[0]} has no help"
-            assert parameter.opts[0] in shown
+            assert (parameter.opts[0] in shown) != parameter.hidden
 
 
 def test_every_command_is_listed_with_what_it_does() -> None:
