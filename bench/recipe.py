@@ -70,7 +70,9 @@ class Augmentation(_Frozen):
     @model_validator(mode="after")
     def _one_crop(self) -> "Augmentation":
         if self.crop_padding and self.resized_crop is not None:
-            raise ValueError("crop_padding and resized_crop are two ways to crop: give one of them")
+            raise ValueError(
+                "crop_padding and resized_crop are two ways to crop: set crop_padding to 0 or leave resized_crop out"
+            )
         return self
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import made_records
 import pytest
 
 from bench.compiling import compile_table
@@ -47,35 +48,18 @@ STARTED = 1_700_000_000.25
 
 def make_record(key: str, **changes: Any) -> Record:
     fields = {
-        "key": key,
         "experiment": "quick",
         "recipe": "cpu-small",
-        "dataset": "digits",
-        "method": "sep",
         "method_params": {"checkpoints": 3, "step_size": 0.1},
-        "norm": "linf",
-        "budget": 8.0,
-        "victim": "resnet8",
-        "defense": "plain",
-        "seed": 0,
-        "surrogate_seed": 0,
-        "craft_seed": 0,
         "surrogate_keys": ("a" * 64, "b" * 64),
         "protected_key": "c" * 64,
         "train_sha256": "d" * 64,
         "test_sha256": "e" * 64,
-        "status": "done",
         "test_acc": 100 / 3,
         "test_acc_per_class": (0.1, 99.9),
-        "version": "0.1.0",
         "started": "2026-01-02T03:04:05Z",
-        "torch": "2.6.0",
-        "device": "cpu",
-        "precision": "float32",
-        "deterministic": True,
-        "host_cores": 2,
     }
-    return Record.model_validate(fields | changes)
+    return made_records.record(key=key, **(fields | changes))
 
 
 def make_report(number: int = 1, **changes: Any) -> StageReport:

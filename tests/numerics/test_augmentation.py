@@ -154,5 +154,5 @@ def test_a_part_of_the_windows_augments_a_part_of_the_images() -> None:
 
 
 def test_both_ways_to_crop_at_once_are_refused() -> None:
-    with pytest.raises(ValueError, match="crop_padding and resized_crop are two ways to crop: give one of them"):
+    with pytest.raises(ValueError, match="crop_padding and resized_crop are two ways to crop: set crop_padding to 0"):
         Augmentation(crop_padding=4, resized_crop=0.08)
