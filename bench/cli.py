@@ -103,6 +103,9 @@ def plan(
 @click.option(
     "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
 )
+@click.option(
+    "--compile", is_flag=True, help="Train with torch.compile: large networks are faster once they have started."
+)
 @click.option("--worker", is_flag=True, hidden=True, help="Be one of the further processes of --jobs.")
 @click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")
 @click.option("--results", type=click.Path(path_type=Path), help="Also write records and table below this folder.")
@@ -116,6 +119,7 @@ def run(
     time_limit: str | None,
     force: Sequence[str],
     jobs: int,
+    compile: bool,
     worker: bool,
     no_mlflow: bool,
     results: Path | None,
@@ -154,10 +158,10 @@ def run(
     watcher = choose_progress(todo, (lambda stage: 1.0) if worker else estimator(wanted, device))
     tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox, leave=worker)
     same = {"--set": overrides, "--profile": profile, "--only": only, "--devices": devices}
-    again = run_again(experiment, {**same, "--time-limit": time_limit, "--no-mlflow": no_mlflow})
+    again = run_again(experiment, {**same, "--time-limit": time_limit, "--compile": compile, "--no-mlflow": no_mlflow})
     others = workers(min(jobs, len(todo)), again, home, device, stop)
     try:
-        summary = run_plan(wanted, Invocation(home, device, watcher, tracker, stop, others))
+        summary = run_plan(wanted, Invocation(home, device, watcher, tracker, stop, others, compile))
     finally:
         watcher.close()
     if results is not None:
@@ -196,10 +200,10 @@ def table(
     strict: bool,
 ) -> None:
     """Print the table of an experiment that has run, or of several side by side, such as one for each data set."""
-    from bench.compiling import compile_table
     from bench.experiment_file import load_experiment
     from bench.home import Home
     from bench.tables import render
+    from bench.tabulation import compile_table
 
     specs = [load_experiment(name, profile=profile, overrides=overrides) for name in experiments]
     compiled = compile_table(specs, Home.find(), records, dict(_pair("--where", one) for one in where))
@@ -369,10 +373,13 @@ def leaderboard(records: Path, out: Path) -> None:
     "--images", type=click.IntRange(1), metavar="N", help="Images of an epoch, of train alone.  [default: 512]"
 )
 @click.option("--precision", default="fp32,bf16", show_default=True, metavar="NAME,NAME", help="Formats of our loop.")
+@click.option("--compile", is_flag=True, help="Of train alone: also with torch.compile.")
 @click.option(
     "--size", default=32, show_default=True, type=click.IntRange(8), metavar="PIXELS", help="Side of the images."
 )
-@click.option("--batch", default=64, show_default=True, type=click.IntRange(1), metavar="N", help="Images of a step.")
+@click.option(
+    "--batch", type=click.IntRange(1), metavar="N", help="Images of a step.  [default: 64 of craft, 128 of train]"
+)
 @_DEVICES
 def perf(
     what: str,
@@ -380,8 +387,9 @@ def perf(
     checkpoints: str | None,
     images: int | None,
     precision: str,
+    compile: bool,
     size: int,
-    batch: int,
+    batch: int | None,
     devices: str,
 ) -> None:
     """Measure throughput against a plain loop in the same run, and print JSON."""
@@ -395,12 +403,16 @@ def perf(
     if what == "craft":
         if images is not None:
             raise SepbenchError("--images belongs to perf train: craft takes one --batch of images")
+        if compile:
+            raise SepbenchError("--compile belongs to perf train: craft compiles where it pays, which is on GPUs")
         counts = [int(one) for one in read_list("--checkpoints", checkpoints or "5", str.isdecimal)]
-        measured = craft_throughput(network, counts, formats, size, batch, choose_device(devices))
+        measured = craft_throughput(network, counts, formats, size, batch or 64, choose_device(devices))
     elif what == "train":
         if checkpoints is not None:
             raise SepbenchError("--checkpoints belongs to perf craft: training has none")
-        measured = train_throughput(network, formats, size, batch, images or 512, choose_device(devices))
+        measured = train_throughput(
+            network, formats, size, batch or 128, images or 512, choose_device(devices), compile=compile
+        )
     else:
         raise UnknownName("thing to measure", what, ["craft", "train"])
     click.echo(json.dumps(measured, indent=1))

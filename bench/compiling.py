@@ -1,86 +1,114 @@
-"""From stored records to the table of an experiment."""
+"""torch.compile for the training pass: of whole batches, and never at the price of a run."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
+from typing import Any
 
-from bench.errors import SepbenchError
-from bench.home import Home
-from bench.method import METHODS
-from bench.record import Record, read_records
-from bench.run import cell_id
-from bench.spec import Experiment
-from bench.tables import Table, build
-from bench.tracking import default_uri
-from bench.tracking import records as records_in_mlflow
+import torch
+from torch import Tensor, fx, nn
+
+_LOG = logging.getLogger("sepbench")
+
+BACKEND: str | Callable[..., Any] = "inductor"
+"""What torch.compile generates code with."""
 
 
-def compile_table(
-    experiments: Sequence[Experiment], home: Home, folder: Path | None, where: Mapping[str, str]
-) -> Table:
-    """Return the table of one or several experiments from the records in `folder`, or from MLflow where it is None.
+@contextmanager
+def compiling(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> Iterator[bool]:
+    """Let a network run compiled inside the block, as `compile_forward` does; yields whether it does."""
+    before = vars(network).get("forward")
+    try:
+        yield compile_forward(network, shape, autocast)
+    finally:
+        vars(network).pop("forward", None)
+        if before is not None:
+            network.forward = before
+        torch.compiler.reset()  # what is compiled is kept with the code of all networks, up to a limit
 
-    Raises `SepbenchError` where there are no records of one of them, or they must not stand in one table.
+
+def compile_forward(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> bool:
+    """Compile a network's forward and backward pass for training batches of one shape.
+
+    Everything else that the network is asked for (other batches, evaluation, features, copies of it) runs eagerly.
+
+    Parameters
+    ----------
+    network
+        In any mode; its weights, statistics and gradients stay as they are.
+    shape
+        Of the batches, [B, 3, H, W].
+    autocast
+        In which it will train.
+
+    Returns
+    -------
+    Whether it is compiled; where that fails, now or later, a warning says why, and the network runs eagerly.
+
     """
-    records = [record for one in experiments for record in experiment_records(one, home, folder)]
-    return tabulate_together(experiments, records, where)
+    # Without this it tells of a missing CUDA where nobody asked for one.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    mode, state = network.training, {name: value.clone() for name, value in network.state_dict().items()}
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    device = next(network.parameters()).device
+    try:
+        forward = _Forward(network, shape)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), autocast:
+            network.train()
+            loss = forward.compiled(torch.zeros(shape, device=device).to(memory_format=torch.channels_last)).sum()
+        torch.autograd.grad(loss, weights, allow_unused=True)  # leaves the gradients that there are alone
+        if not forward.graphs:
+            raise RuntimeError("it left the network as it is")
+    except torch.OutOfMemoryError:
+        raise  # eager networks take no less
+    except Exception as error:  # compilers raise whatever they like
+        _warn(error)
+        return False
+    finally:
+        network.load_state_dict(state)
+        network.train(mode)
+    network.forward = forward
+    return True
 
 
-def experiment_records(experiment: Experiment, home: Home, folder: Path | None) -> list[Record]:
-    """Return the experiment's records from `folder`, or from MLflow where it is None.
+class _Forward:
+    """The forward of a network, compiled where whole training batches come along."""
 
-    Only records of the experiment as it is asked for count: those made under another profile or other overrides
-    are left out. Raises `SepbenchError` where there are none.
-    """
-    source = read_records(folder) if folder else records_in_mlflow(default_uri(home.root), experiment.name)
-    records = [
-        _with_every_parameter(one)
-        for one in source
-        if one.experiment == experiment.name and _same_variant(one, experiment)
-    ]
-    if not records:
-        raise SepbenchError(
-            f"there are no records of {experiment.name} as asked for in {folder or 'MLflow'}: run it first, or name "
-            f"the profile and overrides that it was run with"
-        )
-    return records
+    def __init__(self, network: nn.Module, shape: tuple[int, ...]) -> None:
+        from torch._dynamo import lookup_backend  # takes a second to import
+
+        self._network, self._shape, self._eager = network, shape, network.forward
+        self._generate = lookup_backend(BACKEND)
+        self._works = True
+        self.graphs = 0
+        self.compiled: Callable[[Tensor], Tensor] = torch.compile(network.forward, dynamic=False, backend=self._backend)
+
+    def __call__(self, x: Tensor) -> Any:
+        if self._works and self._network.training and x.shape == self._shape:
+            try:
+                return self.compiled(x)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # of a further graph, such as that of an attack on the images
+                self._works = False
+                _warn(error)
+        return self._eager(x)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[[Tensor], Any]:
+        """Let a copy of the network run its own forward."""
+        copy = deepcopy(self._network, memo)
+        return partial(type(copy).forward, copy)
+
+    def _backend(self, graph: fx.GraphModule, inputs: list[Tensor]) -> Any:
+        self.graphs += 1
+        return self._generate(graph, inputs)
 
 
-def tabulate(experiment: Experiment, records: Sequence[Record], where: Mapping[str, str]) -> Table:
-    """Return the table of an experiment's records."""
-    return tabulate_together([experiment], records, where)
-
-
-def tabulate_together(experiments: Sequence[Experiment], records: Sequence[Record], where: Mapping[str, str]) -> Table:
-    """Return one table of several experiments' records, with columns for each of their data sets.
-
-    The layout is that of the first one.
-    """
-    layout = experiments[0].layout
-    shown = {*layout.row_axes, *layout.columns}
-    further = [axis for one in experiments for axis in one.layout.columns if axis not in shown]
-    if len({one.dataset.name for one in experiments}) > 1 and "dataset" not in shown:
-        further.insert(0, "dataset")
-    columns = [*layout.columns, *dict.fromkeys(further)]
-    expected = [cell_id(one, cell) for one in experiments for cell in one.cells()]
-    return build(
-        records,
-        layout.model_copy(update={"columns": columns}),
-        expected=dict.fromkeys(expected),
-        where=where,
-        experiment=" + ".join(one.name for one in experiments),
+def _warn(error: Exception) -> None:
+    cause = getattr(error, "inner_exception", error)
+    reason = next(iter(str(cause).strip().splitlines()), "")
+    _LOG.warning(
+        "torch.compile failed (%s: %s): the network trains uncompiled, which is slower", type(cause).__name__, reason
     )
-
-
-def _with_every_parameter(record: Record) -> Record:
-    """Name the parameters that the method has gained since: an older record was made with their defaults."""
-    if record.method not in METHODS:
-        return record
-    kind = METHODS.get(record.method).Params
-    if not set(record.method_params) <= set(kind.model_fields):
-        return record
-    params = kind.model_validate(record.method_params, strict=False).model_dump(mode="json")
-    return record.model_copy(update={"method_params": params})
-
-
-def _same_variant(record: Record, experiment: Experiment) -> bool:
-    return record.profile == experiment.profile and record.overrides == experiment.overrides

@@ -16,7 +16,7 @@ class Record(BaseModel):
     `status` "failed" comes with a `reason` and without outcome. `norm` and `budget` are None where nothing is
     added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale.
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
-    many classes were protected and judged.
+    many classes were protected and judged, `compiled` where the victim trained with torch.compile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -76,11 +76,13 @@ class Record(BaseModel):
     device: str
     precision: str
     deterministic: bool
+    compiled: bool = False
     host_cores: int
 
     def to_json(self) -> str:
         """Return the record as one JSON document with a trailing newline."""
-        unset = {"protected_classes"} if self.protected_classes is None else set()  # it came later than the others
+        later = {"protected_classes": None, "compiled": False}  # fields that came later than the first records
+        unset = {name for name, default in later.items() if getattr(self, name) == default}
         return json.dumps(self.model_dump(mode="json", exclude=unset), indent=1) + "\n"
 
 

@@ -22,6 +22,7 @@ def record(plan: Plan, planned: PlannedCell, meta: dict[str, Any]) -> Record:
             **meta["outcome"],
             **{field: protected["audit"][field] for field in _AUDITED},
             **meta["provenance"],
+            "compiled": meta["history"].get("compiled", False),
             "status": "done",
             "test_acc_per_class": tuple(meta["outcome"]["test_acc_per_class"]),
             "protected_sha256": protected["sha256"],

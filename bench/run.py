@@ -57,7 +57,8 @@ class Summary:
 class Invocation:
     """Everything one `sepbench run` works with, apart from the experiment.
 
-    `workers` are further processes on the same experiment, which work while it is entered.
+    With `compile` networks train with torch.compile. `workers` are further processes on the same experiment, which
+    work while it is entered.
     """
 
     home: Home
@@ -66,6 +67,7 @@ class Invocation:
     tracker: Tracker | NullTracker = field(default_factory=NullTracker)
     stop: Stop = field(default_factory=Stop)
     workers: AbstractContextManager[None] = field(default_factory=nullcontext)
+    compile: bool = False
 
 
 def plan_experiment(experiment: Experiment, home: Home, only: Callable[[Cell], bool] = lambda cell: True) -> Plan:
@@ -171,7 +173,7 @@ def _results(plan: Plan, todo: list[Stage], call: Invocation) -> Generator[Stage
     splits, card_now = load_with_card(experiment.dataset.located(), call.home.cards, _extra(experiment))
     if card_now != plan.card:
         raise SepbenchError("the data set changed while the run was being planned: run the same command again")
-    bench = Workbench(splits, call.home.store, call.device, on_safe_point=call.stop.check)
+    bench = Workbench(splits, call.home.store, call.device, call.compile, on_safe_point=call.stop.check)
     yield from execute(plan, todo, bench, call.home.locks, call.home.logs, call.watcher)
 
 

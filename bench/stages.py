@@ -9,6 +9,7 @@ from bench.crafting import checkpoint_name, craft
 from bench.data.images import ImageSet
 from bench.device import precision
 from bench.judge import confusion, outcome
+from bench.memory import keep_freed_memory
 from bench.mixture import seen_by_victim
 from bench.networks import build_network
 from bench.plan import CraftJob, Stage, TrainJob
@@ -23,6 +24,8 @@ def run_stage(stage: Stage, bench: Workbench) -> dict[str, Any]:
     """Do the work of a stage, leave its artifact in the store and return its meta data."""
     draft = bench.store.draft(stage.kind, stage.key)
     _reset_peak_memory(bench.device)
+    if bench.device.type == "cpu":
+        keep_freed_memory()
     job = stage.job
     if isinstance(job, CraftJob):
         meta, keep = craft(job, bench, draft)
@@ -97,6 +100,7 @@ def _fit(
         derive(job.seed, "training"),
         draft=draft,
         keep_checkpoints=keep_checkpoints,
+        compile=bench.compile,
         on_epoch=on_epoch,
     )
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.augment import Draws, augment, draw
+from bench.compiling import compiling
 from bench.defense import Defenses
 from bench.device import precision
 from bench.errors import Stopped
@@ -34,19 +36,21 @@ class Diverged(Exception):  # noqa: N818 - reads as what it is
 class History:
     """Curves by epoch: mean training loss, accuracy on the training batches as seen and on the test set, time.
 
-    Accuracies are percent, `seconds` include the judging on the test set.
+    Accuracies are percent, `seconds` include the judging on the test set. `compiled` tells whether any epoch ran
+    compiled; compiling counts among the seconds.
     """
 
     train_loss: list[float] = field(default_factory=list)
     train_acc: list[float] = field(default_factory=list)
     test_acc: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    compiled: bool = False
 
     def __len__(self) -> int:
         return len(self.train_loss)
 
-    def to_dict(self) -> dict[str, list[float]]:
-        """Return the curves as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON."""
         return asdict(self)
 
 
@@ -72,6 +76,7 @@ def train(
     *,
     draft: Draft,
     keep_checkpoints: bool = False,
+    compile: bool = False,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> tuple[nn.Module, History]:
     """Train a network, going on from what `draft` holds of an interrupted run.
@@ -91,6 +96,9 @@ def train(
     draft
         Receives the state of the run every few epochs, and with `keep_checkpoints` the weights after each epoch
         as `epoch-NNN`.
+    compile
+        Whether to train with torch.compile, which takes a while to start and rounds differently; where it does not
+        work, a warning says so. What takes the loss apart image by image (`Defense.innermost`) runs without.
     on_epoch
         Called after every epoch; may raise `Stopped`: the state is saved first.
 
@@ -113,29 +121,42 @@ def train(
     network = defenses.network(build(images))
     optimizer = defenses.optimizer(make_optimizer(network, recipe))
     history, judged = _resume(network, optimizer, draft)
-    saved = time.monotonic()
-    for epoch in range(len(history), recipe.epochs):
-        began = time.perf_counter()
-        loss, accuracy = train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
-        history.train_loss.append(loss)
-        history.train_acc.append(accuracy)
-        right = predict(network, test.images, number_format) == test.labels
-        history.test_acc.append(100 * float(right.double().mean()))
-        history.seconds.append(time.perf_counter() - began)
-        if defenses.judged_epoch(history.test_acc) == epoch:
-            judged = {name: value.clone() for name, value in network.state_dict().items()}
-        if keep_checkpoints:
-            draft.put(f"epoch-{epoch:03d}", network.state_dict())
-        if time.monotonic() - saved > _SAVE_EVERY_SECONDS and epoch + 1 < recipe.epochs:
-            _save(network, judged, optimizer, history, draft)
-            saved = time.monotonic()
-        try:
-            on_epoch(history)
-        except Stopped:
-            _save(network, judged, optimizer, history, draft)
-            raise
+    saved, began = time.monotonic(), time.perf_counter()
+    image_by_image = any(part.innermost for part in defenses.chain)
+    ready = (
+        compiling(network, batch_shape(data, recipe), autocast_for(device, number_format))
+        if compile and not image_by_image and len(history) < recipe.epochs
+        else nullcontext(False)
+    )
+    with ready as is_compiled:
+        for epoch in range(len(history), recipe.epochs):
+            loss, accuracy = train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
+            history.compiled |= is_compiled
+            history.train_loss.append(loss)
+            history.train_acc.append(accuracy)
+            right = predict(network, test.images, number_format) == test.labels
+            history.test_acc.append(100 * float(right.double().mean()))
+            history.seconds.append(time.perf_counter() - began)
+            if defenses.judged_epoch(history.test_acc) == epoch:
+                judged = {name: value.clone() for name, value in network.state_dict().items()}
+            if keep_checkpoints:
+                draft.put(f"epoch-{epoch:03d}", network.state_dict())
+            if time.monotonic() - saved > _SAVE_EVERY_SECONDS and epoch + 1 < recipe.epochs:
+                _save(network, judged, optimizer, history, draft)
+                saved = time.monotonic()
+            try:
+                on_epoch(history)
+            except Stopped:
+                _save(network, judged, optimizer, history, draft)
+                raise
+            began = time.perf_counter()
     network.load_state_dict(judged)
     return network.eval(), history
+
+
+def batch_shape(data: Labelled, recipe: Recipe) -> tuple[int, ...]:
+    """Return the shape of a whole training batch, [B, 3, H, W]."""
+    return (min(recipe.batch_size, len(data)), *data.images.shape[1:])
 
 
 def predict(network: nn.Module, images: Tensor, number_format: str) -> Tensor:
@@ -145,7 +166,7 @@ def predict(network: nn.Module, images: Tensor, number_format: str) -> Tensor:
     """
     network.eval()
     size = _EVALUATION_BATCH.get(images.device.type, 500)
-    with torch.inference_mode(), _autocast(images.device, number_format):
+    with torch.inference_mode(), autocast_for(images.device, number_format):
         return torch.cat([network(_as_float(batch)).argmax(1) for batch in images.split(size)])
 
 
@@ -181,7 +202,7 @@ def train_epoch(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(epoch * steps + step, steps)
             watched = _LastLogits()
-            with _autocast(device, precision(device, recipe.precision)), watched.on(network):
+            with autocast_for(device, precision(device, recipe.precision)), watched.on(network):
                 loss = loss_of(network, x, y, generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -242,7 +263,8 @@ def _device_generator(device: torch.device, seed: int, *purpose: str | int) -> t
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
 
 
-def _autocast(device: torch.device, number_format: str) -> torch.autocast:
+def autocast_for(device: torch.device, number_format: str) -> torch.autocast:
+    """Return the autocast in which networks of a number format, as `precision` returns it, run."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=number_format == "bf16")
 
 

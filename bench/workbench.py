@@ -17,6 +17,8 @@ class Workbench:
     ----------
     splits
         The clean data set, on the CPU.
+    compile
+        Whether networks train with torch.compile.
     on_progress
         Called with the finished fraction of the stage at each epoch, shard and step.
     on_safe_point
@@ -27,5 +29,6 @@ class Workbench:
     splits: Splits
     store: Store
     device: torch.device
+    compile: bool = False
     on_progress: Callable[[float], None] = lambda fraction: None
     on_safe_point: Callable[[], None] = lambda: None

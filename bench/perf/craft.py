@@ -15,7 +15,7 @@ from bench.budget import Budget
 from bench.cost import flops_of_a_pass
 from bench.method import METHODS, CraftContext, CraftData
 from bench.networks import Network, build_network
-from bench.perf.turns import in_turns
+from bench.perf.turns import apart, in_turns
 from bench.provenance import device_name
 
 _CLASSES = 10
@@ -32,7 +32,8 @@ def craft_throughput(
     """Time SEP's steps against a plain loop over the same checkpoints.
 
     The plain loop is what public scripts do: float32, eager, contiguous NCHW, and each checkpoint reloaded from disk
-    for each gradient. Both loops take turns, three rounds each after one to warm up; medians are compared.
+    for each gradient; on a CPU it has a process of its own. Both loops take turns, three rounds each after one to warm
+    up; medians are compared.
 
     Parameters
     ----------
@@ -52,15 +53,7 @@ def craft_throughput(
     numbers' passes over the cheapest; and the device's measured rate of matrix products.
 
     """
-    images = torch.randint(
-        0, 256, (batch, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
-    data = CraftData(
-        x=images.to(device).float() / 255,
-        y=(torch.arange(batch) % _CLASSES).to(device),
-        classes=_CLASSES,
-        index=torch.arange(batch),
-    )
+    images, data = _batch(batch, side, device)
     flops = flops_of_a_pass(architecture, _CLASSES, side, side)
     rates = {precision: _matmul_flops_per_second(precision, device) for precision in precisions}
     rows = []
@@ -70,9 +63,9 @@ def craft_throughput(
             paths = [Path(folder) / f"{index}.pt" for index in range(count)]
             for network, path in zip(networks, paths, strict=True):
                 torch.save(network.state_dict(), path)
-            plain = _plain_loop(architecture, paths, images, data, device)
             loops = {precision: _sep_loop(networks, data, precision, device) for precision in precisions}
-            seconds, memory = in_turns({"plain": plain, **loops}, device)
+            with apart(device, _plain_loop, architecture, paths, batch, side, device) as plain:
+                seconds, memory = in_turns({"plain": plain, **loops}, device)
             for precision in precisions:
                 passes = count * batch / median(seconds[precision])
                 rows.append(
@@ -103,6 +96,13 @@ def craft_throughput(
     }
 
 
+def _batch(batch: int, side: int, device: torch.device) -> tuple[Tensor, CraftData]:
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, generator=draws)
+    labels = (torch.arange(batch) % _CLASSES).to(device)
+    return images, CraftData(images.to(device).float() / 255, labels, _CLASSES, torch.arange(batch))
+
+
 def _spread(rows: Sequence[dict[str, Any]], precision: str) -> float:
     """Return the cost of a pass at the number of checkpoints where it is highest, over the lowest."""
     costs: list[float] = [1 / row["passes_per_second"] for row in rows if row["precision"] == precision]
@@ -130,8 +130,9 @@ def _sep_loop(networks: list[Network], data: CraftData, precision: str, device: 
 
 
 def _plain_loop(
-    architecture: str, paths: list[Path], images: Tensor, data: CraftData, device: torch.device
+    architecture: str, paths: list[Path], batch: int, side: int, device: torch.device
 ) -> Callable[[], Tensor]:
+    images, data = _batch(batch, side, device)
     network = build_network(architecture, _CLASSES, images, normalise=True, seed=0, device=device).eval()
     network = network.to(memory_format=torch.contiguous_format)
     target = (data.y + _CLASSES // 2) % _CLASSES

@@ -1,5 +1,6 @@
 """Throughput of victim training against a plain loop, measured in the same run, in turns."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Any
@@ -11,25 +12,34 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.transforms.functional import to_pil_image
 
+from bench.compiling import compile_forward
 from bench.defense import Defenses
+from bench.errors import SepbenchError
 from bench.networks import build_network, channel_statistics
-from bench.perf.turns import in_turns
+from bench.perf.turns import apart, in_turns
 from bench.provenance import device_name
 from bench.recipe import Recipe
-from bench.training import Labelled, make_optimizer, train_epoch
+from bench.training import Labelled, autocast_for, batch_shape, make_optimizer, train_epoch
 
 _CLASSES = 10
 _PADDING = 4
 
 
 def train_throughput(
-    architecture: str, precisions: Sequence[str], side: int, batch: int, images: int, device: torch.device
+    architecture: str,
+    precisions: Sequence[str],
+    side: int,
+    batch: int,
+    images: int,
+    device: torch.device,
+    *,
+    compile: bool = False,
 ) -> dict[str, Any]:
     """Time epochs of the training loop, crop and flip included, against a plain loop over the same images.
 
     The plain loop is what public scripts do: a DataLoader over PIL images with torchvision's transforms, float32,
-    contiguous NCHW, eager; four workers feed a GPU, and on a CPU, whose cores train, there are none. Both take turns,
-    three epochs each after one to warm up; medians are compared.
+    contiguous NCHW, eager; four workers feed a GPU, and on a CPU, whose cores train, there are none, and the loop has
+    a process of its own. Both take turns, three epochs each after one to warm up; medians are compared.
 
     Parameters
     ----------
@@ -39,18 +49,34 @@ def train_throughput(
         Of the training loop: fp32, bf16 (autocast).
     side, batch, images
         An epoch is `images` random images of 3 x side x side, in batches.
+    compile
+        Whether to time the training loop with torch.compile, too.
 
     Returns
     -------
-    JSON: for each precision images per second, the ratio to the plain loop, peak GPU memory.
+    JSON: for each precision, eager and compiled, images per second, the ratio to the plain loop, what compiling took
+    before (little where this machine has compiled the same before), peak GPU memory, in which the networks of all
+    loops are.
+
+    Raises
+    ------
+    SepbenchError
+        torch.compile does not work here.
 
     """
-    draws = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8, generator=draws)
-    labels = torch.arange(images) % _CLASSES
-    loops = {"plain": _plain_epoch(architecture, pixels, labels, batch, device)}
-    loops |= {one: _epoch(architecture, pixels, labels, batch, one, device) for one in precisions}
-    seconds, memory = in_turns(loops, device)
+    data = _data(images, side)
+    kinds = {
+        f"{one} compiled" if compiled else one: (one, compiled)
+        for one in precisions
+        for compiled in ([False, True] if compile else [False])
+    }
+    with apart(device, _plain_epoch, architecture, images, side, batch, device) as plain_epoch:
+        loops, compile_seconds = {"plain": plain_epoch}, {}
+        for name, (one, compiled) in kinds.items():
+            began = time.perf_counter()
+            loops[name] = _epoch(architecture, data, batch, one, device, compiled)
+            compile_seconds[name] = round(time.perf_counter() - began, 1) if compiled else 0.0
+        seconds, memory = in_turns(loops, device)
     plain = seconds["plain"]
     return {
         "what": "train",
@@ -66,14 +92,22 @@ def train_throughput(
         "rows": [
             {
                 "precision": one,
-                "images_per_second": round(images / median(seconds[one]), 1),
-                "ratio": round(median(plain) / median(seconds[one]), 2),
-                "ratios": [round(a / b, 2) for a, b in zip(plain, seconds[one], strict=True)],
-                "peak_memory_mb": memory[one],
+                "compiled": compiled,
+                "compile_seconds": compile_seconds[name],
+                "images_per_second": round(images / median(seconds[name]), 1),
+                "ratio": round(median(plain) / median(seconds[name]), 2),
+                "ratios": [round(a / b, 2) for a, b in zip(plain, seconds[name], strict=True)],
+                "peak_memory_mb": memory[name],
             }
-            for one in precisions
+            for name, (one, compiled) in kinds.items()
         ],
     }
+
+
+def _data(images: int, side: int) -> Labelled:
+    draws = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8, generator=draws)
+    return Labelled(pixels, torch.arange(images) % _CLASSES, _CLASSES)
 
 
 def _recipe(batch: int, precision: str) -> Recipe:
@@ -92,11 +126,13 @@ def _recipe(batch: int, precision: str) -> Recipe:
 
 
 def _epoch(
-    architecture: str, pixels: Tensor, labels: Tensor, batch: int, precision: str, device: torch.device
+    architecture: str, data: Labelled, batch: int, precision: str, device: torch.device, compiled: bool
 ) -> Callable[[], object]:
-    network = build_network(architecture, _CLASSES, pixels, normalise=True, seed=0, device=device)
-    recipe, data = _recipe(batch, precision), Labelled(pixels.to(device), labels.to(device), _CLASSES)
+    network = build_network(architecture, _CLASSES, data.images, normalise=True, seed=0, device=device)
+    recipe, data = _recipe(batch, precision), Labelled(data.images.to(device), data.labels.to(device), _CLASSES)
     optimizer, epochs = make_optimizer(network, recipe), iter(range(recipe.epochs))
+    if compiled and not compile_forward(network, batch_shape(data, recipe), autocast_for(device, precision)):
+        raise SepbenchError("torch.compile does not work here: leave --compile out")
     return lambda: train_epoch(network, optimizer, data, recipe, Defenses([]), 0, next(epochs))
 
 
@@ -113,13 +149,12 @@ class _Pictures(Dataset[tuple[Tensor, int]]):
         return self.transform(self.pictures[index]), self.labels[index]
 
 
-def _plain_epoch(
-    architecture: str, pixels: Tensor, labels: Tensor, batch: int, device: torch.device
-) -> Callable[[], object]:
-    mean, std = channel_statistics(pixels)
+def _plain_epoch(architecture: str, images: int, side: int, batch: int, device: torch.device) -> Callable[[], object]:
+    data = _data(images, side)
+    mean, std = channel_statistics(data.images)
     transform = transforms.Compose(
         [
-            transforms.RandomCrop(pixels.shape[-1], padding=_PADDING),
+            transforms.RandomCrop(side, padding=_PADDING),
             transforms.RandomHorizontalFlip(),
             transforms.ToTensor(),
             transforms.Normalize(mean.tolist(), std.tolist()),
@@ -127,14 +162,14 @@ def _plain_epoch(
     )
     workers = 4 if device.type == "cuda" else 0
     loader = DataLoader(
-        _Pictures(pixels, labels, transform),
+        _Pictures(data.images, data.labels, transform),
         batch_size=batch,
         shuffle=True,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
     )
-    network = build_network(architecture, _CLASSES, pixels, normalise=False, seed=0, device=device).classifier
+    network = build_network(architecture, _CLASSES, data.images, normalise=False, seed=0, device=device).classifier
     network = network.to(memory_format=torch.contiguous_format).train()
     recipe = _recipe(batch, "fp32")
     optimizer = torch.optim.SGD(

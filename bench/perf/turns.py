@@ -1,18 +1,23 @@
 """Timing loops in turns, so that what else the machine does meets all of them alike."""
 
+import multiprocessing
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 
 import torch
 
 from bench.errors import SepbenchError
+from bench.memory import keep_freed_memory
 
 _ROUNDS = 3
 
+Loop = Callable[[], object]
 
-def in_turns(
-    loops: dict[str, Callable[[], object]], device: torch.device
-) -> tuple[dict[str, list[float]], dict[str, float | None]]:
+
+def in_turns(loops: dict[str, Loop], device: torch.device) -> tuple[dict[str, list[float]], dict[str, float | None]]:
     """Run loops in turns, three rounds after one to warm up; return the seconds of each and peak GPU memory in MiB."""
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     memory: dict[str, float | None] = dict.fromkeys(loops)
@@ -28,6 +33,61 @@ def in_turns(
             if turn > 0:
                 seconds[name].append(time.perf_counter() - began)
     return seconds, memory
+
+
+@contextmanager
+def apart(device: torch.device, build: Callable[..., Loop], *arguments: object) -> Iterator[Loop]:
+    """Yield a loop as it runs in a process that sepbench has not set up; this process is set up as for its stages.
+
+    On a GPU, for which nothing is set up, it is the loop itself.
+
+    Parameters
+    ----------
+    build
+        A function at the top of a module, which makes the loop from `arguments`.
+
+    Raises
+    ------
+    SepbenchError
+        The process ended; it has said why.
+
+    """
+    if device.type != "cpu":
+        yield build(*arguments)
+        return
+    keep_freed_memory()
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, torch.get_num_threads(), build, arguments), daemon=True)
+    process.start()
+    theirs.close()
+
+    def loop() -> None:
+        try:
+            ours.send(None)
+            ours.recv()
+        except (EOFError, OSError) as error:
+            raise SepbenchError("the process of the plain loop ended before its time: see what it printed") from error
+
+    try:
+        yield loop
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+
+
+def _serve(pipe: Connection, threads: int, build: Callable[..., Loop], arguments: tuple[object, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for this one, and ends it
+    torch.set_num_threads(threads)
+    loop = build(*arguments)
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        loop()
+        pipe.send(None)
 
 
 def read_list(option: str, text: str, fits: Callable[[str], bool]) -> list[str]:

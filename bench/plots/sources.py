@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.compiling import experiment_records, tabulate
 from bench.data.images import Splits
 from bench.data.loading import load
 from bench.errors import SepbenchError
@@ -16,6 +15,7 @@ from bench.record import Record
 from bench.run import plan_experiment
 from bench.spec import Experiment
 from bench.tables import Cell, Table
+from bench.tabulation import experiment_records, tabulate
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_perf_of_training_prints_a_ratio_for_every_format() -> None:
     shown = json.loads(done("perf", "train", "--network", "resnet8", "--size", "16", "--batch", "8", "--images", "20"))
     assert (shown["what"], shown["architecture"], shown["image"]) == ("train", "resnet8", 16)
     assert (shown["batch"], shown["images"]) == (8, 20)
-    assert [row["precision"] for row in shown["rows"]] == ["fp32", "bf16"]
+    assert [(row["precision"], row["compiled"]) for row in shown["rows"]] == [("fp32", False), ("bf16", False)]
     for row in shown["rows"]:
         assert len(row["ratios"]) == 3
         assert math.isclose(row["images_per_second"] / shown["plain_images_per_second"], row["ratio"], rel_tol=0.05)

@@ -21,12 +21,12 @@ from typing import Any
 import made_records
 import pytest
 
-from bench.compiling import compile_table
 from bench.errors import SepbenchError
 from bench.experiment_file import load_experiment
 from bench.home import Home
 from bench.record import Record
 from bench.tables import render
+from bench.tabulation import compile_table
 from bench.tracking import (
     DatasetRef,
     NullTracker,

@@ -42,3 +42,13 @@ def test_a_run_on_a_gpu_leaves_records_that_say_so(tmp_path: Path, monkeypatch: 
         if record.norm == "l2":
             assert record.l2 is not None
             assert record.l2 <= 2
+
+
+def test_training_compiles_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEPBENCH_HOME", str(tmp_path / "home"))
+    spec = tmp_path / "tiny.yaml"
+    spec.write_text(json.dumps(TINY))
+    main(["run", str(spec), "--devices", "cuda", "--no-mlflow", "--compile", "--only", "method=random-noise"])
+    records = read_records(tmp_path / "home" / "records")
+    assert records
+    assert {(record.status, record.compiled) for record in records} == {("done", True)}

@@ -58,6 +58,7 @@ def trained(
     *,
     seed: int = 0,
     defense: Defense | None = None,
+    compile: bool = False,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> tuple[nn.Module, History]:
     """Train a fresh network, going on from what an earlier call left in the folder."""
@@ -70,6 +71,7 @@ def trained(
         seed,
         draft=draft(folder),
         keep_checkpoints=True,
+        compile=compile,
         on_epoch=on_epoch,
     )
 

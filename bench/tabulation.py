@@ -1,0 +1,86 @@
+"""From stored records to the table of an experiment."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.errors import SepbenchError
+from bench.home import Home
+from bench.method import METHODS
+from bench.record import Record, read_records
+from bench.run import cell_id
+from bench.spec import Experiment
+from bench.tables import Table, build
+from bench.tracking import default_uri
+from bench.tracking import records as records_in_mlflow
+
+
+def compile_table(
+    experiments: Sequence[Experiment], home: Home, folder: Path | None, where: Mapping[str, str]
+) -> Table:
+    """Return the table of one or several experiments from the records in `folder`, or from MLflow where it is None.
+
+    Raises `SepbenchError` where there are no records of one of them, or they must not stand in one table.
+    """
+    records = [record for one in experiments for record in experiment_records(one, home, folder)]
+    return tabulate_together(experiments, records, where)
+
+
+def experiment_records(experiment: Experiment, home: Home, folder: Path | None) -> list[Record]:
+    """Return the experiment's records from `folder`, or from MLflow where it is None.
+
+    Only records of the experiment as it is asked for count: those made under another profile or other overrides
+    are left out. Raises `SepbenchError` where there are none.
+    """
+    source = read_records(folder) if folder else records_in_mlflow(default_uri(home.root), experiment.name)
+    records = [
+        _with_every_parameter(one)
+        for one in source
+        if one.experiment == experiment.name and _same_variant(one, experiment)
+    ]
+    if not records:
+        raise SepbenchError(
+            f"there are no records of {experiment.name} as asked for in {folder or 'MLflow'}: run it first, or name "
+            f"the profile and overrides that it was run with"
+        )
+    return records
+
+
+def tabulate(experiment: Experiment, records: Sequence[Record], where: Mapping[str, str]) -> Table:
+    """Return the table of an experiment's records."""
+    return tabulate_together([experiment], records, where)
+
+
+def tabulate_together(experiments: Sequence[Experiment], records: Sequence[Record], where: Mapping[str, str]) -> Table:
+    """Return one table of several experiments' records, with columns for each of their data sets.
+
+    The layout is that of the first one.
+    """
+    layout = experiments[0].layout
+    shown = {*layout.row_axes, *layout.columns}
+    further = [axis for one in experiments for axis in one.layout.columns if axis not in shown]
+    if len({one.dataset.name for one in experiments}) > 1 and "dataset" not in shown:
+        further.insert(0, "dataset")
+    columns = [*layout.columns, *dict.fromkeys(further)]
+    expected = [cell_id(one, cell) for one in experiments for cell in one.cells()]
+    return build(
+        records,
+        layout.model_copy(update={"columns": columns}),
+        expected=dict.fromkeys(expected),
+        where=where,
+        experiment=" + ".join(one.name for one in experiments),
+    )
+
+
+def _with_every_parameter(record: Record) -> Record:
+    """Name the parameters that the method has gained since: an older record was made with their defaults."""
+    if record.method not in METHODS:
+        return record
+    kind = METHODS.get(record.method).Params
+    if not set(record.method_params) <= set(kind.model_fields):
+        return record
+    params = kind.model_validate(record.method_params, strict=False).model_dump(mode="json")
+    return record.model_copy(update={"method_params": params})
+
+
+def _same_variant(record: Record, experiment: Experiment) -> bool:
+    return record.profile == experiment.profile and record.overrides == experiment.overrides
