@@ -103,9 +103,7 @@ def plan(
 @click.option(
     "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
 )
-@click.option(
-    "--compile", is_flag=True, help="Train with torch.compile: large networks are faster once they have started."
-)
+@click.option("--compile", is_flag=True, help="Train with torch.compile; perf train --compile tells whether it pays.")
 @click.option("--worker", is_flag=True, hidden=True, help="Be one of the further processes of --jobs.")
 @click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")
 @click.option("--results", type=click.Path(path_type=Path), help="Also write records and table below this folder.")
