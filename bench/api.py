@@ -4,6 +4,7 @@ from pydantic import Field
 
 from bench.augment import augment, draw
 from bench.budget import Budget, Norm
+from bench.compiling import warn_of_failed_compile
 from bench.data.images import ImageSet, Source, Splits, images_digest
 from bench.data.plugin import DatasetPlugin
 from bench.data.registry import DATASETS
@@ -47,4 +48,5 @@ __all__ = [
     "draw",
     "images_digest",
     "precision",
+    "warn_of_failed_compile",
 ]

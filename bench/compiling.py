@@ -64,7 +64,7 @@ def compile_forward(network: nn.Module, shape: tuple[int, ...], autocast: torch.
     except torch.OutOfMemoryError:
         raise  # eager networks take no less
     except Exception as error:  # compilers raise whatever they like
-        _warn(error)
+        warn_of_failed_compile(error)
         return False
     finally:
         network.load_state_dict(state)
@@ -93,7 +93,7 @@ class _Forward:
                 raise
             except Exception as error:  # of a further graph, such as that of an attack on the images
                 self._works = False
-                _warn(error)
+                warn_of_failed_compile(error)
         return self._eager(x)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[[Tensor], Any]:
@@ -106,9 +106,9 @@ class _Forward:
         return self._generate(graph, inputs)
 
 
-def _warn(error: Exception) -> None:
+def warn_of_failed_compile(error: Exception) -> None:
+    """Say in one line that torch.compile failed, why, and what follows."""
     cause = getattr(error, "inner_exception", error)
     reason = next(iter(str(cause).strip().splitlines()), "")
-    _LOG.warning(
-        "torch.compile failed (%s: %s): the network trains uncompiled, which is slower", type(cause).__name__, reason
-    )
+    kind = type(cause).__name__
+    _LOG.warning("torch.compile failed (%s: %s): networks run uncompiled, which is slower", kind, reason)

@@ -1,6 +1,5 @@
 """torch.compile for frozen networks: once for all checkpoints of an architecture, and never at the price of a run."""
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -9,9 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
+from bench.api import warn_of_failed_compile
 from methods._freeze import Frozen
-
-_LOG = logging.getLogger("sepbench")
 
 Backend = str | Callable[..., Any]
 T = TypeVar("T")
@@ -64,11 +62,7 @@ class Compiled:
         self.active = False
         for network in self._networks:
             network.extractor = None
-        cause = getattr(error, "inner_exception", error)
-        reason = next(iter(str(cause).strip().splitlines()), "")
-        _LOG.warning(
-            "torch.compile failed (%s: %s): the networks run uncompiled, which is slower", type(cause).__name__, reason
-        )
+        warn_of_failed_compile(error)
 
 
 class _Shared(nn.Module):

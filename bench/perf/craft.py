@@ -32,8 +32,8 @@ def craft_throughput(
     """Time SEP's steps against a plain loop over the same checkpoints.
 
     The plain loop is what public scripts do: float32, eager, contiguous NCHW, and each checkpoint reloaded from disk
-    for each gradient; on a CPU it has a process of its own. Both loops take turns, three rounds each after one to warm
-    up; medians are compared.
+    for each gradient; on a CPU it has a process of its own. Both loops take turns, three rounds each after three to
+    warm up; medians are compared.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def train_throughput(
 
     The plain loop is what public scripts do: a DataLoader over PIL images with torchvision's transforms, float32,
     contiguous NCHW, eager; four workers feed a GPU, and on a CPU, whose cores train, there are none, and the loop has
-    a process of its own. Both take turns, three epochs each after one to warm up; medians are compared.
+    a process of its own. Both take turns, three epochs each after three to warm up; medians are compared.
 
     Parameters
     ----------

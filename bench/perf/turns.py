@@ -12,16 +12,16 @@ import torch
 from bench.errors import SepbenchError
 from bench.memory import keep_freed_memory
 
-_ROUNDS = 3
+_WARM_UP, _ROUNDS = 3, 3  # until the system has backed all memory of the plain loop
 
 Loop = Callable[[], object]
 
 
 def in_turns(loops: dict[str, Loop], device: torch.device) -> tuple[dict[str, list[float]], dict[str, float | None]]:
-    """Run loops in turns, three rounds after one to warm up; return the seconds of each and peak GPU memory in MiB."""
+    """Run loops in turns, three rounds after three to warm up; return seconds and peak GPU memory in MiB of each."""
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     memory: dict[str, float | None] = dict.fromkeys(loops)
-    for turn in range(_ROUNDS + 1):
+    for turn in range(_WARM_UP + _ROUNDS):
         for name, loop in loops.items():
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
@@ -30,7 +30,7 @@ def in_turns(loops: dict[str, Loop], device: torch.device) -> tuple[dict[str, li
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
                 memory[name] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-            if turn > 0:
+            if turn >= _WARM_UP:
                 seconds[name].append(time.perf_counter() - began)
     return seconds, memory
 

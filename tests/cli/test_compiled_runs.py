@@ -60,7 +60,7 @@ def test_without_a_compiler_the_run_goes_on_and_says_so(
     ran = ask("run", write(TINY), "--compile", "--no-mlflow", "--results", tmp_path / "results")
     assert ran.code == 0
     assert (
-        "sepbench: torch.compile failed (OSError: no compiler found): the network trains uncompiled, which is slower\n"
+        "sepbench: torch.compile failed (OSError: no compiler found): networks run uncompiled, which is slower\n"
     ) in ran.err
     measured = [
         [(one["key"], one["test_acc"], one.get("compiled")) for one in records(folder)]

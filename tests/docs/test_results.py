@@ -80,3 +80,23 @@ def test_every_number_in_the_text_was_measured_or_published() -> None:
     assert told <= measured
     known = set(re.findall(r"\d+\.\d+", f"{tables} {diagnoses}")) | {f"{one.test_acc:.2f}" for one in read_published()}
     assert set(re.findall(r"\d+\.\d+", text)) <= known
+
+
+def test_the_readme_tells_what_perf_has_measured() -> None:
+    def ratio(name: str, precision: str) -> str:
+        rows = json.loads((RESULTS / "perf" / f"{name}.json").read_text())["rows"]
+        return next(f"{row['ratio']:.1f}" for row in rows if row["precision"] == precision)
+
+    told = re.search(
+        r"training is (\S+) times as fast .*?`resnet18` and (\S+) times for `resnet8`, with bfloat16 .*?\) (\S+) and "
+        r"(\S+) times; crafting SEP on five checkpoints of `resnet18` is (\S+) times as fast",
+        " ".join(read("README.md").split()),
+    )
+    assert told is not None
+    assert told.groups() == (
+        ratio("train-resnet18", "fp32"),
+        ratio("train-resnet8", "fp32"),
+        ratio("train-resnet18", "bf16"),
+        ratio("train-resnet8", "bf16"),
+        ratio("craft-resnet18", "fp32"),
+    )

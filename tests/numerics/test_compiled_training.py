@@ -150,7 +150,7 @@ def test_where_compiling_fails_it_is_the_eager_training_and_one_line_says_so(
     assert same_bits(network, eager)
     assert not history.compiled
     assert [record.getMessage() for record in caplog.records if record.name == "sepbench"] == [
-        "torch.compile failed (ValueError: no compiler here): the network trains uncompiled, which is slower"
+        "torch.compile failed (ValueError: no compiler here): networks run uncompiled, which is slower"
     ]
 
 
@@ -169,7 +169,7 @@ def test_where_a_further_graph_fails_it_goes_on_eagerly_and_one_line_says_so(
     network, _ = trained(tmp_path / "compiled", defense=defense, compile=True)
     assert close(network, eager)
     assert [record.getMessage() for record in caplog.records if record.name == "sepbench"] == [
-        "torch.compile failed (ValueError: no compiler here): the network trains uncompiled, which is slower"
+        "torch.compile failed (ValueError: no compiler here): networks run uncompiled, which is slower"
     ]
 
 

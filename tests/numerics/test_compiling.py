@@ -152,7 +152,7 @@ def test_where_compiling_fails_networks_run_eagerly_and_one_line_says_so(
     assert broken.passes == eager.passes
     assert not broken.compiled.active
     assert warnings(caplog) == [
-        "torch.compile failed (ValueError: no compiler here): the networks run uncompiled, which is slower"
+        "torch.compile failed (ValueError: no compiler here): networks run uncompiled, which is slower"
     ]
 
 

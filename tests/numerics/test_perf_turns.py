@@ -38,7 +38,7 @@ def test_a_loop_apart_runs_elsewhere_with_as_many_threads(tmp_path_factory: pyte
         torch.set_num_threads(before)
     lines = [line.split() for line in path.read_text().splitlines()]
     assert len(seconds["apart"]) == 3
-    assert len(lines) == 4
+    assert len(lines) == 6
     (process,) = {int(one[0]) for one in lines}
     assert process != os.getpid()
     assert {(int(one[1]), int(one[2])) for one in lines} == {(2, 7)}
