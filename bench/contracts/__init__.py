@@ -1,0 +1,1 @@
+"""What plug-ins promise, and the registries that find them."""

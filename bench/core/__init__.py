@@ -1,0 +1,1 @@
+"""Errors, keys, seeds, files, devices: what knows nothing of images."""

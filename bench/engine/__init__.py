@@ -1,0 +1,1 @@
+"""Numerics that know no experiment: training, releasing, judging, gradients of many networks."""

@@ -1,0 +1,1 @@
+"""Where work is kept: artifacts, locks, the home."""
