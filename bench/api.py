@@ -2,21 +2,29 @@
 
 from pydantic import Field
 
-from bench.augment import augment, draw
-from bench.budget import Budget, Norm
-from bench.compiling import warn_of_failed_compile
-from bench.data.images import ImageSet, Source, Splits, images_digest
-from bench.data.plugin import DatasetPlugin
-from bench.data.registry import DATASETS
-from bench.defense import DEFENSES, Defense, Loss
-from bench.device import precision
-from bench.errors import SepbenchError
-from bench.method import METHODS, CraftContext, CraftData, Method, Surrogate
-from bench.networks import ARCHITECTURES, Classifier, Network, SizedArchitecture
-from bench.placement import Placement
-from bench.plugin import Params
-from bench.recipe import Augmentation
-from bench.release import Rounding
+from bench.contracts.augment import Augmentation, augment, draw
+from bench.contracts.budget import Budget, Norm
+from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
+from bench.contracts.defense import DEFENSES, Defense, Loss
+from bench.contracts.method import (
+    METHODS,
+    CraftContext,
+    CraftData,
+    Method,
+    Rounding,
+    Surrogate,
+)
+from bench.contracts.network import (
+    ARCHITECTURES,
+    Classifier,
+    Network,
+    SizedArchitecture,
+)
+from bench.contracts.placement import Placement
+from bench.contracts.plugin import Params
+from bench.core.device import precision, warn_of_failed_compile
+from bench.core.errors import SepbenchError
+from bench.data.images import ImageSet, Splits, images_digest
 
 __all__ = [
     "ARCHITECTURES",

@@ -6,8 +6,8 @@ from typing import Literal
 from torch import Tensor
 
 from bench.api import Budget, CraftContext, CraftData, Field, Method, Network, Params, Rounding, precision
-from methods._ensemble import Ensemble, FeatureAlignment, class_means
-from methods._freeze import Frozen
+from bench.engine.ensemble import Ensemble, FeatureAlignment, class_means
+from bench.engine.frozen import Frozen
 
 LossName = Literal["cross-entropy", "feature-alignment"]
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from bench.api import METHODS, CraftContext, CraftData, Field, Network, precision
-from methods._ensemble import Ensemble, FeatureAlignment, class_means
+from bench.engine.ensemble import Ensemble, FeatureAlignment, class_means
 from methods._targeted import LossName
 from methods.sep import SEP, SEPParams
 

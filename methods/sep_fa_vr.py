@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Field
-from methods._ensemble import FeatureAlignment
+from bench.engine.ensemble import FeatureAlignment
 from methods.sep_fa import SEPFA, SEPFAParams
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import yaml
 
-from bench.data.registry import DATASETS
-from bench.defense import DEFENSES
-from bench.errors import SepbenchError
-from bench.experiment_file import experiment_names, load_experiment
-from bench.home import Home
-from bench.method import METHODS
-from bench.networks import ARCHITECTURES
-from bench.recipe import recipe_names
-from bench.record import read_record
-from bench.registry import Registry, UnknownName
-from bench.store import Store
+from bench.contracts.dataset import DATASETS
+from bench.contracts.defense import DEFENSES
+from bench.contracts.method import METHODS
+from bench.contracts.network import ARCHITECTURES
+from bench.core.errors import SepbenchError
+from bench.core.registry import Registry, UnknownName
+from bench.engine.recipe import recipe_names
+from bench.record.record import read_record
+from bench.spec.file import experiment_names, load_experiment
+from bench.store.artifacts import Store
+from bench.store.home import Home
 
 _REGISTRIES: dict[str, Registry[Any]] = {
     "methods": METHODS,

@@ -9,10 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from bench import __version__
-from bench.disk import make_folder, writing
-from bench.errors import SepbenchError
-from bench.home import Home
-from bench.tracking import default_uri, reachable
+from bench.core.disk import make_folder, writing
+from bench.core.errors import SepbenchError
+from bench.record.tracking import default_uri, reachable
+from bench.store.home import Home
 
 _PACKAGES = ("torch", "torchvision", "mlflow", "pandas", "pydantic", "safetensors")
 
@@ -47,7 +47,7 @@ def _software() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from bench.device import precision
+    from bench.core.device import precision
 
     yield Finding("✓", f"cpu: {torch.get_num_threads()} threads, {precision(torch.device('cpu'))}")
     if not torch.cuda.is_available():

@@ -6,12 +6,39 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from bench.recipe import Augmentation
+from bench.contracts.plugin import Params
 
 _TRIES = 10  # windows drawn of an image before it settles for one in the middle
 _LARGEST_ASPECT = 4 / 3
+
+
+class Augmentation(Params):
+    """Per-image random crop, and horizontal flip with probability 1/2.
+
+    Attributes
+    ----------
+    crop_padding
+        A window of the image's size out of the image padded with so many zeros.
+    resized_crop
+        Instead, a window of at least this share of the image's area and an aspect ratio of 3/4 to 4/3 of it, resized
+        to the size of the image (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015); usually 0.08.
+
+    """
+
+    crop_padding: int = Field(0, ge=0)
+    resized_crop: float | None = Field(None, gt=0, le=1)
+    flip: bool = False
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> "Augmentation":
+        if self.crop_padding and self.resized_crop is not None:
+            raise ValueError(
+                "crop_padding and resized_crop are two ways to crop: set crop_padding to 0 or leave resized_crop out"
+            )
+        return self
 
 
 @dataclass(frozen=True)

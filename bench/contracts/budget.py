@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 
 Norm = Literal["linf", "l2"]
 

@@ -1,13 +1,42 @@
-"""What every data-set format provides."""
+"""What every data-set format provides, and the formats by name."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.plugin import Plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contracts.plugin import Plugin
+from bench.core.registry import Registry
 
 if TYPE_CHECKING:
-    from bench.data.images import Source
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One stored split, nothing decoded yet.
+
+    Attributes
+    ----------
+    labels
+        int64 [N], positions in `classes`.
+    classes
+        Class names.
+    read
+        From positions, int64 [n], to those images, decoded one by one in that order; of any mode and size.
+    where
+        From a position to words that lead a person to that image, for errors.
+
+    """
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    read: Callable[[NDArray[np.int64]], "Iterator[Image]"]
+    where: Callable[[int], str] = "image {}".format
 
 
 class DatasetPlugin(Plugin, ABC):
@@ -17,9 +46,12 @@ class DatasetPlugin(Plugin, ABC):
     """
 
     @abstractmethod
-    def open(self) -> "tuple[Source, Source]":
+    def open(self) -> tuple[Source, Source]:
         """Return the training and the test split without decoding images."""
 
     @abstractmethod
     def files(self) -> list[Path]:
         """Return every file whose content decides the data; none where the data comes with a library."""
+
+
+DATASETS: Registry[type[DatasetPlugin]] = Registry("data set", "bench.data.formats", "sepbench.datasets")

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.errors import SepbenchError
-from bench.paths import content_digest, expand_variables
-from bench.plugin import Plugin
-from bench.recipe import Augmentation
-from bench.registry import Registry
-from bench.validation import shown
+from bench.contracts.augment import Augmentation
+from bench.contracts.plugin import Plugin
+from bench.core.errors import SepbenchError
+from bench.core.paths import content_digest, expand_variables
+from bench.core.registry import Registry
+from bench.core.validation import shown
 
 Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 """network, images [B, 3, H, W] in [0, 1], targets ([B] classes or [B, C] probabilities), generator -> scalar."""
@@ -93,7 +93,7 @@ class Defenses(Defense):
     @classmethod
     def parse(cls, value: Any) -> "Defenses":
         """Read a name (`cutmix`), its short form (`jpeg-10`), `name:field=value,field=value`, a mapping
-        (`{jpeg: {quality: 10}}`), or several of the written forms joined by `+`.
+        (`{jpeg: {quality: 10}}`), several of the written forms joined by `+`, or a list of any of these.
 
         Raises `UnknownName` or `SepbenchError`, or pydantic's ValidationError for a bad parameter.
         """
@@ -103,9 +103,15 @@ class Defenses(Defense):
             name, params = next(iter(value.items()))
             kind = DEFENSES.get(name)
             return cls([kind(kind.Params.model_validate(params or {}))])
+        if isinstance(value, list) and value:
+            return cls([part for one in value for part in cls.parse(one).chain])
         raise SepbenchError(
             f"{shown(value)} is not a defense: write its name, or one name with a mapping of parameters"
         )
+
+    def written(self) -> list[dict[str, Any]]:
+        """Return the chain as `parse` reads it, with every parameter, paths included."""
+        return [{part.name: part.params.model_dump(mode="json")} for part in self.chain]
 
     def __str__(self) -> str:
         return "+".join(_write_one(defense) for defense in self.chain)

@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from bench.budget import Budget, Norm
-from bench.errors import SepbenchError
-from bench.networks import Network
-from bench.placement import Placement, place
-from bench.plugin import Plugin
-from bench.registry import Registry
-from bench.release import Rounding
-from bench.seeds import derive
+from bench.contracts.budget import Budget, Norm
+from bench.contracts.network import Network
+from bench.contracts.placement import Placement, place
+from bench.contracts.plugin import Plugin
+from bench.core.errors import SepbenchError
+from bench.core.registry import Registry
+from bench.core.seeds import derive
 
 T = TypeVar("T")
+
+Rounding = Literal["nearest", "truncate"]
+"""To the nearest level, or down: what public scripts do, where a pixel can leave the budget by one level."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Surrogate:
     checkpoints
         How many of its checkpoints are used.
     placement
-        Which ones, see `bench.placement.place`.
+        Which ones, see `bench.contracts.placement.place`.
     at
         0-based epochs instead of `checkpoints` and `placement`.
     network

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 
 Placement = Literal["equidistant", "first", "last", "improving"]
 

@@ -1,8 +1,9 @@
 """Which device does the work, and in which number format."""
 
+import logging
 from typing import TYPE_CHECKING
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 
 if TYPE_CHECKING:
     import torch
@@ -46,3 +47,13 @@ def precision(device: "torch.device", wanted: str = "auto") -> str:
     if wanted != "auto":
         return wanted
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def warn_of_failed_compile(error: Exception) -> None:
+    """Say in one line that torch.compile failed, why, and what follows."""
+    cause = getattr(error, "inner_exception", error)
+    reason = next(iter(str(cause).strip().splitlines()), "")
+    kind = type(cause).__name__
+    logging.getLogger("sepbench").warning(
+        "torch.compile failed (%s: %s): networks run uncompiled, which is slower", kind, reason
+    )

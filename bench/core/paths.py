@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.registry import UnknownName
+from bench.core.registry import UnknownName
 
 _CLAUSES = {
     "int_type": "must be a whole number",

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.images import Source
-from bench.errors import SepbenchError
+from bench.contracts.dataset import Source
+from bench.core.errors import SepbenchError
 
 
 def check_labels(name: str, train: Source, test: Source) -> None:

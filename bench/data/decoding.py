@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from bench.data.images import Source
-from bench.errors import SepbenchError
+from bench.contracts.dataset import Source
+from bench.core.errors import SepbenchError
 
 
 def decode(data: bytes | Path, where: str) -> Image.Image:

@@ -2,40 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """One stored split, nothing decoded yet.
-
-    Attributes
-    ----------
-    labels
-        int64 [N], positions in `classes`.
-    classes
-        Class names.
-    read
-        From positions, int64 [n], to those images, decoded one by one in that order; of any mode and size.
-    where
-        From a position to words that lead a person to that image, for errors.
-
-    """
-
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
-    read: Callable[[NDArray[np.int64]], "Iterator[Image]"]
-    where: Callable[[int], str] = "image {}".format
 
 
 @dataclass(frozen=True, eq=False)

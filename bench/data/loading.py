@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
+from bench.core.disk import make_folder, write_atomically, writing
+from bench.core.errors import SepbenchError
 from bench.data.checks import check_labels
 from bench.data.decoding import stack
-from bench.data.images import ImageSet, Source, Splits
-from bench.data.plugin import DatasetPlugin
-from bench.data.registry import DATASETS
+from bench.data.images import ImageSet, Splits
 from bench.data.spec import DatasetSpec
 from bench.data.stratify import stratified_prefix
-from bench.disk import make_folder, write_atomically, writing
-from bench.errors import SepbenchError
 
 _CARD_VERSION = 1  # bumped when the same files and spec load as other tensors
 

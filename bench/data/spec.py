@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.data.registry import DATASETS
-from bench.errors import FieldError, SepbenchError
-from bench.paths import expand_variables
-from bench.registry import UnknownName
-from bench.validation import describe, first_mistake
+from bench.contracts.dataset import DATASETS
+from bench.core.errors import FieldError, SepbenchError
+from bench.core.paths import expand_variables
+from bench.core.registry import UnknownName
+from bench.core.validation import describe, first_mistake
 
 
 class DatasetSpec(BaseModel):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from bench.api import warn_of_failed_compile
-from methods._freeze import Frozen
+from bench.core.device import warn_of_failed_compile
+from bench.engine.frozen import Frozen
 
 Backend = str | Callable[..., Any]
 T = TypeVar("T")

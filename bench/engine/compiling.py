@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from bench.core.device import warn_of_failed_compile
+
 _LOG = logging.getLogger("sepbench")
 
 BACKEND: str | Callable[..., Any] = "inductor"
@@ -104,11 +106,3 @@ class _Forward:
     def _backend(self, graph: fx.GraphModule, inputs: list[Tensor]) -> Any:
         self.graphs += 1
         return self._generate(graph, inputs)
-
-
-def warn_of_failed_compile(error: Exception) -> None:
-    """Say in one line that torch.compile failed, why, and what follows."""
-    cause = getattr(error, "inner_exception", error)
-    reason = next(iter(str(cause).strip().splitlines()), "")
-    kind = type(cause).__name__
-    _LOG.warning("torch.compile failed (%s: %s): networks run uncompiled, which is slower", kind, reason)

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.api import CraftData, Network
-from methods._compile import Backend, Compiled, backend_for
-from methods._freeze import Frozen
-from methods._microbatches import MicroBatches
+from bench.contracts.method import CraftData
+from bench.contracts.network import Network
+from bench.engine.compiled import Backend, Compiled, backend_for
+from bench.engine.frozen import Frozen
+from bench.engine.microbatches import MicroBatches
 
 Loss = Callable[[int, Frozen, Tensor, Tensor], Tensor]
 """index of the network, network, images [B, 3, H, W], target classes [B] -> the sum over images of their losses."""

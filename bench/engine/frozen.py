@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from bench.api import Network
+from bench.contracts.network import Network
 
 _LOG = logging.getLogger("sepbench")
 

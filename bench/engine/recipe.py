@@ -6,17 +6,15 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from bench.errors import FieldError
-from bench.registry import UnknownName
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from bench.contracts.augment import Augmentation
+from bench.contracts.plugin import Params
+from bench.core.errors import FieldError
+from bench.core.registry import UnknownName
 
 
-class Steps(_Frozen):
+class Steps(Params):
     """Multiply the rate by `factor` at the start of each epoch in `at`."""
 
     kind: Literal["steps"] = "steps"
@@ -28,7 +26,7 @@ class Steps(_Frozen):
         return self.factor ** sum(epoch >= milestone for milestone in self.at)
 
 
-class Cosine(_Frozen):
+class Cosine(Params):
     """Anneal the rate to zero along half a cosine."""
 
     kind: Literal["cosine"] = "cosine"
@@ -38,7 +36,7 @@ class Cosine(_Frozen):
         return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
-class OneCycle(_Frozen):
+class OneCycle(Params):
     """Rise linearly from zero during the first `rise` of the run, then fall linearly to zero."""
 
     kind: Literal["one-cycle"] = "one-cycle"
@@ -50,33 +48,7 @@ class OneCycle(_Frozen):
         return done / self.rise if done < self.rise else (1 - done) / (1 - self.rise)
 
 
-class Augmentation(_Frozen):
-    """Per-image random crop, and horizontal flip with probability 1/2.
-
-    Attributes
-    ----------
-    crop_padding
-        A window of the image's size out of the image padded with so many zeros.
-    resized_crop
-        Instead, a window of at least this share of the image's area and an aspect ratio of 3/4 to 4/3 of it, resized
-        to the size of the image (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015); usually 0.08.
-
-    """
-
-    crop_padding: int = Field(0, ge=0)
-    resized_crop: float | None = Field(None, gt=0, le=1)
-    flip: bool = False
-
-    @model_validator(mode="after")
-    def _one_crop(self) -> "Augmentation":
-        if self.crop_padding and self.resized_crop is not None:
-            raise ValueError(
-                "crop_padding and resized_crop are two ways to crop: set crop_padding to 0 or leave resized_crop out"
-            )
-        return self
-
-
-class Recipe(_Frozen):
+class Recipe(Params):
     """SGD on cross-entropy, as one named protocol of the field.
 
     Attributes

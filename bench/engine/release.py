@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.budget import Budget
+from bench.contracts.budget import Budget
+from bench.contracts.method import Rounding
 
 VERSION = 1
 """Bumped when the bytes released for the same crafted images change; part of every key that depends on them."""
@@ -49,10 +50,6 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as they stand in a record."""
         return asdict(self)
-
-
-Rounding = Literal["nearest", "truncate"]
-"""To the nearest level, or down: what public scripts do, where a pixel can leave the budget by one level."""
 
 
 def release(clean: Tensor, crafted: Tensor, budget: Budget | None, rounding: Rounding = "nearest") -> Tensor:

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.augment import Draws, augment, draw
-from bench.compiling import compiling
-from bench.defense import Defenses
-from bench.device import precision
-from bench.errors import Stopped
-from bench.recipe import Recipe
-from bench.seeds import derive
-from bench.store import Draft
+from bench.contracts.augment import Draws, augment, draw
+from bench.contracts.defense import Defenses
+from bench.core.device import precision
+from bench.core.errors import Stopped
+from bench.core.seeds import derive
+from bench.engine.compiling import compiling
+from bench.engine.recipe import Recipe
+from bench.store.artifacts import Draft
 
 VERSION = 1
 """Bumped when the loop's result for the same input changes; part of every key that depends on training."""
@@ -75,7 +75,7 @@ def train(
     seed: int,
     *,
     draft: Draft,
-    keep_checkpoints: bool = False,
+    checkpoint: Callable[[int], str] | None = None,
     compile: bool = False,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> tuple[nn.Module, History]:
@@ -94,8 +94,9 @@ def train(
         Decides order, augmentation and the defenses' draws, each epoch from a stream of its own: a resumed run
         equals an undisturbed one.
     draft
-        Receives the state of the run every few epochs, and with `keep_checkpoints` the weights after each epoch
-        as `epoch-NNN`.
+        Receives the state of the run every few epochs.
+    checkpoint
+        What the weights after a 0-based epoch are called, which `draft` then receives, too; None keeps none.
     compile
         Whether to train with torch.compile, which takes a while to start and rounds differently; where it does not
         work, a warning says so. What takes the loss apart image by image (`Defense.innermost`) runs without.
@@ -139,8 +140,8 @@ def train(
             history.seconds.append(time.perf_counter() - began)
             if defenses.judged_epoch(history.test_acc) == epoch:
                 judged = {name: value.clone() for name, value in network.state_dict().items()}
-            if keep_checkpoints:
-                draft.put(f"epoch-{epoch:03d}", network.state_dict())
+            if checkpoint is not None:
+                draft.put(checkpoint(epoch), network.state_dict())
             if time.monotonic() - saved > _SAVE_EVERY_SECONDS and epoch + 1 < recipe.epochs:
                 _save(network, judged, optimizer, history, draft)
                 saved = time.monotonic()

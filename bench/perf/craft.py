@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.budget import Budget
-from bench.cost import flops_of_a_pass
-from bench.method import METHODS, CraftContext, CraftData
-from bench.networks import Network, build_network
+from bench.contracts.budget import Budget
+from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.network import Network, build_network
 from bench.perf.turns import apart, in_turns
-from bench.provenance import device_name
+from bench.plan.cost import flops_of_a_pass
+from bench.record.provenance import device_name
 
 _CLASSES = 10
 

@@ -12,14 +12,20 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.transforms.functional import to_pil_image
 
-from bench.compiling import compile_forward
-from bench.defense import Defenses
-from bench.errors import SepbenchError
-from bench.networks import build_network, channel_statistics
+from bench.contracts.defense import Defenses
+from bench.contracts.network import build_network, channel_statistics
+from bench.core.errors import SepbenchError
+from bench.engine.compiling import compile_forward
+from bench.engine.recipe import Recipe
+from bench.engine.training import (
+    Labelled,
+    autocast_for,
+    batch_shape,
+    make_optimizer,
+    train_epoch,
+)
 from bench.perf.turns import apart, in_turns
-from bench.provenance import device_name
-from bench.recipe import Recipe
-from bench.training import Labelled, autocast_for, batch_shape, make_optimizer, train_epoch
+from bench.record.provenance import device_name
 
 _CLASSES = 10
 _PADDING = 4

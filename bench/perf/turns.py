@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from bench.errors import SepbenchError
-from bench.memory import keep_freed_memory
+from bench.core.errors import SepbenchError
+from bench.engine.memory import keep_freed_memory
 
 _WARM_UP, _ROUNDS = 3, 3  # until the system has backed all memory of the plain loop
 

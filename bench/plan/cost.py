@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.networks import build_network
-from bench.plan import CraftJob, Plan, Stage
+from bench.contracts.network import build_network
+from bench.plan.plan import Plan
+from bench.plan.stage import CraftJob, Stage, VictimJob
 
 _BATCH = 64
 # Judging is a forward pass alone; crafting needs no gradients of the parameters. Shares of a training step.
@@ -48,7 +49,7 @@ def estimate_bytes(plan: Plan, stage: Stage) -> float:
     card, job = plan.card, stage.job
     if isinstance(job, CraftJob):
         return card.n_train * 3.0 * card.height * card.width
-    if stage.kind == "victim":
+    if isinstance(job, VictimJob):
         return 0.0
     return job.recipe.epochs * _weight_bytes(job.architecture, len(card.classes), card.height, card.width)
 

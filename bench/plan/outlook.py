@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from bench.cost import estimate_bytes, estimate_flops, estimate_seconds
-from bench.plan import Plan, Stage
-from bench.progress import duration
-from bench.store import Store
+from bench.core.duration import duration
+from bench.plan.cost import estimate_bytes, estimate_flops, estimate_seconds
+from bench.plan.plan import Plan
+from bench.plan.stage import Kind, Stage
+from bench.store.artifacts import Store
 
 _GPU_RATE = 1e14
 """Operations a second that networks of this size may be expected to reach on a current data-centre GPU."""
@@ -19,7 +20,7 @@ _GPU_RATE = 1e14
 class PlannedStage:
     """A stage, whether its artifact is there, and its cost where it is not: seconds, operations, bytes on the disk."""
 
-    kind: str
+    kind: Kind
     label: str
     key: str
     done: bool

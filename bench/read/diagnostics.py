@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.crafting import load_checkpoints
-from bench.errors import SepbenchError
-from bench.method import Surrogate
-from bench.networks import Network
-from bench.plan import Checkpoints, CraftJob, Plan, Stage, TrainJob
-from bench.workbench import Workbench
+from bench.contracts.method import Surrogate
+from bench.contracts.network import Network
+from bench.core.errors import SepbenchError
+from bench.data.images import Splits
+from bench.plan.checkpoints import Checkpoints, load_checkpoints
+from bench.plan.plan import Plan
+from bench.plan.stage import CraftJob, Stage, SurrogateJob
+from bench.store.artifacts import Store
 
 _BATCH = 256
 
@@ -64,11 +66,15 @@ class Diagnosis:
     recognitions: list[Recognition]
 
 
-def diagnose(plan: Plan, bench: Workbench, checkpoints: int, images: int) -> Diagnosis:
+def diagnose(
+    plan: Plan, splits: Splits, store: Store, device: torch.device, checkpoints: int, images: int
+) -> Diagnosis:
     """Measure the finished surrogates of a plan, and its finished protected sets against them.
 
     Parameters
     ----------
+    splits
+        The clean data set.
     checkpoints
         How many equidistant ones of each surrogate, at most as many as it was trained for.
     images
@@ -81,25 +87,25 @@ def diagnose(plan: Plan, bench: Workbench, checkpoints: int, images: int) -> Dia
 
     """
     surrogates = [
-        stage for stage in plan.stages.values() if stage.kind == "surrogate" and bench.store.has("surrogate", stage.key)
+        stage for stage in plan.stages.values() if stage.kind == "surrogate" and store.has("surrogate", stage.key)
     ]
     if not surrogates:
         raise SepbenchError(f"no surrogate of {plan.experiment.name} is trained yet: run the experiment first")
-    clean, classes, chosen = bench.splits.train, bench.splits.judged_classes, bench.splits.to_protect[:images]
-    x, y = clean.images[chosen], clean.labels[chosen].to(bench.device)
+    clean, classes, chosen = splits.train, splits.judged_classes, splits.to_protect[:images]
+    x, y = clean.images[chosen], clean.labels[chosen].to(device)
     target = (y + classes // 2) % classes
     similarities, recognitions, last = [], [], {}
     for stage in surrogates:
         part = _checkpoints(stage, checkpoints)
-        networks = list(load_checkpoints(part, bench))
+        networks = list(load_checkpoints(part, splits.train, store, device))
         epochs = part.need.epochs(part.trained) or ()
         names = [f"epoch {epoch + 1}" for epoch in epochs]
-        similarities.append(_similarity(stage.label, names, networks, x, target, bench.device))
-        last[stage.label.removeprefix("surrogate ")] = networks[-1]
-        for shown, released in _sets(plan, stage, x, bench, chosen):
-            recognitions.append(_recognition(shown, stage.label, networks, released, y, target, bench.device))
+        similarities.append(_similarity(stage.label, names, networks, x, target, device))
+        last[stage.name] = networks[-1]
+        for shown, released in _sets(plan, stage, x, store, chosen):
+            recognitions.append(_recognition(shown, stage.label, networks, released, y, target, device))
     if len(last) > 1:
-        similarities.append(_similarity("last checkpoints", list(last), list(last.values()), x, target, bench.device))
+        similarities.append(_similarity("last checkpoints", list(last), list(last.values()), x, target, device))
     return Diagnosis(plan.experiment.name, plan.experiment.dataset.name, len(x), similarities, recognitions)
 
 
@@ -114,7 +120,7 @@ def gradients(network: Network, x: Tensor, target: Tensor) -> Tensor:
 
 
 def _checkpoints(stage: Stage, count: int) -> Checkpoints:
-    assert isinstance(stage.job, TrainJob)
+    assert isinstance(stage.job, SurrogateJob)
     trained = stage.job.recipe.epochs
     return Checkpoints(stage.key, stage.job.architecture, Surrogate(checkpoints=min(count, trained)), trained)
 
@@ -151,17 +157,14 @@ def _recognition(
     )
 
 
-def _sets(
-    plan: Plan, surrogate: Stage, clean: Tensor, bench: Workbench, chosen: Tensor
-) -> Iterator[tuple[str, Tensor]]:
+def _sets(plan: Plan, surrogate: Stage, clean: Tensor, store: Store, chosen: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Yield the clean images, then those of every finished protected set that was crafted from the surrogate."""
     yield "clean", clean
     for stage in plan.stages.values():
-        if isinstance(stage.job, CraftJob) and surrogate.key in stage.inputs and bench.store.has("craft", stage.key):
-            released = bench.store.tensors("craft", stage.key, "protected")["images"]
+        if isinstance(stage.job, CraftJob) and surrogate.key in stage.inputs and store.has("craft", stage.key):
+            released = store.tensors("craft", stage.key, "protected")["images"]
             params = ", ".join(f"{name}={value}" for name, value in _changed(stage.job).items())
-            label = stage.label.removeprefix("craft ")
-            yield f"{label} ({params})" if params else label, released[chosen]
+            yield f"{stage.name} ({params})" if params else stage.name, released[chosen]
 
 
 def _changed(job: CraftJob) -> dict[str, Any]:

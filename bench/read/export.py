@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.core.disk import make_folder, write_atomically, writing
 from bench.data.images import ImageSet, images_digest
-from bench.disk import make_folder, write_atomically, writing
-from bench.plan import CraftJob, Plan, Stage
-from bench.store import Store
+from bench.plan.plan import Plan
+from bench.plan.stage import CraftJob, Stage
+from bench.store.artifacts import Store
 
 
 @dataclass(frozen=True)

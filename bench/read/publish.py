@@ -1,16 +1,14 @@
 """Records and tables in a folder that is kept, such as results/."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
-from bench.disk import make_folder, write_atomically, writing
-from bench.keys import key
-from bench.plan import make_plan
-from bench.record import read_records
-from bench.run import TABLE_FORMS, Summary, table_of
-from bench.spec import Experiment
-from bench.tables import render
+from bench.core.disk import make_folder, write_atomically, writing
+from bench.plan.make import make_plan
+from bench.plan.plan import Plan
+from bench.read.tables import render
+from bench.read.tabulation import TABLE_FORMS, table_of
+from bench.record.record import Record, read_records
 
 
 def make_results_folder(folder: Path) -> None:
@@ -20,29 +18,22 @@ def make_results_folder(folder: Path) -> None:
         make_folder(folder / "tables")
 
 
-def publish(summary: Summary, folder: Path) -> None:
+def publish(plan: Plan, made: Sequence[Record], folder: Path) -> None:
     """Write records and table below `folder`, as results/ holds them: records/NAME/*.json and tables/NAME.*.
 
     A profile or overrides are part of NAME. Records of cells that the experiment has no more are removed, those
-    that this run left out by `--only` stay.
+    that the plan leaves out, by `--only`, stay.
     """
-    plan, name = summary.plan, published_name(summary.plan.experiment)
+    name = plan.experiment.published_name
     records = folder / "records" / name
     whole = make_plan(plan.experiment, plan.card)
     with writing(folder, "--results"):
         make_folder(records)
-        for made in summary.records:
-            write_atomically(records / f"{made.key}.json", made.to_json().encode())
+        for one in made:
+            write_atomically(records / f"{one.key}.json", one.to_json().encode())
         for stale in {path.stem for path in records.glob("*.json")} - {planned.victim for planned in whole.cells}:
             (records / f"{stale}.json").unlink()
         make_folder(folder / "tables")
-        table = table_of(replace(summary, plan=whole, records=read_records(records)))
+        table = table_of(whole, read_records(records))
         for form in TABLE_FORMS:
             write_atomically(folder / "tables" / f"{name}.{form}", render(table, form).encode())
-
-
-def published_name(experiment: Experiment) -> str:
-    """Return what the files of an experiment's results are called: its name, with the profile and overrides if any."""
-    changed = [quote(experiment.profile, safe="")] if experiment.profile is not None else []
-    changed += [key(list(experiment.overrides))[:8]] if experiment.overrides else []
-    return "@".join([experiment.name, *changed])

@@ -3,18 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.disk import make_folder, write_atomically, writing
-from bench.errors import SepbenchError
-from bench.experiment_file import load_experiment
-from bench.home import Home
-from bench.plots import RECORDS_ALONE, Sources, draw
-from bench.publishing import published_name
-from bench.record import read_records
-from bench.report.leaderboard import write_leaderboard
-from bench.report.vetting import vet
-from bench.run import TABLE_FORMS
-from bench.spec import Experiment
-from bench.tables import render
+from bench.core.disk import make_folder, write_atomically, writing
+from bench.core.errors import SepbenchError
+from bench.read.leaderboard.vetting import vet
+from bench.read.leaderboard.write import write_leaderboard
+from bench.read.plots import RECORDS_ALONE, Sources, draw
+from bench.read.tables import render
+from bench.read.tabulation import TABLE_FORMS
+from bench.record.record import read_records
+from bench.spec.experiment import Experiment
+from bench.spec.file import load_experiment
+from bench.store.home import Home
 
 
 def rebuild(results: Path, home: Home) -> Iterator[Path]:
@@ -51,9 +50,9 @@ def rebuild(results: Path, home: Home) -> Iterator[Path]:
 def _experiment_of(folder: Path) -> Experiment:
     first = read_records(folder)[0]
     experiment = load_experiment(first.experiment, profile=first.profile, overrides=first.overrides)
-    if published_name(experiment) != folder.name:
+    if experiment.published_name != folder.name:
         raise SepbenchError(
-            f"{folder} holds records of {published_name(experiment)}: move them to the folder of that name"
+            f"{folder} holds records of {experiment.published_name}: move them to the folder of that name"
         )
     return experiment
 
@@ -62,7 +61,7 @@ def _tables(sources: Sources, folder: Path) -> Iterator[Path]:
     with writing(folder, "--results"):
         make_folder(folder)
         for form in TABLE_FORMS:
-            path = folder / f"{published_name(sources.experiment)}.{form}"
+            path = folder / f"{sources.experiment.published_name}.{form}"
             write_atomically(path, render(sources.table, form).encode())
             yield path
 

@@ -1,17 +1,23 @@
 """From stored records to the table of an experiment."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
-from bench.errors import SepbenchError
-from bench.home import Home
-from bench.method import METHODS
-from bench.record import Record, read_records
-from bench.run import cell_id
-from bench.spec import Experiment
-from bench.tables import Table, build
-from bench.tracking import default_uri
-from bench.tracking import records as records_in_mlflow
+from bench.contracts.method import METHODS
+from bench.core.errors import SepbenchError
+from bench.core.keys import canonical
+from bench.plan.plan import Plan
+from bench.read.tables import CellId, Table, build
+from bench.record.record import Record, read_records
+from bench.record.tracking import default_uri
+from bench.record.tracking import records as records_in_mlflow
+from bench.spec.cell import Cell
+from bench.spec.experiment import Experiment
+from bench.store.home import Home
+
+TABLE_FORMS = ("md", "csv", "json")
+"""What a table is kept as beside records; each is also the suffix of its file."""
 
 
 def compile_table(
@@ -69,6 +75,23 @@ def tabulate_together(experiments: Sequence[Experiment], records: Sequence[Recor
         where=where,
         experiment=" + ".join(one.name for one in experiments),
     )
+
+
+def table_of(plan: Plan, records: Sequence[Record]) -> Table:
+    """Return the table of a plan's cells, as far as there are records of them."""
+    experiment = plan.experiment
+    return build(records, experiment.layout, expected=[cell_id(experiment, planned.cell) for planned in plan.cells])
+
+
+def cell_id(experiment: Experiment, cell: Cell) -> CellId:
+    """Return what the table calls a cell of the experiment."""
+    named = {
+        **cell.fields(),
+        "method_params": canonical(cell.method.params_json()),
+        "dataset": experiment.dataset.name,
+        "recipe": experiment.recipe.name,
+    }
+    return CellId(**{one.name: named[one.name] for one in fields(CellId)})
 
 
 def _with_every_parameter(record: Record) -> Record:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench import __version__
-from bench.device import precision
+from bench.core.device import precision
 
 
 def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str, Any]:
@@ -37,7 +37,7 @@ def device_name(device: torch.device) -> str:
 @cache
 def _git_state() -> tuple[str | None, bool | None]:
     """Return commit and whether files differ from it, where the package runs from a checkout."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None, None
     try:

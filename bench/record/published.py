@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.errors import SepbenchError
-from bench.validation import describe, first_mistake
+from bench.core.errors import SepbenchError
+from bench.core.validation import describe, first_mistake
 
 
 class Published(BaseModel):

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import SepbenchError
-from bench.validation import describe, first_mistake
+from bench.core.errors import SepbenchError
+from bench.core.validation import describe, first_mistake
 
 
 class Record(BaseModel):

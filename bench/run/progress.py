@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from bench.executors.local import StageResult
-from bench.plan import Stage
+from bench.core.duration import duration
+from bench.plan.stage import Stage, StageResult
 
 _LINE_EVERY_SECONDS = 30.0
 
@@ -52,18 +52,6 @@ class Clock:
         key, fraction = self._current
         done = sum(self._estimates.get(one, 0.0) for one in self._done)
         return done + fraction * self._estimates.get(key, 0.0)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as a person says it: 8 s, 3 min 20 s, 2 h 05 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 class PlainProgress:

@@ -1,19 +1,90 @@
-"""From the end of a stage to its record and its entry in the experiment log."""
+"""From the end of a stage to its record, in a file, and to its report, in MLflow."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.executors.local import StageResult
-from bench.plan import CraftJob, Plan, PlannedCell, Stage, TrainJob
-from bench.provenance import provenance
-from bench.record import Record
-from bench.tracking import DatasetRef, StageReport
+from bench.core.disk import make_folder, write_atomically, writing
+from bench.plan.plan import Plan, PlannedCell
+from bench.plan.stage import Stage, StageResult
+from bench.record.provenance import provenance
+from bench.record.record import Record
+from bench.record.tracking import NullTracker, Tracker
+from bench.run.stage_report import stage_report
+from bench.store import lock
+from bench.store.home import Home
 
 _AUDITED = ("linf_levels", "l2", "l0", "psnr", "ssim")
 
 
-def record(plan: Plan, planned: PlannedCell, meta: dict[str, Any]) -> Record:
+class Recorder:
+    """Keeps the records of one plan's cells, here and in the home, and reports stages to MLflow."""
+
+    def __init__(self, plan: Plan, home: Home, tracker: Tracker | NullTracker, device: torch.device) -> None:
+        self._plan, self._home, self._tracker, self._device = plan, home, tracker, device
+        self._folder = home.records(plan.experiment.name, plan.experiment.variant)
+        self._records: dict[str, Record] = {}
+
+    @property
+    def records(self) -> list[Record]:
+        """The records so far, in the order of the plan's cells."""
+        return [self._records[one.victim] for one in self._plan.cells if one.victim in self._records]
+
+    def recall(self, unfinished: set[str]) -> list[Stage]:
+        """Take in the victims that were finished before; return the stages of those without a record of their own."""
+        unrecorded = []
+        for planned in self._plan.cells:
+            if planned.victim not in unfinished:
+                made = record(self._plan, planned, self._home.store.meta("victim", planned.victim))
+                self._records[planned.victim] = made
+                if not self._is_recorded(made):
+                    unrecorded.append(self._plan.stages[planned.victim])
+        return unrecorded
+
+    def take(self, result: StageResult) -> None:
+        """Record and report a stage that ended; where another process ran it, what that has not done of this."""
+        planned = self._plan.cell_of.get(result.stage.key)
+        made = None if planned is None else self._record(planned, result)
+        if made is not None:
+            self._records[made.key] = made
+        # Who runs a stage reports it, or leaves the report to be sent by the first process that has MLflow.
+        told = self._tracker.forward(result.stage.kind, result.stage.key) and result.elsewhere
+        if result.elsewhere and (made is None or self._is_recorded(made)):
+            return
+        # In this order: a victim whose process is killed in between has no record yet, and is reported by the next run.
+        if not told:
+            self._tracker.stage(stage_report(self._plan, result, planned, made))
+        if made is not None:
+            with writing(self._folder):
+                make_folder(self._folder)
+                write_atomically(self._folder / f"{made.key}.json", made.to_json().encode())
+
+    def pending(self) -> list[Stage]:
+        """Return the stages of which reports wait that other processes, or earlier ones, have left."""
+        waiting = self._tracker.waiting(self._plan.experiment.name)
+        return [stage for stage in self._plan.stages.values() if stage.key in waiting] if waiting else []
+
+    def forward(self) -> None:
+        """Send the pending reports: attempts that failed elsewhere, what killed processes left."""
+        for stage in self.pending():
+            held = lock.acquire(self._home.locks, stage.key)
+            if held is not None:  # else its holder tells of it, or the next run does
+                with held:
+                    self._tracker.forward(stage.kind, stage.key)
+
+    def _record(self, planned: PlannedCell, result: StageResult) -> Record:
+        if result.meta is None:
+            return failed_record(self._plan, planned, result.reason or "no reason given", self._device)
+        return record(self._plan, planned, result.meta)
+
+    def _is_recorded(self, made: Record) -> bool:
+        path: Path = self._folder / f"{made.key}.json"
+        return path.is_file() and path.read_bytes() == made.to_json().encode()
+
+
+def record(plan: Plan, planned: PlannedCell, meta: Mapping[str, Any]) -> Record:
     """Return the record of a finished victim from the meta data of its artifact."""
     protected = meta["protected"]
     return Record.model_validate(
@@ -41,25 +112,6 @@ def failed_record(plan: Plan, planned: PlannedCell, reason: str, device: torch.d
     return Record.model_validate({**_identity(plan, planned), **origin, "status": "failed", "reason": reason})
 
 
-def report(plan: Plan, result: StageResult, planned: PlannedCell | None, made: Record | None) -> StageReport:
-    """Return what MLflow is told of a stage; victims come with their cell and its record."""
-    stage, meta = result.stage, result.meta or {}
-    return StageReport(
-        kind=stage.kind,
-        key=stage.key,
-        started=result.started,
-        ended=result.ended,
-        status=result.status,
-        reason=result.reason,
-        params=_params(plan, stage, planned),
-        tags=_tags(plan, stage, planned, result.status),
-        metrics=_metrics(meta),
-        curves=_curves(meta),
-        datasets=_datasets(plan, stage, meta),
-        record=made,
-    )
-
-
 def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
     experiment = plan.experiment
     return {
@@ -77,74 +129,3 @@ def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
         "test_sha256": plan.card.test_sha256,
         "protected_classes": plan.card.protected_classes,
     }
-
-
-def _tags(plan: Plan, stage: Stage, planned: PlannedCell | None, status: str) -> dict[str, str]:
-    experiment, job = plan.experiment, stage.job
-    tags = {
-        "stage": stage.kind,
-        "key": stage.key,
-        "status": status,
-        "recipe": experiment.recipe.name,
-        "dataset": experiment.dataset.name,
-        "seed": str(job.seed),
-    }
-    if planned is not None:
-        cell = planned.cell.fields()
-        tags |= {
-            name: str(cell[name])
-            for name in ("method", "victim", "defense", "norm", "budget")
-            if cell[name] is not None
-        }
-    elif isinstance(job, CraftJob):
-        tags["method"] = job.method.name
-        if job.budget is not None:
-            tags |= {"norm": job.budget.norm, "budget": f"{job.budget.size:g}"}
-    else:
-        tags["surrogate"] = job.architecture
-    return tags
-
-
-def _params(plan: Plan, stage: Stage, planned: PlannedCell | None) -> dict[str, Any]:
-    job = stage.job
-    params: dict[str, Any] = {"label": stage.label, "seed": job.seed}
-    if isinstance(job, TrainJob):
-        params |= _dotted("recipe", {"name": job.recipe.name, **job.recipe.training_fields()})
-        params |= {"architecture": job.architecture, "defense": str(job.defenses)}
-    method = planned.cell.method if planned else job.method if isinstance(job, CraftJob) else None
-    if method is not None:
-        params |= {"method": method.name, **_dotted("method", method.params_json())}
-    return params
-
-
-def _dotted(prefix: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {
-            name: leaf for field, item in value.items() for name, leaf in _dotted(f"{prefix}.{field}", item).items()
-        }
-    return {prefix: value if isinstance(value, str | int | float | bool | None) else str(value)}
-
-
-def _metrics(meta: dict[str, Any]) -> dict[str, float]:
-    metrics = {f"final/{name}": value for name, value in meta.get("outcome", {}).items() if not isinstance(value, list)}
-    metrics |= {f"audit/{name}": value for name, value in meta.get("audit", {}).items() if value is not None}
-    metrics |= {f"cost/{name}": meta[name] for name in ("seconds", "passes", "peak_memory_mb") if name in meta}
-    return {name: float(value) for name, value in metrics.items()}
-
-
-def _curves(meta: dict[str, Any]) -> dict[str, list[float]]:
-    names = {"train_loss": "train/loss", "train_acc": "train/acc", "test_acc": "test/acc"}
-    history = meta.get("history", {})
-    return {shown: history[name] for name, shown in names.items() if name in history}
-
-
-def _datasets(plan: Plan, stage: Stage, meta: dict[str, Any]) -> list[DatasetRef]:
-    name = plan.experiment.dataset.name
-    clean = DatasetRef(name, "training", plan.card.train_sha256)
-    if stage.kind == "craft":
-        return [clean]
-    test = DatasetRef(name, "testing", plan.card.test_sha256)
-    if stage.kind == "surrogate":
-        return [clean, test]
-    released = meta.get("protected", {}).get("sha256")
-    return [DatasetRef(f"{name}-protected", "training", released), test] if released else [test]

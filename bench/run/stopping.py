@@ -1,24 +1,12 @@
 """Stopping a run where nothing is lost: at a time limit, or when a signal asks for it."""
 
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from bench.errors import SepbenchError, Stopped
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of `90`, `90s`, `9m`, `1h30m`; raises `SepbenchError` for anything else."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
-    seconds = (
-        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
-    )
-    if seconds == 0:
-        raise SepbenchError(f"--time-limit {text}: write a duration such as 90s, 9m or 1h30m")
-    return seconds
+from bench.core.errors import Stopped
 
 
 class Stop:
@@ -28,6 +16,11 @@ class Stop:
         self._deadline = None if time_limit is None else time.monotonic() + time_limit
         self._signal: str | None = None
         self.when_asked: list[Callable[[], None]] = []
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long until the time limit, at least a moment; None without one."""
+        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.001)
 
     def check(self) -> None:
         """Raise `Stopped` where the run is to end here."""

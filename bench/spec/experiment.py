@@ -1,10 +1,10 @@
-"""What a person asks for: an experiment, and the cells it spans."""
+"""What a person asks for: methods by budgets by victims by defenses by seeds."""
 
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import (
     BaseModel,
@@ -18,17 +18,18 @@ from pydantic import (
     model_validator,
 )
 
-from bench.budget import Budget
+from bench.contracts.budget import Budget
+from bench.contracts.defense import DEFENSES, Defenses
+from bench.contracts.method import METHODS, Method
+from bench.contracts.network import ARCHITECTURES
+from bench.core.errors import FieldError, SepbenchError
+from bench.core.keys import key
+from bench.core.validation import describe, first_mistake, shown
 from bench.data.spec import DatasetSpec
-from bench.defense import DEFENSES, Defenses
-from bench.errors import FieldError, SepbenchError
-from bench.keys import canonical
-from bench.method import METHODS, Method
-from bench.method_row import MethodRow, read_rows, telling_names
-from bench.networks import ARCHITECTURES
-from bench.recipe import Recipe
-from bench.tables import TableLayout
-from bench.validation import describe, first_mistake, shown
+from bench.engine.recipe import Recipe
+from bench.spec.cell import Cell
+from bench.spec.layout import TableLayout
+from bench.spec.method_row import MethodRow, read_rows, telling_names
 
 
 def _architecture(name: Any) -> str:
@@ -184,7 +185,29 @@ class Experiment(BaseModel):
         further = [axis for axis, length in lengths.items() if length > 1 and axis not in shown]
         return self.table.model_copy(update={"columns": [*self.table.columns, *further]})
 
-    def cells(self) -> list["Cell"]:
+    def resolved(self) -> dict[str, Any]:
+        """Return all of it as JSON from which `model_validate` makes the same again, the paths of defenses included."""
+        return self.model_dump(mode="json") | {"defenses": [defense.written() for defense in self.defenses]}
+
+    @property
+    def added_images(self) -> list[int]:
+        """The numbers of further clean images that some victims have."""
+        return [count for count in self.clean_images if count]
+
+    @property
+    def variant(self) -> str:
+        """What tells results of this profile and these overrides from others of the experiment, as a folder's name."""
+        changed = [self.profile, list(self.overrides)]
+        return "default" if changed == [None, []] else key(changed)[:12]
+
+    @property
+    def published_name(self) -> str:
+        """What the files of published results are called: the name, with the profile and overrides if there are any."""
+        changed = [quote(self.profile, safe="")] if self.profile is not None else []
+        changed += [key(list(self.overrides))[:8]] if self.overrides else []
+        return "@".join([self.name, *changed])
+
+    def cells(self) -> list[Cell]:
         """Return every cell, clean references included, in the order of the table's rows."""
         found: dict[str, Cell] = {}
         for row, name in zip(self.methods, telling_names(self.methods), strict=True):
@@ -192,7 +215,7 @@ class Experiment(BaseModel):
                 found.setdefault(cell.identity(), cell)
         return list(found.values())
 
-    def _cells_of(self, row: MethodRow, name: str) -> Iterator["Cell"]:
+    def _cells_of(self, row: MethodRow, name: str) -> Iterator[Cell]:
         method = row.build()
         budgets: list[Budget | None] = [b for b in self.budgets if b.norm in method.norms]
         surrogate_seeds = self.surrogate_seeds if method.needs() else self.surrogate_seeds[:1]
@@ -210,48 +233,3 @@ class Experiment(BaseModel):
         ):
             budget, surrogate_seed, craft_seed, victim, defense, fraction, clean_images, seed = combination
             yield Cell(row, budget, victim, defense, seed, surrogate_seed, craft_seed, fraction, clean_images, name)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One victim run: what was done to the images, and who trains on them.
-
-    `method_label` is what its experiment calls the method: the name, and what tells it from others of that name.
-    """
-
-    method: MethodRow
-    budget: Budget | None
-    victim: str
-    defense: Defenses
-    seed: int
-    surrogate_seed: int
-    craft_seed: int
-    protected_fraction: float = 1.0
-    clean_images: int = 0
-    method_label: str = ""
-
-    def identity(self) -> str:
-        """Return one text that tells this cell from every other of its experiment."""
-        return canonical({**self.fields(), "method_params": self.method.params_json()})
-
-    def fields(self) -> dict[str, Any]:
-        """Return the cell's identity as it stands in a record, but for the method's parameters."""
-        return {
-            "method": self.method.name,
-            "norm": self.budget.norm if self.budget else None,
-            "budget": self.budget.size if self.budget else None,
-            "victim": self.victim,
-            "defense": str(self.defense),
-            "seed": self.seed,
-            "surrogate_seed": self.surrogate_seed,
-            "craft_seed": self.craft_seed,
-            "protected_fraction": self.protected_fraction,
-            "clean_images": self.clean_images,
-        }
-
-    def __str__(self) -> str:
-        method = self.method_label or self.method.name
-        protected = f"{method} {self.budget}" if self.budget else method
-        share = [f"{100 * self.protected_fraction:g} % protected"] if self.protected_fraction < 1 else []
-        added = [f"{self.clean_images} clean added"] if self.clean_images else []
-        return " · ".join([protected, *share, *added, self.victim, str(self.defense), f"seed {self.seed}"])

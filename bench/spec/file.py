@@ -9,13 +9,19 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from bench.errors import FieldError, SepbenchError
-from bench.recipe import Augmentation, Cosine, OneCycle, Recipe, Steps
-from bench.registry import UnknownName
-from bench.spec import Experiment
-from bench.tables import TableLayout
-from bench.validation import describe, first_mistake, no_such_field
-from bench.yaml_file import YamlFile, yaml_problem
+from bench.contracts.augment import Augmentation
+from bench.core.errors import FieldError, SepbenchError
+from bench.core.registry import UnknownName
+from bench.core.validation import describe, first_mistake, no_such_field
+from bench.engine.recipe import (
+    Cosine,
+    OneCycle,
+    Recipe,
+    Steps,
+)
+from bench.spec.experiment import Experiment
+from bench.spec.layout import TableLayout
+from bench.spec.yaml_file import YamlFile, yaml_problem
 
 _Path = tuple[str | int, ...]
 _COMMAND_LINE_FIELDS = {"profile", "overrides"}

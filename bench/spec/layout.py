@@ -4,11 +4,13 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bench.record import Record
-from bench.registry import UnknownName
-from bench.tables.costs import COSTS
-from bench.tables.table import SummaryKind
-from bench.tables.values import value_of
+from bench.core.registry import UnknownName
+from bench.record.record import Record
+from bench.record.values import value_of
+
+SummaryKind = Literal["mean", "worst", "rank", "surrogates", "surrogate_seconds", "craft_passes"]
+COST_KINDS: tuple[SummaryKind, ...] = ("surrogates", "surrogate_seconds", "craft_passes")
+"""The summaries that are costs of a protected set."""
 
 # Every axis with its plural, for messages.
 AXES = {
@@ -94,7 +96,7 @@ class TableLayout(BaseModel):
             raise ValueError("mean and worst are over victims and defenses: make victim or defense a column axis")
         if "rank" in self.summary and self.row_axes != ["method"]:
             raise ValueError("ranks are of methods: make method the only row axis")
-        if {*COSTS} & set(self.summary) and "method" not in self.row_axes:
+        if set(COST_KINDS) & set(self.summary) and "method" not in self.row_axes:
             raise ValueError("costs are of methods: make method a row axis")
         if {"worst", "rank"} & set(self.summary) and value_of(self.value).better is None:
             raise ValueError(f"neither end of {self.value} is better: leave worst and rank out of the summary")

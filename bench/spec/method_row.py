@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
 
-from bench.errors import FieldError, SepbenchError
-from bench.method import METHODS, Method
-from bench.networks import ARCHITECTURES
-from bench.recipe import Recipe
-from bench.tables.text import method_label
-from bench.validation import describe, first_mistake, shown
+from bench.contracts.method import METHODS, Method
+from bench.contracts.network import ARCHITECTURES
+from bench.core.errors import FieldError, SepbenchError
+from bench.core.validation import describe, first_mistake, shown
+from bench.engine.recipe import Recipe
+from bench.spec.names import method_label
 
 
 class MethodRow(BaseModel):

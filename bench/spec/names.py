@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.keys import canonical
+from bench.core.keys import canonical
 
 NOTHING = "\N{EN DASH}"
+
+REFERENCES = ("none", "random-noise")
+"""The methods that others are measured against: never the best protection."""
 
 
 def as_text(value: object) -> str:

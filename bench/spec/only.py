@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from bench.errors import SepbenchError
-from bench.registry import UnknownName
-from bench.spec import Cell, Experiment
+from bench.core.errors import SepbenchError
+from bench.core.registry import UnknownName
+from bench.spec.cell import Cell
+from bench.spec.experiment import Experiment
 
 _FIELDS = (
     "method",

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from yaml.composer import ComposerError
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,14 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk import DiskError, cannot_write, make_folder, sync_folder, write_atomically, writing
+from bench.core.disk import (
+    DiskError,
+    cannot_write,
+    make_folder,
+    sync_folder,
+    write_atomically,
+    writing,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,9 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.keys import key
-from bench.spec import Experiment
-from bench.store import Store
+from bench.store.artifacts import Store
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,6 @@ class Home:
         """Tracebacks of failed stages, and what the further processes of --jobs printed."""
         return self.root / "logs"
 
-    def records(self, experiment: Experiment) -> Path:
-        """Return the folder of an experiment's records; a profile or overrides have one of their own."""
-        changed = [experiment.profile, list(experiment.overrides)]
-        variant = "default" if changed == [None, []] else key(changed)[:12]
-        return self.root / "records" / experiment.name / variant
+    def records(self, experiment: str, variant: str) -> Path:
+        """Return the folder of an experiment's records; `variant` is what `Experiment.variant` calls it."""
+        return self.root / "records" / experiment / variant

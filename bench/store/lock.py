@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import secrets
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bench.disk import make_folder, writing
+from bench.core import process
+from bench.core.disk import make_folder, write_atomically, writing
 
 _LOG = logging.getLogger("sepbench")
 
@@ -48,7 +48,7 @@ def acquire(folder: Path, name: str, *, stale_after: float = 60.0, heartbeat: fl
         with _guarded(folder) as now:
             if _is_held(path, now, stale_after):
                 return None
-            _write(path, mine)
+            write_atomically(path, f"{json.dumps(mine)}\n".encode(), durable=False)
     return Lock(path, mine, heartbeat)
 
 
@@ -133,7 +133,7 @@ def _is_held(path: Path, now: float, stale_after: float) -> bool:
     except FileNotFoundError:
         return False
     if holder is not None and _is_here(holder):
-        return _is_alive(holder)
+        return process.is_alive(holder["pid"], holder.get("started"))
     return now - beaten < stale_after
 
 
@@ -152,57 +152,14 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, float]:
     return (holder if valid else None), beaten
 
 
-def _write(path: Path, owner: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(json.dumps(owner) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def _this_process() -> dict[str, Any]:
-    _, started = _state(os.getpid())
     return {
-        "host": socket.gethostname(),
-        "pid_namespace": _pid_namespace(),
+        "host": process.host(),
+        "pid_namespace": process.pid_namespace(),
         "pid": os.getpid(),
-        "started": started,
+        "started": process.started_at(os.getpid()),
     }
 
 
 def _is_here(holder: dict[str, Any]) -> bool:
-    return holder["host"] == socket.gethostname() and holder.get("pid_namespace") in (None, _pid_namespace())
-
-
-def _is_alive(holder: dict[str, Any]) -> bool:
-    try:
-        os.kill(holder["pid"], 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # somebody else's process is a process too
-    state, started = _state(holder["pid"])
-    if state in ("Z", "X"):
-        return False
-    # A number is given again to later processes: only the same start time makes it the same process.
-    return None in (started, holder.get("started")) or started == holder["started"]
-
-
-def _state(pid: int) -> tuple[str | None, int | None]:
-    """Return a process's state letter and its start in ticks since boot; None where nothing tells."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None, None
-    fields = stat.rpartition(")")[2].split()  # the program's name, in brackets, may hold spaces
-    return fields[0], int(fields[19])
-
-
-def _pid_namespace() -> str | None:
-    # Two containers may share a host name, but not their process numbers.
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return None
+    return holder["host"] == process.host() and holder.get("pid_namespace") in (None, process.pid_namespace())

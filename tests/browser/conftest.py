@@ -11,11 +11,11 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from submissions import RECORDS
 
-from bench.published import Published
-from bench.record import Record
-from bench.report.page import render
-from bench.report.published import published_rows
-from bench.report.rows import rows_of
+from bench.read.leaderboard.page import render
+from bench.read.leaderboard.published_rows import published_rows
+from bench.read.leaderboard.rows import rows_of
+from bench.record.published import Published
+from bench.record.record import Record
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")

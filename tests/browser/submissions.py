@@ -8,7 +8,7 @@ from typing import Any
 
 import made_records
 
-from bench.record import Record
+from bench.record.record import Record
 
 
 def submission(**changes: Any) -> Record:

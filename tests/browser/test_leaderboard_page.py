@@ -8,7 +8,7 @@ from board import ENTER, ESCAPE, Board
 from selenium.webdriver.common.keys import Keys
 from submissions import RECORDS, submission, submissions
 
-from bench.record import Record
+from bench.record.record import Record
 
 OpenBoard = Callable[[list[Record]], Board]
 

@@ -11,11 +11,11 @@ import pytest
 import scipy.stats
 from submissions import submission, submissions, write
 
-from bench.cli import main
-from bench.published import Published
-from bench.report.page import render
-from bench.report.published import published_rows
-from bench.report.rows import rows_of
+from bench.cli.app import main
+from bench.read.leaderboard.page import render
+from bench.read.leaderboard.published_rows import published_rows
+from bench.read.leaderboard.rows import rows_of
+from bench.record.published import Published
 
 
 def embedded(page: str) -> dict[str, Any]:

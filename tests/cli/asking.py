@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bench.cli import main
+from bench.cli.app import main
 
 TINY = """\
 name: tiny

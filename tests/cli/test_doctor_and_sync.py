@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from asking import Finished, ask, done
 
-from bench.tracking import StageReport
-from bench.tracking.outbox import put
+from bench.record.tracking import StageReport
+from bench.record.tracking.outbox import put
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from asking import TINY, changed, done, write
 from tiny_data import pets
 
 from bench.data.loading import DataCard
-from bench.experiment_file import experiment_names, load_experiment
-from bench.plan import make_plan
-from bench.recipe import Recipe
-from bench.spec import Experiment
+from bench.engine.recipe import Recipe
+from bench.plan.make import make_plan
+from bench.spec.experiment import Experiment
+from bench.spec.file import experiment_names, load_experiment
 
 PROFILES = """\
 profiles:

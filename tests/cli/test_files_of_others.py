@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from bench.data.loading import load
 from bench.data.spec import DatasetSpec
-from bench.record import Record, read_records
+from bench.record.record import Record, read_records
 
 NOISE_ONLY = "methods:\n  - none\n  - random-noise\n"
 

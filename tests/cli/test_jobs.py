@@ -1,6 +1,8 @@
 """Further processes of `run --jobs`: their share of the threads, what they print, and their end."""
 
 import errno
+import io
+import json
 import logging
 import os
 import signal
@@ -13,14 +15,20 @@ from typing import Any
 import pytest
 import torch
 from asking import TINY, ask, write
+from bench.run.assignment import Assignment
 
 from bench import __version__
 from bench.api import METHODS
-from bench.errors import SepbenchError, Stopped
-from bench.executors import jobs
-from bench.executors.jobs import run_again, workers
-from bench.home import Home
-from bench.stopping import Stop
+from bench.core.errors import SepbenchError, Stopped
+from bench.plan.make import plan_experiment
+from bench.run.executors import jobs
+from bench.run.executors.executor import Workplace
+from bench.run.executors.jobs import further_processes
+from bench.run.progress import Clock, PlainProgress
+from bench.run.stopping import Stop
+from bench.spec.experiment import Experiment
+from bench.spec.file import experiment_names, load_experiment
+from bench.store.home import Home
 
 CPU = torch.device("cpu")
 VERSION = f"sepbench, version {__version__}"
@@ -59,7 +67,7 @@ def test_processes_on_a_cpu_divide_its_threads(
 ) -> None:
     torch.set_num_threads(threads)
     in_every_worker(TELL_THREADS, monkeypatch, tmp_path)
-    with workers(count, ["--version"], home, CPU, Stop()):
+    with further_processes(count, ["--version"], home, CPU, Stop()):
         assert torch.get_num_threads() == each
     assert torch.get_num_threads() == threads
     assert [text.splitlines() for text in printed(home)] == [[str(each), VERSION]] * (count - 1)
@@ -68,27 +76,27 @@ def test_processes_on_a_cpu_divide_its_threads(
 def test_threads_that_the_user_has_set_stay(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     in_every_worker(TELL_THREADS, monkeypatch, tmp_path)
-    with workers(2, ["--version"], home, CPU, Stop()):
+    with further_processes(2, ["--version"], home, CPU, Stop()):
         assert torch.get_num_threads() == 8
     assert [text.splitlines() for text in printed(home)] == [["3", VERSION]]
 
 
 def test_threads_of_processes_on_a_gpu_stay(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_every_worker(TELL_THREADS, monkeypatch, tmp_path)
-    with workers(2, ["--version"], home, torch.device("cuda"), Stop()):
+    with further_processes(2, ["--version"], home, torch.device("cuda"), Stop()):
         assert torch.get_num_threads() == 8
     assert [text.splitlines() for text in printed(home)] == [["None", VERSION]]
 
 
 def test_one_job_starts_nothing(home: Home) -> None:
-    with workers(1, ["--version"], home, CPU, Stop()):
+    with further_processes(1, ["--version"], home, CPU, Stop()):
         assert torch.get_num_threads() == 8
     assert not home.root.exists()
 
 
 def test_a_worker_finds_our_modules_and_none_in_the_working_directory(home: Home) -> None:
     Path("bench.py").write_text("print('somebody else')")
-    with workers(2, ["--version"], home, CPU, Stop()):
+    with further_processes(2, ["--version"], home, CPU, Stop()):
         pass
     assert printed(home) == [f"{VERSION}\n"]
 
@@ -122,7 +130,7 @@ def test_a_worker_that_does_not_stop_is_killed(
 ) -> None:
     monkeypatch.setattr(jobs, "_GRACE_SECONDS", 0.0)
     in_every_worker(SLEEP, monkeypatch, tmp_path)
-    with workers(2, ["--version"], home, CPU, Stop()):
+    with further_processes(2, ["--version"], home, CPU, Stop()):
         pass
     assert "a process of --jobs ended with -9, what it had finished stays: see " in told.text
 
@@ -132,7 +140,7 @@ def test_a_run_that_stops_says_that_it_waits_for_its_workers(
 ) -> None:
     monkeypatch.setattr(jobs, "_GRACE_SECONDS", 0.0)
     in_every_worker(SLEEP, monkeypatch, tmp_path)
-    with pytest.raises(Stopped), workers(3, ["--version"], home, CPU, Stop()):
+    with pytest.raises(Stopped), further_processes(3, ["--version"], home, CPU, Stop()):
         raise Stopped("stopped by Ctrl-C")
     assert capsys.readouterr().err == "waiting for 2 further processes to reach a safe point\n"
 
@@ -145,7 +153,7 @@ def test_an_interrupt_waits_for_no_worker_and_takes_its_end_for_no_breakdown(
     processes: list[subprocess.Popen[bytes]],
 ) -> None:
     in_every_worker(SLEEP, monkeypatch, tmp_path)
-    with pytest.raises(KeyboardInterrupt), workers(2, ["--version"], home, CPU, Stop()):
+    with pytest.raises(KeyboardInterrupt), further_processes(2, ["--version"], home, CPU, Stop()):
         raise KeyboardInterrupt
     assert [process.returncode for process in processes] == [-signal.SIGKILL]
     assert told.text == ""
@@ -155,7 +163,7 @@ def test_an_interrupt_waits_for_no_worker_and_takes_its_end_for_no_breakdown(
 def test_a_worker_that_breaks_down_is_told_of_however_the_run_ends(
     end: Exception | None, home: Home, told: pytest.LogCaptureFixture
 ) -> None:
-    with suppress(Stopped, SepbenchError), workers(2, ["frobnicate"], home, CPU, Stop()):
+    with suppress(Stopped, SepbenchError), further_processes(2, ["frobnicate"], home, CPU, Stop()):
         if end is not None:
             raise end
     assert "a process of --jobs ended with 2, what it had finished stays: see " in told.text
@@ -166,7 +174,7 @@ def test_a_traceback_is_a_breakdown(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
 ) -> None:
     in_every_worker("import os; os._exit(1)", monkeypatch, tmp_path)  # what Python ends with after one
-    with workers(2, ["--version"], home, CPU, Stop()):
+    with further_processes(2, ["--version"], home, CPU, Stop()):
         pass
     assert "a process of --jobs ended with 1, " in told.text
 
@@ -183,7 +191,7 @@ def test_processes_that_the_system_refuses_end_the_run_and_those_it_gave(
         return start(*arguments, **options)
 
     monkeypatch.setattr(jobs.subprocess, "Popen", refuse_a_second)
-    with pytest.raises(SepbenchError) as refused, workers(4, ["--version"], home, CPU, Stop()):
+    with pytest.raises(SepbenchError) as refused, further_processes(4, ["--version"], home, CPU, Stop()):
         pytest.fail("it runs")
     assert str(refused.value) == ("cannot start 4 processes (Resource temporarily unavailable): give a smaller --jobs")
     assert [process.returncode for process in processes] == [-signal.SIGKILL]
@@ -197,31 +205,57 @@ def test_cells_that_fail_are_no_breakdown_of_a_worker_and_it_times_nothing(monke
     monkeypatch.setattr(jobs, "stop_with_parent", lambda: None)
     command = ("run", write(TINY), "--no-mlflow", "--only", "method=random-noise")
     assert ask(*command).code == 1
-    monkeypatch.setattr("bench.outlook.estimate_seconds", fail)
-    worker = ask(*command, "--worker")
+    monkeypatch.setattr("bench.plan.outlook.estimate_seconds", fail)
+    home = Home.find()
+    plan = plan_experiment(load_experiment("tiny.yaml"), home.cards, lambda cell: cell.method.name == "random-noise")
+    place = Workplace(home, CPU, display(), Stop(), tell=False)
+    with Assignment.of(plan, place).handed_over(home) as file:
+        worker = ask("work", str(file))
     assert worker.code == 0
     assert "1 of 1 cells failed" in worker.err
 
 
-def test_a_run_gives_its_options_to_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[tuple[int, Sequence[str]]] = []
+def display() -> PlainProgress:
+    return PlainProgress([], Clock([], lambda stage: 0.0), io.StringIO())
+
+
+def test_a_run_gives_its_workers_all_that_was_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, Assignment]] = []
 
     def note(count: int, arguments: Sequence[str], *rest: object) -> AbstractContextManager[None]:
-        given.append((count, arguments))
+        command, file = arguments
+        assert command == "work"
+        given.append((count, Assignment.read(Path(file))))
         raise SepbenchError("that is enough")
 
-    monkeypatch.setattr(jobs, "workers", note)
+    monkeypatch.setattr(jobs, "further_processes", note)
     options = ["--set", "recipe.epochs=3", "--set", "seeds=[0]", "--profile", "small", "--only", "method=random-noise"]
-    options += ["--devices", "cpu", "--time-limit", "9m", "--no-mlflow"]
+    options += ["--devices", "cpu", "--time-limit", "9m", "--no-mlflow", "--compile"]
     file = write(TINY + "profiles:\n  small:\n    dataset.limit: 40\n")
     assert "that is enough" in ask("run", file, *options, "--jobs", "2").err
-    assert given == [(2, ["run", "--worker", *options, "--", file])]
+    ((count, told),) = given
+    assert (count, told.device, told.compile, told.tell) == (2, "cpu", True, False)
+    assert told.seconds is not None
+    assert 500 < told.seconds <= 540
+    asked = load_experiment("tiny.yaml", profile="small", overrides=["recipe.epochs=3", "seeds=[0]"])
+    assert Experiment.model_validate(told.experiment) == asked
+    cards = Home.find().cards
+    expected = plan_experiment(asked, cards, lambda cell: cell.method.name == "random-noise")
+    assert told.plan(Home.find()) == expected
+    assert not list(Home.find().logs.glob("*.json"))
 
 
-def test_options_become_arguments_of_a_worker() -> None:
-    given = {"--set": ("seeds=[0]", "table.title=a b"), "--profile": None, "--only": (), "--devices": "cpu"}
-    assert run_again("tiny.yaml", {**given, "--time-limit": "9m", "--no-mlflow": True}) == [
-        *("run", "--worker", "--set", "seeds=[0]", "--set", "table.title=a b", "--devices", "cpu"),
-        *("--time-limit", "9m", "--no-mlflow", "--", "tiny.yaml"),
-    ]
-    assert run_again("tiny.yaml", {"--no-mlflow": False}) == ["run", "--worker", "--", "tiny.yaml"]
+@pytest.mark.parametrize("name", experiment_names())
+def test_a_resolved_experiment_is_the_same_experiment(name: str) -> None:
+    experiment = load_experiment(name)
+    again = Experiment.model_validate(json.loads(json.dumps(experiment.resolved())))
+    assert again.model_dump(mode="json") == experiment.model_dump(mode="json")
+    assert [cell.identity() for cell in again.cells()] == [cell.identity() for cell in experiment.cells()]
+
+
+def test_the_paths_of_defenses_reach_a_worker() -> None:
+    file = write(TINY + "profiles:\n  x:\n    defenses: [plain, {purified: {folder: /somewhere}}, jpeg-10+cutout]\n")
+    experiment = load_experiment(file, profile="x")
+    again = Experiment.model_validate(experiment.resolved())
+    assert again.defenses[1].chain[0].params.folder == "/somewhere"
+    assert [str(one) for one in again.defenses] == [str(one) for one in experiment.defenses]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from asking import TINY, Finished, done, write
 
-from bench.recipe import recipe_names
+from bench.engine.recipe import recipe_names
 
 SOME = {
     "methods": "sep",

@@ -6,8 +6,8 @@ import math
 import pytest
 from asking import TINY, Finished, changed, done, refusal, write
 
-from bench.tracking import default_uri
-from bench.tracking.connection import connected
+from bench.record.tracking import default_uri
+from bench.record.tracking.connection import connected
 
 
 def test_perf_prints_a_ratio_for_every_number_of_checkpoints_and_format() -> None:
@@ -43,9 +43,9 @@ def test_perf_of_training_prints_a_ratio_for_every_format() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["evaluate"], "unknown thing to measure 'evaluate': known: craft, train"),
-        (["train", "--checkpoints", "5"], "--checkpoints belongs to perf craft: training has none"),
-        (["craft", "--images", "5"], "--images belongs to perf train: craft takes one --batch of images"),
+        (["evaluate"], "no such command 'evaluate': see sepbench perf --help"),
+        (["train", "--checkpoints", "5"], "no such option '--checkpoints': see sepbench perf train --help"),
+        (["craft", "--images", "5"], "no such option '--images': see sepbench perf craft --help"),
         (
             ["craft", "--checkpoints", "1,x"],
             "--checkpoints 1,x: 'x' is not one of its values, see sepbench perf --help",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from asking import TINY, Finished, ask, changed, done, refusal, write
 
-from bench.plots import KINDS
+from bench.read.plots import KINDS
 
 
 def test_a_run_gives_every_kind_that_it_has_enough_for(finished: Finished, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from asking import TINY, Finished, ask, changed, done, write
 
-from bench.networks import build_network
+from bench.contracts.network import build_network
 
 FORMS = ("md", "csv", "json")
 

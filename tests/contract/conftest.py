@@ -9,8 +9,8 @@ import torch
 from crafting import digits
 from safetensors.torch import save_file
 
+from bench.contracts.network import build_network
 from bench.data.images import images_digest
-from bench.networks import build_network
 
 
 @pytest.fixture(autouse=True)

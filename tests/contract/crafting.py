@@ -11,20 +11,20 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench.budget import Budget, Norm
-from bench.crafting import checkpoint_name
+from bench.contracts.budget import Budget, Norm
+from bench.contracts.method import METHODS, Method, Surrogate
+from bench.contracts.network import Network, build_network
+from bench.contracts.plugin import Params, Plugin
+from bench.core.keys import key
 from bench.data.images import ImageSet, Splits
 from bench.data.loading import load
 from bench.data.spec import DatasetSpec
-from bench.keys import key
-from bench.method import METHODS, Method, Surrogate
-from bench.method_row import MethodRow
-from bench.networks import Network, build_network
-from bench.plan import Checkpoints, CraftJob, Stage
-from bench.plugin import Params, Plugin
-from bench.stages import run_stage
-from bench.store import Store
-from bench.workbench import Workbench
+from bench.plan.checkpoints import Checkpoints, checkpoint_name
+from bench.plan.stage import CraftJob, Stage
+from bench.run.stages.dispatch import run_stage
+from bench.run.stages.workbench import Workbench
+from bench.spec.method_row import MethodRow
+from bench.store.artifacts import Store
 
 CPU = torch.device("cpu")
 BUDGETS: dict[Norm, Budget] = {"linf": Budget.parse("linf-8"), "l2": Budget.parse("l2-1")}

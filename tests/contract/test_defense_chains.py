@@ -8,12 +8,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bench import defense as defense_module
-from bench.defense import Defense, Defenses, Loss
-from bench.errors import SepbenchError
-from bench.plugin import Params
-from bench.recipe import Augmentation
-from bench.registry import Registry, UnknownName
+from bench.contracts import defense as defense_module
+from bench.contracts.augment import Augmentation
+from bench.contracts.defense import Defense, Defenses, Loss
+from bench.contracts.plugin import Params
+from bench.core.errors import SepbenchError
+from bench.core.registry import Registry, UnknownName
 
 
 class BlurParams(Params):

@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import fx, nn
 
-from bench.networks import ARCHITECTURES, Classifier, build_network
+from bench.contracts.network import ARCHITECTURES, Classifier, build_network
 
 NAMES = ARCHITECTURES.names()
 every_architecture = pytest.mark.parametrize("name", NAMES)

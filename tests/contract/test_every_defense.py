@@ -9,8 +9,8 @@ from crafting import digits, small_params
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bench.defense import DEFENSES, Defense, Defenses
-from bench.recipe import Augmentation
+from bench.contracts.augment import Augmentation
+from bench.contracts.defense import DEFENSES, Defense, Defenses
 
 NAMES = DEFENSES.names()
 every_defense = pytest.mark.parametrize("name", NAMES)

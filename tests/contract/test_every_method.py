@@ -9,15 +9,20 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from bench.run.stages import craft as harness
 from crafting import CPU, cases, digits, is_within, networks, protect, small_params, with_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_full_backward_hook
 
-from bench import crafting as harness
-from bench.budget import Budget, Norm
-from bench.method import METHODS, CraftContext, CraftData, Method
+from bench.contracts.budget import Budget, Norm
+from bench.contracts.method import (
+    METHODS,
+    CraftContext,
+    CraftData,
+    Method,
+)
 
 NAMES = METHODS.names()
 every_method = pytest.mark.parametrize("name", NAMES)

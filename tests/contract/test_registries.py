@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from bench.data.registry import DATASETS
-from bench.defense import DEFENSES
-from bench.errors import SepbenchError
-from bench.method import METHODS
-from bench.networks import ARCHITECTURES
-from bench.registry import NameTaken, Registry, UnknownName
+from bench.contracts.dataset import DATASETS
+from bench.contracts.defense import DEFENSES
+from bench.contracts.method import METHODS
+from bench.contracts.network import ARCHITECTURES
+from bench.core.errors import SepbenchError
+from bench.core.registry import NameTaken, Registry, UnknownName
 
 REPOSITORY = Path(__file__).parents[2]
 GROUP = "sepbench.tests.toys"
@@ -147,7 +147,7 @@ def test_the_modules_of_the_package_are_scanned_but_not_its_helpers(
     package = tmp_path / "scanned_toys"
     package.mkdir()
     (package / "__init__.py").write_text(
-        f'from bench.registry import Registry\n\nTOYS = Registry("toy", "scanned_toys", "{GROUP}")\n'
+        f'from bench.core.registry import Registry\n\nTOYS = Registry("toy", "scanned_toys", "{GROUP}")\n'
     )
     (package / "kite.py").write_text('from scanned_toys import TOYS\n\nTOYS.register("kite")(lambda: None)\n')
     (package / "_helper.py").write_text('raise AssertionError("a helper is imported by those that need it")\n')

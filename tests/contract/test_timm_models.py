@@ -6,9 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from bench.errors import SepbenchError
-from bench.networks import ARCHITECTURES, Classifier, Network, build_network
-from bench.registry import UnknownName
+from bench.contracts.network import (
+    ARCHITECTURES,
+    Classifier,
+    Network,
+    build_network,
+)
+from bench.core.errors import SepbenchError
+from bench.core.registry import UnknownName
 
 CONVOLUTIONAL, TRANSFORMER = "resnet10t", "vit_tiny_patch16_224"
 

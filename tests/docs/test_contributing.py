@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pages import ROOT, blocks
 
-from bench.record import Record, read_records
+from bench.record.record import Record, read_records
 
 FILES = {block.file: block.text for block in blocks("CONTRIBUTING.md", "python", "yaml", "toml") if block.file}
 PLUGINS = {path: text for path, text in FILES.items() if path.endswith(".py")}

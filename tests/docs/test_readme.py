@@ -15,9 +15,9 @@ import pytest
 from pages import ROOT, commands, links, read, tables
 from tiny_data import encoded, pixels, write_parquet
 
-from bench import cli
-from bench.experiment_file import experiment_names, load_experiment
-from bench.record import read_records
+from bench.cli.app import cli
+from bench.record.record import read_records
+from bench.spec.file import experiment_names, load_experiment
 
 PAGES = ("README.md", "CONTRIBUTING.md")
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))

@@ -9,10 +9,10 @@ import matplotlib
 import pytest
 from pages import ROOT, read
 
-from bench.errors import SepbenchError
-from bench.home import Home
-from bench.published import read_published
-from bench.report import rebuild
+from bench.core.errors import SepbenchError
+from bench.read.rebuild import rebuild
+from bench.record.published import read_published
+from bench.store.home import Home
 
 RESULTS = ROOT / "results"
 MADE = ("tables", "plots", "index.html")

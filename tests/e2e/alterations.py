@@ -52,16 +52,16 @@ class Watched:
 def take_notes(notes: Notes) -> None:
     """Note every stage that starts, its progress, its end, when a stop is asked for, and when data is decoded."""
     import bench.data.loading
-    import bench.progress
-    from bench.stopping import Stop
+    import bench.run.progress
+    from bench.run.stopping import Stop
 
-    choose, load = bench.progress.choose_progress, bench.data.loading.load
+    choose, load = bench.run.progress.choose_progress, bench.data.loading.load
 
     def load_and_note(spec: Any, extra: Any = ()) -> Any:
         notes.take(Event("decoded", spec.name))
         return load(spec, extra)
 
-    bench.progress.choose_progress = lambda todo, estimate: Watched(choose(todo, estimate), notes)  # type: ignore[assignment,return-value]
+    bench.run.progress.choose_progress = lambda todo, estimate: Watched(choose(todo, estimate), notes)  # type: ignore[assignment,return-value]
     bench.data.loading.load = load_and_note
 
     initialise = Stop.__init__
@@ -136,9 +136,9 @@ class linger:  # noqa: N801
 
 def save_every_epoch(notes: Notes) -> None:
     """Save the state of a training after each epoch, however short."""
-    import bench.training
+    import bench.engine.training
 
-    bench.training._SAVE_EVERY_SECONDS = -1.0
+    bench.engine.training._SAVE_EVERY_SECONDS = -1.0
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,9 @@ class shards_of:  # noqa: N801
     images: int
 
     def __call__(self, notes: Notes) -> None:
-        import bench.crafting
+        import bench.run.stages.craft
 
-        bench.crafting.SHARD = self.images
+        bench.run.stages.craft.SHARD = self.images
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class files_of_at_most:  # noqa: N801
 
 def hold_before_reporting_a_victim(notes: Notes) -> None:
     """Wait where the first victim that ended is about to be told to the experiment log."""
-    from bench.tracking import Tracker
+    from bench.record.tracking import Tracker
 
     tell = Tracker.stage
 

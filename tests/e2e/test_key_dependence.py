@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from whole_runs import TINY
 
-from bench import release, training
 from bench.api import ARCHITECTURES, METHODS
 from bench.data.loading import DataCard
-from bench.home import Home
-from bench.plan import Plan, make_plan
-from bench.run import plan_experiment
-from bench.spec import Experiment
+from bench.engine import release, training
+from bench.plan.make import make_plan, plan_experiment
+from bench.plan.plan import Plan
+from bench.spec.experiment import Experiment
+from bench.store.home import Home
 
 CARD = DataCard(
     train_sha256="a" * 64,
@@ -221,7 +221,7 @@ def test_the_same_images_have_the_same_keys_from_another_path_into_another_home(
         np.savez(folder / f"{place}.npz", **arrays)
         dataset = {"name": place, "format": "npz", "path": str(folder / f"{place}.npz")}
         experiment = Experiment.model_validate({**TINY, "dataset": dataset})
-        plans.append(plan_experiment(experiment, Home(folder / "home")))
+        plans.append(plan_experiment(experiment, Home(folder / "home").cards))
     assert plans[0].stages.keys() == plans[1].stages.keys()
 
 

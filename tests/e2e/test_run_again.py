@@ -36,7 +36,7 @@ def test_the_same_command_again_does_not_even_import_mlflow(undisturbed: Undistu
     )
     assert again.stdout.partition("MLflow:")[0].strip() == undisturbed.table
     imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines() if "|" in line}
-    assert "bench.tracking.tracker" in imported
+    assert "bench.record.tracking.tracker" in imported
     assert not [name for name in imported if name.partition(".")[0] == "mlflow"]
 
 

@@ -8,8 +8,8 @@ import pytest
 from alterations import hold, hold_before_reporting_a_victim
 from whole_runs import STAGES, Sepbench, Undisturbed
 
-from bench.tracking import default_uri
-from bench.tracking.connection import connected
+from bench.record.tracking import default_uri
+from bench.record.tracking.connection import connected
 
 pytestmark = pytest.mark.slow
 

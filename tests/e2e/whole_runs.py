@@ -17,8 +17,8 @@ import yaml
 from alterations import Alteration, take_notes
 from process_notes import Event, Notes
 
-from bench.record import Record, read_records
-from bench.store import Store
+from bench.record.record import Record, read_records
+from bench.store.artifacts import Store
 
 TINY = {
     "name": "tiny",
@@ -52,10 +52,10 @@ _PATIENCE_SECONDS = 120
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(
     [
-        "bench.cli",
-        "bench.outlook",
-        "bench.progress",
-        "bench.run",
+        "bench.cli.app",
+        "bench.plan.outlook",
+        "bench.run.progress",
+        "bench.run.invocation",
         "mlflow.store.tracking.sqlalchemy_store",
         "pytest",
         "sklearn.datasets",
@@ -248,7 +248,7 @@ def _main(
     notes = Notes(folder)
     for alter in alterations:
         alter(notes)
-    from bench.cli import main
+    from bench.cli.app import main
 
     main(arguments)
 
@@ -262,7 +262,7 @@ def make_database(path: Path) -> None:
 
 
 def _connect(uri: str) -> None:
-    from bench.tracking.connection import connected
+    from bench.record.tracking.connection import connected
 
     with connected(uri):
         pass

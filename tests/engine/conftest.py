@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.tracking import (
-    Tracker,
-    default_uri,
-)
-from bench.tracking.connection import connected
+from bench.record.tracking import Tracker, default_uri
+from bench.record.tracking.connection import connected
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bench.record import Record
-from bench.tables import Table, TableLayout, build
+from bench.read.tables import Table, build
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 
 def record(**changes: Any) -> Record:

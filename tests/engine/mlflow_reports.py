@@ -6,12 +6,9 @@ from typing import Any
 
 import made_records
 
-from bench.record import Record
-from bench.tracking import (
-    DatasetRef,
-    StageReport,
-)
-from bench.tracking.connection import connected
+from bench.record.record import Record
+from bench.record.tracking import DatasetRef, StageReport
+from bench.record.tracking.connection import connected
 
 STARTED = 1_700_000_000.25
 

@@ -14,8 +14,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tiny_data import LABELS, as_stored, encoded, pets, pixels, spec_of, write_parquet
 
+from bench.contracts.dataset import DATASETS
 from bench.data.loading import card, load
-from bench.data.registry import DATASETS
 from bench.data.spec import DatasetSpec
 
 

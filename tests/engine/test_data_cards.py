@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_data import LABELS, encoded, pets, pixels, spec_of, write_parquet
 
+from bench.contracts.dataset import DATASETS
 from bench.data.images import ImageSet
 from bench.data.loading import card, load_with_card
-from bench.data.registry import DATASETS
 
 
 @pytest.fixture

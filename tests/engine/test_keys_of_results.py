@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from bench.data.loading import DataCard
-from bench.experiment_file import load_experiment
-from bench.plan import make_plan
-from bench.record import read_records
+from bench.plan.make import make_plan
+from bench.record.record import read_records
+from bench.spec.file import load_experiment
 
 RECORDS = Path(__file__).parents[2] / "results" / "records"
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from bench.errors import SepbenchError
-from bench.lock import Lock, acquire, owner
+from bench.core.errors import SepbenchError
+from bench.store.lock import Lock, acquire, owner
 
 PROCESSES = multiprocessing.get_context("forkserver")
 

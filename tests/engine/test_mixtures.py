@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.contracts.defense import Defenses
+from bench.core.errors import SepbenchError
 from bench.data.images import ImageSet, Splits
 from bench.data.loading import card, load
 from bench.data.spec import DatasetSpec
-from bench.defense import Defenses
-from bench.errors import SepbenchError
-from bench.mixture import seen_by_victim
-from bench.plan import TrainJob
-from bench.recipe import Recipe
+from bench.engine.recipe import Recipe
+from bench.plan.stage import VictimJob
+from bench.run.stages.mixture import seen_by_victim
 
 DIGITS = DatasetSpec.parse({"name": "digits", "limit": 200, "test_limit": 100})
 CLEAN = torch.zeros(50, 3, 4, 4, dtype=torch.uint8)
@@ -22,9 +22,9 @@ EXTRA = ImageSet(torch.full((9, 3, 4, 4), 3, dtype=torch.uint8), torch.full((9,)
 SPLITS = Splits(train := ImageSet(CLEAN, torch.arange(50) % 3, ("a", "b", "c")), train, {9: EXTRA})
 
 
-def victim(fraction: float = 1.0, clean_images: int = 0, seed: int = 0) -> TrainJob:
+def victim(fraction: float = 1.0, clean_images: int = 0, seed: int = 0) -> VictimJob:
     recipe = Recipe.model_validate("digits")
-    return TrainJob("resnet8", recipe, Defenses.parse("plain"), seed, "a" * 64, fraction, clean_images)
+    return VictimJob("resnet8", recipe, Defenses.parse("plain"), seed, "a" * 64, fraction, clean_images)
 
 
 def protected(fraction: float, seed: int = 0) -> Tensor:

@@ -9,19 +9,23 @@ import pytest
 import torch
 from tiny_data import complaint, encoded, pets, pixels, spec_of, write_parquet
 
-from bench.crafting import shards
+from bench.contracts.defense import Defenses
 from bench.data.images import ImageSet, Splits
 from bench.data.loading import card, load
 from bench.data.spec import DatasetSpec
-from bench.defense import Defenses
-from bench.home import Home
-from bench.mixture import seen_by_victim
-from bench.plan import CraftJob, TrainJob, make_plan
-from bench.progress import Clock, PlainProgress
-from bench.recipe import Recipe
-from bench.record import Record
-from bench.run import Invocation, Summary, plan_experiment, run_plan, table_of
-from bench.spec import Experiment
+from bench.engine.recipe import Recipe
+from bench.plan.make import make_plan, plan_experiment
+from bench.plan.stage import CraftJob, VictimJob
+from bench.read.tabulation import table_of
+from bench.record.record import Record
+from bench.run.executors.executor import Workplace
+from bench.run.invocation import Invocation, Summary, run_plan
+from bench.run.progress import Clock, PlainProgress
+from bench.run.stages.craft import shards
+from bench.run.stages.mixture import seen_by_victim
+from bench.run.stopping import Stop
+from bench.spec.experiment import Experiment
+from bench.store.home import Home
 
 DIGITS = {"name": "digits", "limit": 200, "test_limit": 60}
 LABELS = torch.arange(50) % 5
@@ -53,7 +57,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="module")
 def summary(home: Home) -> Summary:
     watcher = PlainProgress([], Clock([], lambda stage: 0.0), io.StringIO())
-    done = run_plan(plan_experiment(experiment(), home), Invocation(home, torch.device("cpu"), watcher))
+    place = Workplace(home, torch.device("cpu"), watcher, Stop())
+    done = run_plan(plan_experiment(experiment(), home.cards), Invocation(place))
     assert not done.failures
     return done
 
@@ -118,8 +123,9 @@ def test_a_record_says_how_many_classes_it_is_of_and_judges_these(home: Home, re
         assert record.relabelled_acc == pytest.approx(100 * renamed / 60)
 
 
-def test_a_table_says_of_how_many_classes_it_is(summary: Summary) -> None:
-    assert "Of digits only the first 4 classes are protected and judged." in table_of(summary).notes
+def test_a_table_says_of_how_many_classes_it_is(summary: Summary, home: Home) -> None:
+    table = table_of(plan_experiment(experiment(), home.cards), summary.records)
+    assert "Of digits only the first 4 classes are protected and judged." in table.notes
 
 
 def test_a_record_of_all_classes_has_no_such_field(records: dict[str, Record]) -> None:
@@ -154,7 +160,7 @@ def test_crafting_is_planned_and_counted_for_the_protected_images_alone(
     tmp_path: Path, records: dict[str, Record]
 ) -> None:
     spec = experiment()
-    plan = plan_experiment(spec, Home(tmp_path))
+    plan = plan_experiment(spec, Home(tmp_path).cards)
     sep = next(s for s in plan.stages.values() if isinstance(s.job, CraftJob) and s.job.method.name == "sep")
     assert sep.passes == pytest.approx(4 * plan.card.n_protected / 200)
     assert records["sep"].craft_passes == sep.passes
@@ -162,7 +168,7 @@ def test_crafting_is_planned_and_counted_for_the_protected_images_alone(
 
 
 def test_a_fraction_is_of_the_protected_images() -> None:
-    job = TrainJob("resnet8", Recipe.model_validate("digits"), Defenses.parse("plain"), 0, "a" * 64, 0.5)
+    job = VictimJob("resnet8", Recipe.model_validate("digits"), Defenses.parse("plain"), 0, "a" * 64, 0.5)
     released = CLEAN.images.clone()
     released[OF_TWO.to_protect] = 7
     seen = seen_by_victim(job, OF_TWO, released).images

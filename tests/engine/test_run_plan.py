@@ -13,17 +13,21 @@ import pytest
 import torch
 
 from bench.api import METHODS
-from bench.executors import local
-from bench.executors.local import StageResult, finished_meanwhile
-from bench.home import Home
-from bench.lock import Lock, acquire
-from bench.plan import Plan
-from bench.progress import Clock, PlainProgress
-from bench.run import Invocation, Summary, plan_experiment, run_plan
-from bench.spec import Experiment
-from bench.store import Store
-from bench.tracking import NullTracker, Tracker, default_uri
-from bench.tracking.connection import connected
+from bench.plan.make import plan_experiment
+from bench.plan.plan import Plan
+from bench.plan.stage import StageResult
+from bench.record.tracking import NullTracker, Tracker, default_uri
+from bench.record.tracking.connection import connected
+from bench.run.executors import local
+from bench.run.executors.executor import Workplace
+from bench.run.invocation import Invocation, Summary, run_plan
+from bench.run.progress import Clock, PlainProgress
+from bench.run.sharing import finished_meanwhile
+from bench.run.stopping import Stop
+from bench.spec.experiment import Experiment
+from bench.store.artifacts import Store
+from bench.store.home import Home
+from bench.store.lock import Lock, acquire
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -70,7 +74,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def plan(home: Home) -> Plan:
-    return plan_experiment(EXPERIMENT, home, lambda cell: cell.method.name == "random-noise")
+    return plan_experiment(EXPERIMENT, home.cards, lambda cell: cell.method.name == "random-noise")
 
 
 def display() -> PlainProgress:
@@ -80,7 +84,9 @@ def display() -> PlainProgress:
 def run(home: Home, watcher: PlainProgress | None = None, tracker: Tracker | NullTracker | None = None) -> Summary:
     """Run the experiment, by default in front of MLflow."""
     tracker = tracker or Tracker(default_uri(home.root), home.outbox)
-    return run_plan(plan(home), Invocation(home, torch.device("cpu"), watcher or display(), tracker))
+    return run_plan(
+        plan(home), Invocation(Workplace(home, torch.device("cpu"), watcher or display(), Stop()), tracker=tracker)
+    )
 
 
 def waiting(home: Home) -> list[str]:

@@ -21,8 +21,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.errors import SepbenchError
-from bench.store import CorruptArtifact, Draft, Store
+from bench.core.errors import SepbenchError
+from bench.store.artifacts import CorruptArtifact, Draft, Store
 
 KIND, KEY = "surrogate", "0123456789abcdef" * 4
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -109,7 +109,7 @@ def test_strided_and_shared_tensors_come_back_whole_and_apart(store: Store) -> N
 def test_an_artifact_is_described_without_torch(store: Store) -> None:
     commit(store)
     code = (
-        "import sys; from pathlib import Path; import bench.lock; from bench.store import Store\n"
+        "import sys; from pathlib import Path; import bench.store.lock; from bench.store.artifacts import Store\n"
         "store, artifact = Store(Path(sys.argv[1])), sys.argv[2:]\n"
         "assert store.has(*artifact) and store.meta(*artifact) == {'value': 1}\n"
         "assert store.names(*artifact) == ['first', 'second'] and 'torch' not in sys.modules\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from mlflow_reports import artifact, children, make_record, make_report, parents, waiting
 
-from bench.tracking import (
+from bench.record.tracking import (
     NullTracker,
     Tracker,
     default_uri,
@@ -25,7 +25,7 @@ from bench.tracking import (
     sync,
     ui_command,
 )
-from bench.tracking.connection import connected
+from bench.record.tracking.connection import connected
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -173,7 +173,7 @@ def test_mlflow_leaves_environment_and_loggers_as_they_were(
 KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
-from bench.tracking import Tracker, default_uri
+from bench.record.tracking import Tracker, default_uri
 home = Path(sys.argv[1])
 Tracker(default_uri(home), home / "outbox").start("quick", {}, "")
 os.kill(os.getpid(), signal.SIGKILL)
@@ -286,7 +286,9 @@ def test_a_tracking_server_takes_a_run_and_gives_its_records_back(
 
 
 def test_importing_the_tracker_loads_neither_mlflow_nor_torch() -> None:
-    process = python("-c", "import sys, bench.tracking; print({'mlflow', 'sqlalchemy', 'torch'} & sys.modules.keys())")
+    process = python(
+        "-c", "import sys, bench.record.tracking; print({'mlflow', 'sqlalchemy', 'torch'} & sys.modules.keys())"
+    )
     assert process.communicate()[0].strip() == "set()"
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from mlflow_reports import STARTED, children, file_name, make_report, parents, waiting
 
-from bench.tracking import (
+from bench.record.tracking import (
     StageReport,
     Tracker,
     outbox,
     records,
     sync,
 )
-from bench.tracking.connection import connected
-from bench.tracking.runs import log_stage
+from bench.record.tracking.connection import connected
+from bench.record.tracking.runs import log_stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -90,7 +90,7 @@ def test_an_interrupt_while_mlflow_is_written_loses_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.tracking.tracker.log_stage", interrupted)
+    monkeypatch.setattr("bench.record.tracking.tracker.log_stage", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tracker.stage(make_report(1))
     assert sync(uri, home / "outbox").sent == 1

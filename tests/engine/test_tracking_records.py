@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from mlflow_reports import STARTED, children, make_record, make_report
 
-from bench.errors import SepbenchError
-from bench.experiment_file import load_experiment
-from bench.home import Home
-from bench.tables import render
-from bench.tabulation import compile_table
-from bench.tracking import (
+from bench.core.errors import SepbenchError
+from bench.read.tables import render
+from bench.read.tabulation import compile_table
+from bench.record.tracking import (
     Tracker,
     default_uri,
     outbox,
     records,
     sync,
 )
-from bench.tracking.runs import log_stage
+from bench.record.tracking.runs import log_stage
+from bench.spec.file import load_experiment
+from bench.store.home import Home
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -49,7 +49,7 @@ def test_the_newest_run_of_a_key_is_its_record(tracker: Tracker, uri: str) -> No
 
 
 def test_more_than_one_page_of_records_is_read(tracker: Tracker, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.tracking.runs._PAGE", 2)
+    monkeypatch.setattr("bench.record.tracking.runs._PAGE", 2)
     for number in range(5):
         tracker.stage(make_report(number))
     assert {record.key for record in records(uri, "quick")} == {f"{number:064x}" for number in range(5)}
@@ -113,7 +113,7 @@ def test_a_thousand_records_are_sent_once_each_and_give_the_table_that_their_fil
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.tracking.sending.log_stage", log_500)
+        patch.setattr("bench.record.tracking.sending.log_stage", log_500)
         with pytest.raises(KeyboardInterrupt):
             sync(uri, home / "outbox")
     second = sync(uri, home / "outbox")

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from bench.core.errors import SepbenchError
 from bench.data.images import ImageSet
 from bench.data.spec import DatasetSpec
-from bench.errors import SepbenchError
 
 LABELS = [0, 1, 2, 1, 0, 2, 2, 0]
 

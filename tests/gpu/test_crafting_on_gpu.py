@@ -9,10 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.budget import Budget
-from bench.method import METHODS, CraftContext, CraftData, Method
-from bench.networks import Network, build_network
-from methods._ensemble import Ensemble, class_means
+from bench.contracts.budget import Budget
+from bench.contracts.method import (
+    METHODS,
+    CraftContext,
+    CraftData,
+    Method,
+)
+from bench.contracts.network import Network, build_network
+from bench.engine.ensemble import Ensemble, class_means
 
 pytestmark = [
     pytest.mark.gpu,

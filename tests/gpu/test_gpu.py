@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.cli import main
-from bench.record import read_records
+from bench.cli.app import main
+from bench.record.record import read_records
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,8 +8,8 @@ from small_networks import CPU, noise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.defense import Loss
-from bench.networks import Network, build_network
+from bench.contracts.defense import Loss
+from bench.contracts.network import Network, build_network
 
 CLASSES = 3
 Y = torch.arange(12) % CLASSES

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.networks import Network
+from bench.contracts.network import Network
 
 
 def means_of(network: Network, images: Tensor, labels: Tensor, classes: int) -> list[Tensor]:

@@ -7,7 +7,7 @@ import torch
 from small_networks import noise
 from torch import Tensor
 
-from bench.defense import Defense, Defenses
+from bench.contracts.defense import Defense, Defenses
 
 CLASSES = 5
 SIZES = [(16, 16), (32, 32), (64, 64), (9, 14)]

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bench.networks import Network, build_network
+from bench.contracts.network import Network, build_network
 
 CPU = torch.device("cpu")
 

@@ -8,11 +8,12 @@ import torch
 from small_networks import CPU, noise
 from torch import Tensor, nn
 
-from bench.defense import Defense, Defenses
-from bench.networks import Network, build_network
-from bench.recipe import Recipe
-from bench.store import Draft, Store
-from bench.training import History, Labelled, train
+from bench.contracts.defense import Defense, Defenses
+from bench.contracts.network import Network, build_network
+from bench.engine.recipe import Recipe
+from bench.engine.training import History, Labelled, train
+from bench.plan.checkpoints import checkpoint_name
+from bench.store.artifacts import Draft, Store
 
 IMAGES, LABELS = noise(50, side=8), torch.arange(50) % 3
 TEST = Labelled(noise(30, side=8, seed=1), torch.arange(30) % 3, classes=3)
@@ -70,7 +71,7 @@ def trained(
         Defenses([defense] if defense else []),
         seed,
         draft=draft(folder),
-        keep_checkpoints=True,
+        checkpoint=checkpoint_name,
         compile=compile,
         on_epoch=on_epoch,
     )

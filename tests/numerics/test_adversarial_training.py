@@ -22,9 +22,14 @@ from small_training import STATE, draft, recipe, same_bits, same_curves, trained
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.defense import DEFENSES, Defense, Defenses, Loss
-from bench.errors import Stopped
-from bench.training import History
+from bench.contracts.defense import (
+    DEFENSES,
+    Defense,
+    Defenses,
+    Loss,
+)
+from bench.core.errors import Stopped
+from bench.engine.training import History
 
 
 def defense(**params: Any) -> Defense:

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from small_networks import noise
 from torch import Tensor
 
-from bench.release import audit
+from bench.engine.release import audit
 
 
 def structured(count: int, side: int = 16, seed: int = 0) -> Tensor:

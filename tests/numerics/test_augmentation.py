@@ -12,8 +12,7 @@ from PIL import Image
 from small_networks import noise
 from torch import Tensor
 
-from bench.augment import Draws, augment, draw
-from bench.recipe import Augmentation
+from bench.contracts.augment import Augmentation, Draws, augment, draw
 
 
 def one_by_one(images: Tensor, draws: Draws, padding: int) -> Tensor:

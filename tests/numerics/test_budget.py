@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from bench.budget import Budget
-from bench.errors import SepbenchError
+from bench.contracts.budget import Budget
+from bench.core.errors import SepbenchError
 
 exactly = settings(derandomize=True, deadline=None, max_examples=60)
 budgets = st.one_of(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import SepbenchError
-from bench.method import Surrogate
-from bench.placement import Placement
+from bench.contracts.method import Surrogate
+from bench.contracts.placement import Placement
+from bench.core.errors import SepbenchError
 
 # fmt: off
 THIRTY = (

@@ -13,12 +13,12 @@ from small_training import IMAGES, fresh, recipe, same_bits, trained
 from torch import Tensor, fx, nn
 from torch._dynamo.backends.registry import lookup_backend
 
-from bench import compiling as under_test
-from bench.compiling import compile_forward, compiling
-from bench.defense import DEFENSES
-from bench.errors import Stopped
-from bench.networks import Network
-from bench.training import History, autocast_for
+from bench.contracts.defense import DEFENSES
+from bench.contracts.network import Network
+from bench.core.errors import Stopped
+from bench.engine import compiling as under_test
+from bench.engine.compiling import compile_forward, compiling
+from bench.engine.training import History, autocast_for
 
 SHAPE = (16, 3, 8, 8)  # of the whole batches of `small_training`
 FULL_PRECISION = autocast_for(CPU, "fp32")

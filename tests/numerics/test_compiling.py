@@ -10,9 +10,9 @@ from small_networks import CPU, checkpoints, noise
 from torch import Tensor, fx, nn
 from torch._dynamo.backends.registry import lookup_backend
 
-from bench.networks import Classifier, Network
-from methods._compile import backend_for
-from methods._ensemble import Ensemble
+from bench.contracts.network import Classifier, Network
+from bench.engine.compiled import backend_for
+from bench.engine.ensemble import Ensemble
 
 CLEAN = noise(10).double() / 255
 TARGETS = torch.arange(10)

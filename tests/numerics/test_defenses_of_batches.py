@@ -10,8 +10,8 @@ from small_batches import chain, changed, constant, every_size, labels, looks_al
 from small_training import IMAGES, LABELS, TEST, Recorder, draft, fresh, recipe
 from torch import Tensor
 
-from bench.defense import DEFENSES, Defenses
-from bench.training import Labelled, train
+from bench.contracts.defense import DEFENSES, Defenses
+from bench.engine.training import Labelled, train
 
 NAMES = ["cutout", "mixup", "cutmix", "gaussian-noise", "coin"]
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from small_releases import changed, every_size, photos
 from torch import Tensor
 
-from bench.defense import Defenses
+from bench.contracts.defense import Defenses
 from victims.defenses import _neighbourhoods, bit_depth, grayscale, orthogonal_projection
 
 NAMES = [

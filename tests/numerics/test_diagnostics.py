@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from slow_sep import gradient_of
 from small_networks import CPU, checkpoints, noise
 
-from bench.diagnostics import _recognition, _similarity, gradients
+from bench.read.diagnostics import _recognition, _similarity, gradients
 
 IMAGES = noise(5)
 TARGET = torch.tensor([5, 9, 2, 4, 0])

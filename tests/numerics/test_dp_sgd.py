@@ -13,10 +13,10 @@ from small_training import recipe, same_bits, same_curves, trained
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.defense import DEFENSES, Defense, Defenses
-from bench.errors import SepbenchError, Stopped
-from bench.networks import ARCHITECTURES
-from bench.training import History
+from bench.contracts.defense import DEFENSES, Defense, Defenses
+from bench.contracts.network import ARCHITECTURES
+from bench.core.errors import SepbenchError, Stopped
+from bench.engine.training import History
 
 EVERY_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

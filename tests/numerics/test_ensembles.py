@@ -12,15 +12,14 @@ from slow_sep import gradient_of, protect_slowly
 from small_networks import CPU, checkpoints, noise
 from torch import Tensor, nn
 
-from bench.augment import augment, draw
-from bench.budget import Budget
-from bench.device import precision
-from bench.method import METHODS, CraftContext, CraftData
-from bench.networks import Classifier, Network
-from bench.recipe import Augmentation
-from bench.release import audit, release
-from methods._ensemble import Ensemble
-from methods._freeze import Frozen
+from bench.contracts.augment import Augmentation, augment, draw
+from bench.contracts.budget import Budget
+from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.network import Classifier, Network
+from bench.core.device import precision
+from bench.engine.ensemble import Ensemble
+from bench.engine.frozen import Frozen
+from bench.engine.release import audit, release
 
 IMAGES, LABELS = noise(4), torch.tensor([0, 4, 7, 9])
 CLEAN = IMAGES.double() / 255

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from small_releases import changed, every_size, photos
 from torch import Tensor
 
-from bench.defense import Defenses
+from bench.contracts.defense import Defenses
 
 FILTERS = ["mean-filter", "median-filter", "gaussian-blur"]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.judge import confusion, outcome
+from bench.engine.judge import confusion, outcome
 
 matrices = (
     st.integers(2, 5)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods._microbatches import MicroBatches, even_size
+from bench.engine.microbatches import MicroBatches, even_size
 
 X = torch.rand(10, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(10)

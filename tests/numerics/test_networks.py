@@ -6,7 +6,7 @@ import torch
 from small_networks import CPU, noise
 from torch import Tensor
 
-from bench.networks import Network, build_network, channel_statistics
+from bench.contracts.network import Network, build_network, channel_statistics
 
 
 def built(images: Tensor, *, normalise: bool = True, seed: int = 0) -> Network:

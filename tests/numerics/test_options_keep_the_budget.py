@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import CPU, checkpoints
 
-from bench.budget import Budget
-from bench.method import METHODS, CraftContext, CraftData
-from bench.release import audit, release
+from bench.contracts.budget import Budget
+from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.engine.release import audit, release
 
 COMMON: dict[str, st.SearchStrategy[Any]] = {
     "steps": st.integers(1, 2),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_networks import CPU
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 from bench.perf.turns import apart, in_turns
 
 

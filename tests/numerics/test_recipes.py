@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.recipe import Recipe, recipe_names
+from bench.engine.recipe import Recipe, recipe_names
 
 _FIELD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": False}
 _NO_WARMUP = {"warmup_epochs": 0, "clip_gradient": None}

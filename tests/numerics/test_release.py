@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from small_networks import noise
 from torch import Tensor
 
-from bench.budget import Budget
-from bench.release import BudgetExceeded, release
+from bench.contracts.budget import Budget
+from bench.engine.release import BudgetExceeded, release
 
 CLEAN = noise(6, side=8)
 GREY = torch.full_like(CLEAN, 128)  # where [0, 1] cuts nothing off a perturbation

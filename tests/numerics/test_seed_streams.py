@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.seeds import derive
+from bench.core.seeds import derive
 
 
 @pytest.mark.parametrize(

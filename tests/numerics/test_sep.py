@@ -10,11 +10,11 @@ from slow_sep import gradient_of, protect_slowly
 from small_networks import CPU, checkpoints, noise
 from torch import Tensor
 
-from bench.budget import Budget
-from bench.method import METHODS, CraftContext, CraftData
-from bench.networks import Network
-from bench.release import release
-from methods._ensemble import Ensemble
+from bench.contracts.budget import Budget
+from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.network import Network
+from bench.engine.ensemble import Ensemble
+from bench.engine.release import release
 
 IMAGES = noise(4)
 LABELS = torch.tensor([0, 4, 7, 9])

@@ -12,9 +12,14 @@ from slow_sep_fa import align_slowly, feature_gradient, means_of, reduce_varianc
 from small_networks import CPU, checkpoints, noise
 from torch import Tensor
 
-from bench.budget import Budget
-from bench.method import METHODS, CraftContext, CraftData, Method
-from methods._ensemble import Ensemble, FeatureAlignment, class_means
+from bench.contracts.budget import Budget
+from bench.contracts.method import (
+    METHODS,
+    CraftContext,
+    CraftData,
+    Method,
+)
+from bench.engine.ensemble import Ensemble, FeatureAlignment, class_means
 
 IMAGES = noise(12)
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 4])

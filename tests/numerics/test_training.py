@@ -10,7 +10,7 @@ import torch
 from small_training import IMAGES, LABELS, TEST, Recorder, draft, fresh, recipe, same_bits, same_curves, trained
 from torch import Tensor, nn
 
-from bench.training import Diverged, predict
+from bench.engine.training import Diverged, predict
 
 STANDING_STILL = {"lr": 1e-30, "momentum": 0.0, "weight_decay": 0.0}
 

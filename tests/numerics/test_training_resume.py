@@ -10,10 +10,10 @@ import torch
 from small_training import STATE, draft, recipe, same_bits, same_curves, trained
 from torch import Tensor, nn
 
-from bench import training
-from bench.defense import Defense
-from bench.errors import Stopped
-from bench.training import History
+from bench.contracts.defense import Defense
+from bench.core.errors import Stopped
+from bench.engine import training
+from bench.engine.training import History
 
 
 class Noise(Defense):

@@ -21,9 +21,14 @@ from side_passes import (
 from small_training import recipe, same_bits, same_curves, trained
 from torch import Tensor
 
-from bench.defense import DEFENSES, Defense, Defenses, Loss
-from bench.errors import Stopped
-from bench.training import History
+from bench.contracts.defense import (
+    DEFENSES,
+    Defense,
+    Defenses,
+    Loss,
+)
+from bench.core.errors import Stopped
+from bench.engine.training import History
 from victims.defenses.ueraser import strong_augmentation
 
 

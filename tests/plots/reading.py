@@ -5,7 +5,7 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench.tables import Cell, Table
+from bench.read.tables import Cell, Table
 
 
 def words(figure: Figure) -> set[str]:

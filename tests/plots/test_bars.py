@@ -8,10 +8,11 @@ from matplotlib.container import BarContainer
 from matplotlib.text import Text
 from reading import bar_groups, words
 
-from bench.errors import SepbenchError
-from bench.plots import bars
-from bench.record import Record
-from bench.tables import TableLayout, build
+from bench.core.errors import SepbenchError
+from bench.read.plots import bars
+from bench.read.tables import build
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 
 def lengths(container: BarContainer) -> list[float]:

@@ -10,9 +10,14 @@ from made_records import checkpoint_table
 from matplotlib.text import Text
 from PIL import Image
 
-from bench.plots import ablation, bars, save, svgs
-from bench.plots.labels import spread
-from bench.plots.style import theme
+from bench.read.plots import (
+    ablation,
+    bars,
+    save,
+    svgs,
+)
+from bench.read.plots.labels import spread
+from bench.read.plots.style import theme
 
 
 def written(folder: Path, name: str) -> bytes:

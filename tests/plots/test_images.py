@@ -5,10 +5,10 @@ import pytest
 import torch
 from reading import words
 
-from bench.diagnostics import Similarity
-from bench.errors import SepbenchError
-from bench.plots import examples, similarity_heatmap, similarity_heatmaps
-from bench.plots.examples import difference
+from bench.core.errors import SepbenchError
+from bench.read.diagnostics import Similarity
+from bench.read.plots import examples, similarity_heatmap, similarity_heatmaps
+from bench.read.plots.examples import difference
 
 
 def images(count: int) -> torch.Tensor:

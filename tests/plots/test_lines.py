@@ -8,10 +8,11 @@ from made_records import checkpoint_table, runs, sep
 from matplotlib.axes import Axes
 from reading import cell, errorbars, spans, words
 
-from bench.errors import SepbenchError
-from bench.keys import canonical
-from bench.plots import ablation, passes
-from bench.tables import TableLayout, build
+from bench.core.errors import SepbenchError
+from bench.core.keys import canonical
+from bench.read.plots import ablation, passes
+from bench.read.tables import build
+from bench.spec.layout import TableLayout
 
 
 def params(checkpoints: int) -> str:

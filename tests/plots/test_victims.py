@@ -8,10 +8,10 @@ import pytest
 from reading import bar_groups, words
 from scipy import stats
 
-from bench.errors import SepbenchError
-from bench.plots import Judged, classes, curves
-from bench.plots.classes import best_renaming
-from bench.plots.replicates import mean_over_victims
+from bench.core.errors import SepbenchError
+from bench.read.plots import Judged, classes, curves
+from bench.read.plots.classes import best_renaming
+from bench.read.plots.replicates import mean_over_victims
 
 
 def frame() -> pd.DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import made_records
 import pytest
 
-from bench.record import Record
+from bench.record.record import Record
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

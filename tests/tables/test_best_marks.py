@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.record import Record
-from bench.tables import Table, TableLayout, build, to_markdown
+from bench.read.tables import Table, build, to_markdown
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.errors import SepbenchError
-from bench.record import Record
-from bench.tables import CellId, TableLayout, build, to_json
+from bench.core.errors import SepbenchError
+from bench.read.tables import CellId, build, to_json
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

@@ -5,8 +5,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bench.record import Record
-from bench.tables import Table, TableLayout, build, html_table, to_html
+from bench.read.tables import (
+    Table,
+    build,
+    html_table,
+    to_html,
+)
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 MakeRuns = Callable[..., list[Record]]
 

@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import Record
-from bench.tables import CellId, Table, TableLayout, build, latex_document, to_latex
-from bench.tables.latex import escape
+from bench.read.tables import (
+    CellId,
+    Table,
+    build,
+    latex_document,
+    to_latex,
+)
+from bench.read.tables.latex import escape
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

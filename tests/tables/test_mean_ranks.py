@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.stats import mean_ranks
+from bench.read.stats import mean_ranks
 
 
 def ranks_by_hand(values: NDArray[np.float64]) -> NDArray[np.float64]:

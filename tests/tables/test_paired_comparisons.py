@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.stats import Samples, best_and_ties, holm, paired_p_value
+from bench.read.stats import (
+    Samples,
+    best_and_ties,
+    holm,
+    paired_p_value,
+)
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 

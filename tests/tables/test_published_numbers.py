@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import SepbenchError
-from bench.published import Published, read_published
-from bench.record import Record
-from bench.tables import Table, TableLayout, build, to_html, to_json, to_latex, to_markdown
+from bench.core.errors import SepbenchError
+from bench.read.tables import (
+    Table,
+    build,
+    to_html,
+    to_json,
+    to_latex,
+    to_markdown,
+)
+from bench.record.published import Published, read_published
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

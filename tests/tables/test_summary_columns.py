@@ -7,10 +7,16 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from bench.record import Record
-from bench.stats import mean_ranks, summarise
-from bench.tables import SummaryCell, Table, TableLayout, build, to_markdown
-from bench.tables.text import NOTHING
+from bench.read.stats import mean_ranks, summarise
+from bench.read.tables import (
+    SummaryCell,
+    Table,
+    build,
+    to_markdown,
+)
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
+from bench.spec.names import NOTHING
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

@@ -4,8 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.record import Record
-from bench.tables import Cell, CellId, Table, TableLayout, build
+from bench.read.tables import (
+    Cell,
+    CellId,
+    Table,
+    build,
+)
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

@@ -8,12 +8,10 @@ import pandas as pd
 import pytest
 from rich.cells import cell_len
 
-from bench.errors import SepbenchError
-from bench.record import Record
-from bench.tables import (
+from bench.core.errors import SepbenchError
+from bench.read.tables import (
     CellId,
     Table,
-    TableLayout,
     build,
     render,
     to_csv,
@@ -22,6 +20,8 @@ from bench.tables import (
     to_latex,
     to_markdown,
 )
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 import bench
-from bench.tables import VALUES, TableLayout
+from bench.spec.layout import VALUES, TableLayout
 
 
 def test_the_default_is_methods_by_budget_and_defense() -> None:
@@ -51,7 +51,9 @@ def test_seeds_flags_and_lists_cannot(name: str) -> None:
 
 
 def test_importing_tables_loads_nothing_slow() -> None:
-    code = "import bench.stats, bench.tables, sys; print({'torch', 'mlflow', 'scipy.stats'} & set(sys.modules))"
+    code = (
+        "import bench.read.stats, bench.read.tables, sys; print({'torch', 'mlflow', 'scipy.stats'} & set(sys.modules))"
+    )
     root = Path(bench.__file__).parents[1]
     answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"

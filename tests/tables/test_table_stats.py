@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.record import Record
-from bench.stats import Summary, summarise, summarise_cell
+from bench.read.stats import Summary, summarise, summarise_cell
+from bench.record.record import Record
 
 MakeRecord = Callable[..., Record]
 MakeRuns = Callable[..., list[Record]]

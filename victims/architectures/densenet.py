@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.networks import ARCHITECTURES, Classifier
+from bench.contracts.network import ARCHITECTURES, Classifier
 
 
 class DenseLayer(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.networks import ARCHITECTURES, Classifier
+from bench.contracts.network import ARCHITECTURES, Classifier
 
 
 class Inception(nn.Module):

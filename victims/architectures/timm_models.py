@@ -5,9 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import SepbenchError
-from bench.networks import ARCHITECTURES, Architecture, Classifier, SizedArchitecture
-from bench.registry import UnknownName
+from bench.contracts.network import (
+    ARCHITECTURES,
+    Architecture,
+    Classifier,
+    SizedArchitecture,
+)
+from bench.core.errors import SepbenchError
+from bench.core.registry import UnknownName
 
 
 class TimmClassifier(Classifier):

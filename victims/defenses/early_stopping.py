@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.defense import DEFENSES, Defense
+from bench.contracts.defense import DEFENSES, Defense
 
 
 @DEFENSES.register("early-stopping")

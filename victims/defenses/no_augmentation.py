@@ -1,7 +1,7 @@
 """Training without crop and flip, which weakens perturbations that rely on being seen many times."""
 
-from bench.defense import DEFENSES, Defense
-from bench.recipe import Augmentation
+from bench.contracts.augment import Augmentation
+from bench.contracts.defense import DEFENSES, Defense
 
 
 @DEFENSES.register("no-augmentation")

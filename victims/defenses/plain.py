@@ -1,6 +1,6 @@
 """No defense: the recipe as it is, with its crop and flip."""
 
-from bench.defense import DEFENSES, Defense
+from bench.contracts.defense import DEFENSES, Defense
 
 
 @DEFENSES.register("plain")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from bench.errors import SepbenchError
+from bench.core.errors import SepbenchError
 
 
 def existing_file(field: str, path: str) -> Path:

@@ -11,11 +11,9 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from bench.data.images import Source
-from bench.data.plugin import DatasetPlugin
-from bench.data.registry import DATASETS
-from bench.errors import SepbenchError
-from bench.plugin import Params as BaseParams
+from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
+from bench.contracts.plugin import Params as BaseParams
+from bench.core.errors import SepbenchError
 
 
 class _Cifar(DatasetPlugin):

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.images import Source
-from bench.data.plugin import DatasetPlugin
-from bench.data.registry import DATASETS
+from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
 
 _SIDE = 16
 _TEST_IMAGES = 500

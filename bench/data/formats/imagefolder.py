@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
+from bench.contracts.plugin import Params as BaseParams
+from bench.core.errors import SepbenchError
 from bench.data.decoding import decode
 from bench.data.formats._paths import existing_folder
-from bench.data.images import Source
-from bench.data.plugin import DatasetPlugin
-from bench.data.registry import DATASETS
-from bench.errors import SepbenchError
-from bench.plugin import Params as BaseParams
 
 
 @DATASETS.register("imagefolder")

@@ -15,14 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
+from bench.contracts.plugin import Params as BaseParams
+from bench.core.errors import SepbenchError
 from bench.data.decoding import decode
 from bench.data.formats._classes import shared_classes
 from bench.data.formats._paths import existing_file
-from bench.data.images import Source
-from bench.data.plugin import DatasetPlugin
-from bench.data.registry import DATASETS
-from bench.errors import SepbenchError
-from bench.plugin import Params as BaseParams
 
 
 @DATASETS.register("parquet")

@@ -1,6 +1,5 @@
-"""What committed records become: the leaderboard page, and all of results/ made anew."""
+"""What committed records become: the leaderboard page."""
 
-from bench.report.leaderboard import write_leaderboard
-from bench.report.rebuild import rebuild
+from bench.read.leaderboard.write import write_leaderboard
 
-__all__ = ["rebuild", "write_leaderboard"]
+__all__ = ["write_leaderboard"]

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from bench.report.rows import Row
-from bench.report.tracks import CLEAN_ONLY, track_order, track_title
+from bench.read.leaderboard.rows import Row
+from bench.read.leaderboard.tracks import CLEAN_ONLY, track_order, track_title
 
 _SCRIPTS = ("view.js", "table.js", "details.js", "download.js", "main.js")
 
@@ -81,4 +81,4 @@ def _hash(text: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("bench.report") / "assets" / name).read_text(encoding="utf-8")
+    return (files("bench.read.leaderboard") / "assets" / name).read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.method import METHODS
+from bench.contracts.method import METHODS
 
 
 def changed_parameters(method: str, params: Mapping[str, Any]) -> dict[str, Any]:

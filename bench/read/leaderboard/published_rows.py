@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from bench.keys import canonical
-from bench.published import Published, read_published
-from bench.report.rows import REFERENCES, Row
-from bench.report.tracks import budget_name
+from bench.core.keys import canonical
+from bench.read.leaderboard.rows import REFERENCES, Row
+from bench.read.leaderboard.tracks import budget_name
+from bench.record.published import Published, read_published
 
 
 def published_rows(numbers: Iterable[Published] | None = None) -> list[Row]:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.keys import canonical
-from bench.record import Record
-from bench.report.parameters import changed_parameters
-from bench.report.tracks import budget_name
-from bench.stats import summarise_cell
-from bench.tables.text import as_text
+from bench.core.keys import canonical
+from bench.read.leaderboard.parameters import changed_parameters
+from bench.read.leaderboard.tracks import budget_name
+from bench.read.stats import summarise_cell
+from bench.record.record import Record
+from bench.spec.names import as_text
 
 # What must agree for two runs to be compared, and, with what crafted the images, to be averaged.
 _COMPARED = (

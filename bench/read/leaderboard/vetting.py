@@ -4,11 +4,11 @@ import math
 import re
 from pathlib import Path
 
-from bench.errors import SepbenchError
-from bench.recipe import recipe_names
-from bench.record import Record, read_record
-from bench.report.tracks import NORMS, budget_name
-from bench.tables.text import as_text
+from bench.core.errors import SepbenchError
+from bench.engine.recipe import recipe_names
+from bench.read.leaderboard.tracks import NORMS, budget_name
+from bench.record.record import Record, read_record
+from bench.spec.names import as_text
 
 # The audit of each norm with its name for people. Rounding may leave the last bits of an l2 norm outside.
 _AUDITS = {"linf": ("linf_levels", "levels", 0.0), "l2": ("l2", "l2 norm", 1e-6), "l0": ("l0", "changed pixels", 0.0)}

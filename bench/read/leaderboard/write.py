@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from bench.errors import SepbenchError
-from bench.report.page import render
-from bench.report.published import published_rows
-from bench.report.rows import rows_of
-from bench.report.vetting import vet
+from bench.core.errors import SepbenchError
+from bench.read.leaderboard.page import render
+from bench.read.leaderboard.published_rows import published_rows
+from bench.read.leaderboard.rows import rows_of
+from bench.read.leaderboard.vetting import vet
 
 
 def write_leaderboard(folder: Path, out: Path) -> list[str]:

@@ -3,17 +3,22 @@
 Functions that draw take plain data and return a Figure; `draw` gathers the data of an experiment and writes files.
 """
 
-from bench.plots.ablation import ablation
-from bench.plots.bars import bars
-from bench.plots.classes import Judged, classes
-from bench.plots.curves import curves
-from bench.plots.drawing import KINDS, RECORDS_ALONE, Drawn, draw
-from bench.plots.examples import examples
-from bench.plots.from_records import svgs
-from bench.plots.passes import passes
-from bench.plots.saving import save
-from bench.plots.similarity import similarity_heatmap, similarity_heatmaps
-from bench.plots.sources import Sources
+from bench.read.plots.ablation import ablation
+from bench.read.plots.bars import bars
+from bench.read.plots.classes import Judged, classes
+from bench.read.plots.curves import curves
+from bench.read.plots.drawing import (
+    KINDS,
+    RECORDS_ALONE,
+    Drawn,
+    draw,
+)
+from bench.read.plots.examples import examples
+from bench.read.plots.from_records import svgs
+from bench.read.plots.passes import passes
+from bench.read.plots.saving import save
+from bench.read.plots.similarity import similarity_heatmap, similarity_heatmaps
+from bench.read.plots.sources import Sources
 
 __all__ = [
     "KINDS",

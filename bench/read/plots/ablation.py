@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from bench.errors import SepbenchError
-from bench.keys import canonical
-from bench.plots.frame import (
+from bench.core.errors import SepbenchError
+from bench.core.keys import canonical
+from bench.read.plots.frame import (
     finish,
     is_percent,
     panel_canvas,
@@ -21,11 +21,21 @@ from bench.plots.frame import (
     top_of,
     value_title,
 )
-from bench.plots.labels import Label, label_points, label_right
-from bench.plots.panels import Panel, method_labels, panels, planned
-from bench.plots.reference_lines import partial, reference_lines
-from bench.plots.style import REFERENCES, Look, looks, theme
-from bench.tables import Cell, Table
+from bench.read.plots.labels import Label, label_points, label_right
+from bench.read.plots.panels import (
+    Panel,
+    method_labels,
+    panels,
+    planned,
+)
+from bench.read.plots.reference_lines import partial, reference_lines
+from bench.read.plots.style import (
+    REFERENCES,
+    Look,
+    looks,
+    theme,
+)
+from bench.read.tables import Cell, Table
 
 _LOG_FROM = 8  # the ratio of the largest to the smallest value
 _APART = 3.5  # points between the markers of two methods at one place

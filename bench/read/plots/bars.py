@@ -8,12 +8,26 @@ from math import ceil, nan
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.errors import SepbenchError
-from bench.plots.frame import canvas, finish, is_percent, percent_limits, table_footnote, top_of, value_title
-from bench.plots.panels import planned, telling_apart
-from bench.plots.reference_lines import partial
-from bench.plots.style import MUTED, REFERENCES, Look, looks, theme
-from bench.tables import Cell, Table
+from bench.core.errors import SepbenchError
+from bench.read.plots.frame import (
+    canvas,
+    finish,
+    is_percent,
+    percent_limits,
+    table_footnote,
+    top_of,
+    value_title,
+)
+from bench.read.plots.panels import planned, telling_apart
+from bench.read.plots.reference_lines import partial
+from bench.read.plots.style import (
+    MUTED,
+    REFERENCES,
+    Look,
+    looks,
+    theme,
+)
+from bench.read.tables import Cell, Table
 
 _BAR = 0.16  # inches
 _BETWEEN = 0.7  # bars

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from bench.plots.frame import canvas, finish
-from bench.plots.style import REFERENCES, looks, theme
+from bench.read.plots.frame import canvas, finish
+from bench.read.plots.style import REFERENCES, looks, theme
 
 _ANNOTATED = 10
 _NAMED = 18  # classes: of more only some are named

@@ -5,10 +5,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.errors import SepbenchError
-from bench.plots.frame import canvas, finish, percent_limits, value_title
-from bench.plots.labels import Label, label_right
-from bench.plots.style import REFERENCES, looks, theme
+from bench.core.errors import SepbenchError
+from bench.read.plots.frame import (
+    canvas,
+    finish,
+    percent_limits,
+    value_title,
+)
+from bench.read.plots.labels import Label, label_right
+from bench.read.plots.style import REFERENCES, looks, theme
 
 MEASURES = ("test_acc", "train_acc")
 _LABEL = 0.16  # inches of a label beside the axes

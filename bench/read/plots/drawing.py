@@ -7,18 +7,17 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bench.disk import make_folder, writing
-from bench.errors import SepbenchError
-from bench.plots.from_records import FROM_RECORDS
-from bench.plots.saving import save
-from bench.plots.sources import Sources
-from bench.plots.stored_images import examples_of, similarity_of
-from bench.plots.victims import classes_of, curves_of
-from bench.publishing import published_name
-from bench.record import Record
-from bench.registry import UnknownName
-from bench.store import CorruptArtifact
-from bench.tables import Table
+from bench.core.disk import make_folder, writing
+from bench.core.errors import SepbenchError
+from bench.core.registry import UnknownName
+from bench.read.plots.from_records import FROM_RECORDS
+from bench.read.plots.saving import save
+from bench.read.plots.sources import Sources
+from bench.read.plots.stored_images import examples_of, similarity_of
+from bench.read.plots.victims import classes_of, curves_of
+from bench.read.tables import Table
+from bench.record.record import Record
+from bench.store.artifacts import CorruptArtifact
 
 
 def _from_records(figure: Callable[[Table, Sequence[Record], str], Figure], sources: Sources) -> Figure:
@@ -83,7 +82,7 @@ def draw(
                 raise
             undrawn.append(Drawn(kind, reason=str(error)))
             continue
-        paths = tuple(folder / f"{published_name(sources.experiment)}-{kind}{suffix}" for suffix in suffixes)
+        paths = tuple(folder / f"{sources.experiment.published_name}-{kind}{suffix}" for suffix in suffixes)
         with writing(folder, "--out"):
             make_folder(folder)
             for path in paths:

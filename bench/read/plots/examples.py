@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.errors import SepbenchError
-from bench.plots.frame import canvas, finish
-from bench.plots.style import theme
-from bench.release import audit
+from bench.core.errors import SepbenchError
+from bench.engine.release import audit
+from bench.read.plots.frame import canvas, finish
+from bench.read.plots.style import theme
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bench.plots.style import MUTED
-from bench.tables import Cell, Table
-from bench.tables.values import value_of
+from bench.read.plots.style import MUTED
+from bench.read.tables import Cell, Table
+from bench.record.values import value_of
 
 # Of the font of the theme, in the middle of English text.
 _LETTERS_PER_INCH = {8: 16.5, 9: 12.8}

@@ -5,14 +5,14 @@ from contextlib import suppress
 
 from matplotlib.figure import Figure
 
-from bench.errors import SepbenchError
-from bench.keys import canonical
-from bench.plots.ablation import ablation
-from bench.plots.bars import bars
-from bench.plots.passes import passes
-from bench.plots.saving import encoded
-from bench.record import Record
-from bench.tables import Table
+from bench.core.errors import SepbenchError
+from bench.core.keys import canonical
+from bench.read.plots.ablation import ablation
+from bench.read.plots.bars import bars
+from bench.read.plots.passes import passes
+from bench.read.plots.saving import encoded
+from bench.read.tables import Table
+from bench.record.record import Record
 
 FROM_RECORDS: dict[str, Callable[[Table, Sequence[Record], str], Figure]] = {
     "ablation": lambda table, records, title: ablation(table, title),

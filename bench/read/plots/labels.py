@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, DrawingArea, HPacker, TextArea
 from matplotlib.transforms import Bbox
 
-from bench.plots.style import Look
+from bench.read.plots.style import Look
 
 _LINE_HEIGHT = 10.5  # points, of 8 pt text
 _PLACES = (

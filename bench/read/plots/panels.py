@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from bench.tables import Cell, Setting, Table
+from bench.read.tables import Cell, Setting, Table
 
 # The method is what is compared; for the others the reference is the same.
 _METHOD = ("method", "method_params")

@@ -7,8 +7,8 @@ from math import nan
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.errors import SepbenchError
-from bench.plots.frame import (
+from bench.core.errors import SepbenchError
+from bench.read.plots.frame import (
     finish,
     is_percent,
     panel_canvas,
@@ -18,11 +18,23 @@ from bench.plots.frame import (
     top_of,
     value_title,
 )
-from bench.plots.labels import Label, label_points, label_right
-from bench.plots.panels import Panel, full_name, method_labels, panels, planned, settings_within
-from bench.plots.reference_lines import partial, reference_lines
-from bench.plots.style import REFERENCES, Look, looks, theme
-from bench.tables import Cell, Table
+from bench.read.plots.labels import Label, label_points, label_right
+from bench.read.plots.panels import (
+    Panel,
+    full_name,
+    method_labels,
+    panels,
+    planned,
+    settings_within,
+)
+from bench.read.plots.reference_lines import partial, reference_lines
+from bench.read.plots.style import (
+    REFERENCES,
+    Look,
+    looks,
+    theme,
+)
+from bench.read.tables import Cell, Table
 
 Method = tuple[str, str]
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from matplotlib.axes import Axes
 
-from bench.plots.labels import Label
-from bench.plots.style import REFERENCES, Look
-from bench.tables import Cell
+from bench.read.plots.labels import Label
+from bench.read.plots.style import REFERENCES, Look
+from bench.read.tables import Cell
 
 
 def reference_lines(axes: Axes, cells: Iterable[tuple[str, Cell]], known: Mapping[str, Look]) -> list[Label]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats import summarise
+from bench.read.stats import summarise
 
 Floats = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bench.disk import write_atomically
-from bench.plots.style import theme
+from bench.core.disk import write_atomically
+from bench.read.plots.style import theme
 
 _DPI = 200
 _METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}}

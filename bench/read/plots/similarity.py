@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.diagnostics import Similarity
-from bench.plots.frame import canvas, finish
-from bench.plots.style import theme
+from bench.read.diagnostics import Similarity
+from bench.read.plots.frame import canvas, finish
+from bench.read.plots.style import theme
 
 _ANNOTATED = 12  # networks: numbers of more would touch
 

@@ -6,16 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import SepbenchError
 from bench.data.images import Splits
 from bench.data.loading import load
-from bench.errors import SepbenchError
-from bench.home import Home
-from bench.plan import Plan
-from bench.record import Record
-from bench.run import plan_experiment
-from bench.spec import Experiment
-from bench.tables import Cell, Table
-from bench.tabulation import experiment_records, tabulate
+from bench.plan.make import plan_experiment
+from bench.plan.plan import Plan
+from bench.read.tables import Cell, Table
+from bench.read.tabulation import experiment_records, tabulate
+from bench.record.record import Record
+from bench.spec.experiment import Experiment
+from bench.store.home import Home
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Sources:
     @cached_property
     def plan(self) -> Plan:
         """The plan of the experiment; raises `SepbenchError` where the data set cannot be found."""
-        return plan_experiment(self.experiment, self.home)
+        return plan_experiment(self.experiment, self.home.cards)
 
     @cached_property
     def splits(self) -> Splits:

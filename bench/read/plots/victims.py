@@ -8,15 +8,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.errors import SepbenchError
-from bench.plots.classes import Judged, classes
-from bench.plots.curves import MEASURES, curves
-from bench.plots.panels import Panel, full_name, method_labels, panels, planned
-from bench.plots.replicates import mean_over_victims
-from bench.plots.sources import Sources
-from bench.registry import UnknownName
-from bench.stats import CONFIDENCE
-from bench.tables import Cell
+from bench.core.errors import SepbenchError
+from bench.core.registry import UnknownName
+from bench.read.plots.classes import Judged, classes
+from bench.read.plots.curves import MEASURES, curves
+from bench.read.plots.panels import (
+    Panel,
+    full_name,
+    method_labels,
+    panels,
+    planned,
+)
+from bench.read.plots.replicates import mean_over_victims
+from bench.read.plots.sources import Sources
+from bench.read.stats import CONFIDENCE
+from bench.read.tables import Cell
 
 
 def curves_of(sources: Sources) -> Figure:

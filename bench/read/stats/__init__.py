@@ -1,7 +1,14 @@
 """The statistics of the benchmark: intervals, paired comparisons, ranks."""
 
-from bench.stats.comparison import SMALLEST_N, TESTS, Test, best_and_ties, holm, paired_p_value
-from bench.stats.intervals import (
+from bench.read.stats.comparison import (
+    SMALLEST_N,
+    TESTS,
+    Test,
+    best_and_ties,
+    holm,
+    paired_p_value,
+)
+from bench.read.stats.intervals import (
     CONFIDENCE,
     OF_THE_PROTECTED_SET,
     Samples,
@@ -11,7 +18,7 @@ from bench.stats.intervals import (
     summarise,
     summarise_cell,
 )
-from bench.stats.ranking import MeanRanks, mean_ranks
+from bench.read.stats.ranking import MeanRanks, mean_ranks
 
 __all__ = [
     "CONFIDENCE",

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from bench.stats.intervals import CONFIDENCE, Samples, summarise
+from bench.read.stats.intervals import CONFIDENCE, Samples, summarise
 
 Test = Literal["ttest", "wilcoxon"]
 TESTS: tuple[Test, ...] = get_args(Test)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
-from bench.record import Record
+from bench.record.record import Record
 
 CONFIDENCE = 0.95
 

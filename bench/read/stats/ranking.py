@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats.comparison import DECIMALS
-from bench.stats.intervals import CONFIDENCE
+from bench.read.stats.comparison import DECIMALS
+from bench.read.stats.intervals import CONFIDENCE
 
 RESAMPLES = 2000
 

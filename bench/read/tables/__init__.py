@@ -1,13 +1,20 @@
 """From records to the table a person reads."""
 
-from bench.tables.build import build
-from bench.tables.data import to_csv, to_json
-from bench.tables.formats import FORMATS, render
-from bench.tables.html import html_table, to_html
-from bench.tables.latex import latex_document, to_latex
-from bench.tables.layout import AXES, VALUES, TableLayout
-from bench.tables.markdown import to_markdown
-from bench.tables.table import Cell, CellId, Setting, SummaryCell, SummaryColumn, Table
+from bench.read.tables.build import build
+from bench.read.tables.data import to_csv, to_json
+from bench.read.tables.formats import FORMATS, render
+from bench.read.tables.html import html_table, to_html
+from bench.read.tables.latex import latex_document, to_latex
+from bench.read.tables.markdown import to_markdown
+from bench.read.tables.table import (
+    Cell,
+    CellId,
+    Setting,
+    SummaryCell,
+    SummaryColumn,
+    Table,
+)
+from bench.spec.layout import AXES, VALUES, TableLayout
 
 __all__ = [
     "AXES",

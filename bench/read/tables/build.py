@@ -4,18 +4,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench.errors import SepbenchError
-from bench.published import Published, read_published
-from bench.record import Record
-from bench.stats import counts_replicates, samples_of, summarise
-from bench.tables.captions import common_n, describe_context, describe_counts, describe_oddities
-from bench.tables.layout import AXES, TableLayout
-from bench.tables.marking import mark_best
-from bench.tables.placement import axis_labels, header_labels, lay_out, varying
-from bench.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
-from bench.tables.sources import attach
-from bench.tables.summaries import describe_summaries, summarise_rows
-from bench.tables.table import Cell, CellId, Setting, Table
+from bench.core.errors import SepbenchError
+from bench.read.stats import counts_replicates, samples_of, summarise
+from bench.read.tables.captions import (
+    common_n,
+    describe_context,
+    describe_counts,
+    describe_oddities,
+)
+from bench.read.tables.marking import mark_best
+from bench.read.tables.placement import (
+    axis_labels,
+    header_labels,
+    lay_out,
+    varying,
+)
+from bench.read.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
+from bench.read.tables.sources import attach
+from bench.read.tables.summaries import describe_summaries, summarise_rows
+from bench.read.tables.table import (
+    Cell,
+    CellId,
+    Setting,
+    Table,
+)
+from bench.record.published import Published, read_published
+from bench.record.record import Record
+from bench.spec.layout import AXES, TableLayout
 
 
 def build(

@@ -2,10 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
-from bench.record import Record
-from bench.stats import CONFIDENCE, OF_THE_PROTECTED_SET
-from bench.tables.table import BUDGET_FREE, SHARE_FREE, Cell, CellId, Labels
-from bench.tables.text import axis_title
+from bench.read.stats import CONFIDENCE, OF_THE_PROTECTED_SET
+from bench.read.tables.table import (
+    BUDGET_FREE,
+    SHARE_FREE,
+    Cell,
+    CellId,
+    Labels,
+)
+from bench.record.record import Record
+from bench.spec.names import axis_title
 
 # What needs no mention.
 USUAL = (("protected_fraction", 1.0), ("clean_images", 0))

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.published import Published
-from bench.tables.costs import COSTS
-from bench.tables.sources import Source, numbered_sources, source_of
-from bench.tables.table import Cell, SummaryCell, Table
-from bench.tables.text import NOTHING
-from bench.tables.values import value_of
+from bench.read.tables.costs import COSTS
+from bench.read.tables.sources import Source, numbered_sources, source_of
+from bench.read.tables.table import Cell, SummaryCell, Table
+from bench.record.published import Published
+from bench.record.values import value_of
+from bench.spec.names import NOTHING
 
 MEASURED, PUBLISHED = "measured", "published"
 

@@ -4,8 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.record import Record
-from bench.tables.table import Cell, Grid, SummaryCell, SummaryColumn, SummaryKind
+from bench.read.tables.table import (
+    Cell,
+    Grid,
+    SummaryCell,
+    SummaryColumn,
+)
+from bench.record.record import Record
+from bench.spec.layout import SummaryKind
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,12 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from bench.tables.table import Cell, Setting, SummaryCell, Table
+from bench.read.tables.table import (
+    Cell,
+    Setting,
+    SummaryCell,
+    Table,
+)
 
 
 def to_csv(table: Table) -> str:

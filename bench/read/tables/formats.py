@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from bench.errors import SepbenchError
-from bench.tables.data import to_csv, to_json
-from bench.tables.html import to_html
-from bench.tables.latex import to_latex
-from bench.tables.markdown import to_markdown
-from bench.tables.table import Table
+from bench.core.errors import SepbenchError
+from bench.read.tables.data import to_csv, to_json
+from bench.read.tables.html import to_html
+from bench.read.tables.latex import to_latex
+from bench.read.tables.markdown import to_markdown
+from bench.read.tables.table import Table
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     "md": to_markdown,

@@ -3,11 +3,17 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from bench.tables.columns import Column, Entry, about, columns_of, title_of
-from bench.tables.sources import describe_sources
-from bench.tables.spans import spans
-from bench.tables.table import Table
-from bench.tables.text import axis_title
+from bench.read.tables.columns import (
+    Column,
+    Entry,
+    about,
+    columns_of,
+    title_of,
+)
+from bench.read.tables.sources import describe_sources
+from bench.read.tables.spans import spans
+from bench.read.tables.table import Table
+from bench.spec.names import axis_title
 
 STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; margin: 2rem; }

@@ -4,10 +4,17 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
-from bench.tables.columns import MEASURED, Column, Entry, about, columns_of, title_of
-from bench.tables.sources import describe_sources
-from bench.tables.table import Table
-from bench.tables.text import axis_title
+from bench.read.tables.columns import (
+    MEASURED,
+    Column,
+    Entry,
+    about,
+    columns_of,
+    title_of,
+)
+from bench.read.tables.sources import describe_sources
+from bench.read.tables.table import Table
+from bench.spec.names import axis_title
 
 
 def to_markdown(table: Table) -> str:

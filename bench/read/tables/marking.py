@@ -4,10 +4,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.stats import CONFIDENCE, SMALLEST_N, Test, best_and_ties
-from bench.tables.layout import TableLayout
-from bench.tables.table import REFERENCES, Cell, Grid, Setting
-from bench.tables.values import value_of
+from bench.read.stats import (
+    CONFIDENCE,
+    SMALLEST_N,
+    Test,
+    best_and_ties,
+)
+from bench.read.tables.table import Cell, Grid, Setting
+from bench.record.values import value_of
+from bench.spec.layout import TableLayout
+from bench.spec.names import REFERENCES
 
 NAMES: dict[Test, str] = {"ttest": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}
 

@@ -5,10 +5,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench.keys import canonical
-from bench.tables.layout import TableLayout
-from bench.tables.table import BUDGET_FREE, REFERENCES, SHARE_FREE, AxisValue, Cell, Header, Labels, Setting
-from bench.tables.text import budget_label, clean_label, method_label, share_label
+from bench.core.keys import canonical
+from bench.read.tables.table import (
+    BUDGET_FREE,
+    SHARE_FREE,
+    AxisValue,
+    Cell,
+    Header,
+    Labels,
+    Setting,
+)
+from bench.spec.layout import TableLayout
+from bench.spec.names import (
+    REFERENCES,
+    budget_label,
+    clean_label,
+    method_label,
+    share_label,
+)
 
 
 def axis_labels(axis: str, settings: list[Setting], order: Sequence[tuple[str, Mapping[str, Any]]]) -> Labels:

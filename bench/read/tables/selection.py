@@ -3,12 +3,17 @@
 import shlex
 from collections.abc import Iterable, Mapping
 
-from bench.errors import SepbenchError
-from bench.record import Record
-from bench.registry import UnknownName
-from bench.tables.layout import AXES
-from bench.tables.table import BUDGET_FREE, SHARE_FREE, CellId, Labels
-from bench.tables.text import as_text, budget_label, share_label
+from bench.core.errors import SepbenchError
+from bench.core.registry import UnknownName
+from bench.read.tables.table import (
+    BUDGET_FREE,
+    SHARE_FREE,
+    CellId,
+    Labels,
+)
+from bench.record.record import Record
+from bench.spec.layout import AXES
+from bench.spec.names import as_text, budget_label, share_label
 
 
 def choose(records: list[Record], planned: list[CellId], where: Mapping[str, str]) -> tuple[list[Record], list[CellId]]:

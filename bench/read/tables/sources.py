@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.errors import SepbenchError
-from bench.published import Published
-from bench.record import Record
-from bench.tables.layout import TableLayout
-from bench.tables.table import Cell, Setting, Table
-from bench.tables.text import budget_label
+from bench.core.errors import SepbenchError
+from bench.read.tables.table import Cell, Setting, Table
+from bench.record.published import Published
+from bench.record.record import Record
+from bench.spec.layout import TableLayout
+from bench.spec.names import budget_label
 
 # A number's source and what has to be known of the number.
 Source = tuple[str, str]
@@ -55,7 +55,7 @@ def _same_place(setting: Setting, one: Published) -> bool:
 
 def _canonical(defense: str) -> str:
     """Return the defense as records call it, with the parameter that a short name leaves out."""
-    from bench.defense import Defenses  # loads torch: paid where numbers have been published for the rest
+    from bench.contracts.defense import Defenses
 
     try:
         return str(Defenses.parse(defense))

@@ -7,13 +7,21 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.record import Record
-from bench.stats import mean_ranks, summarise
-from bench.tables.costs import COSTS, cost_columns
-from bench.tables.layout import TableLayout
-from bench.tables.marking import competes
-from bench.tables.table import Cell, Grid, Header, Labels, Setting, SummaryCell, SummaryColumn, SummaryKind
-from bench.tables.values import value_of
+from bench.read.stats import mean_ranks, summarise
+from bench.read.tables.costs import COSTS, cost_columns
+from bench.read.tables.marking import competes
+from bench.read.tables.table import (
+    Cell,
+    Grid,
+    Header,
+    Labels,
+    Setting,
+    SummaryCell,
+    SummaryColumn,
+)
+from bench.record.record import Record
+from bench.record.values import value_of
+from bench.spec.layout import SummaryKind, TableLayout
 
 TITLES = {"mean": "mean", "worst": "worst case", "rank": "mean rank"}
 SUMMARISED = ("victim", "defense")

@@ -1,11 +1,12 @@
 """Settings, runs and cells: what a table is made of, and the table itself."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
-from bench.keys import canonical
-from bench.published import Published
-from bench.record import Record
+from bench.core.keys import canonical
+from bench.record.published import Published
+from bench.record.record import Record
+from bench.spec.layout import SummaryKind
 
 # A method is (name, canonical JSON of its parameters), a budget (norm, size), any other axis value a name or a number.
 AxisValue = Any
@@ -15,9 +16,6 @@ BUDGET_FREE = (None, None)
 
 # What `none` is trained on is nobody's protected set: it has no share that is protected.
 SHARE_FREE = None
-
-# What others are measured against: never the best protection.
-REFERENCES = ("none", "random-noise")
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,8 @@ class Cell(Setting):
     `mean` is None where nothing was measured, `half_width` where n < 2; n counts crafting replicates where
     `replicated`, else victim seeds. Of `runs` planned or started runs `missing` have no result; `keys` are
     those of the records in the mean. `samples` are the independent samples of the mean with the seeds that they were
-    drawn with, as `bench.stats.Samples`. `best` says whether this is the best of its column or not to be told from the
-    best, None where that was not judged. `published` is what others report for the same setting.
+    drawn with, as `bench.read.stats.Samples`. `best` says whether this is the best of its column or not to be told
+    from the best, None where that was not judged. `published` is what others report for the same setting.
     """
 
     mean: float | None = None
@@ -86,8 +84,6 @@ class Cell(Setting):
 
 Grid = tuple[tuple[Cell, ...], ...]
 """Cells by [row][column]."""
-
-SummaryKind = Literal["mean", "worst", "rank", "surrogates", "surrogate_seconds", "craft_passes"]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """MLflow as the experiment log: written while a benchmark runs, read back for tables, never in its way."""
 
-from bench.tracking.address import default_uri, ui_command
-from bench.tracking.attaching import attach
-from bench.tracking.probe import reachable
-from bench.tracking.reading import records
-from bench.tracking.report import DatasetRef, StageReport
-from bench.tracking.sending import SyncResult, sync
-from bench.tracking.tracker import NullTracker, Tracker
+from bench.record.tracking.address import default_uri, ui_command
+from bench.record.tracking.attaching import attach
+from bench.record.tracking.probe import reachable
+from bench.record.tracking.reading import records
+from bench.record.tracking.report import DatasetRef, StageReport
+from bench.record.tracking.sending import SyncResult, sync
+from bench.record.tracking.tracker import NullTracker, Tracker
 
 __all__ = [
     "DatasetRef",

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.errors import SepbenchError
-from bench.tracking.address import without_password
-from bench.tracking.connection import cause, connected
-from bench.tracking.runs import find_or_create_experiment, open_parent
+from bench.core.errors import SepbenchError
+from bench.record.tracking.address import without_password
+from bench.record.tracking.connection import cause, connected
+from bench.record.tracking.runs import find_or_create_experiment, open_parent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.tracking.address import sqlite_file, without_password
+from bench.record.tracking.address import sqlite_file, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

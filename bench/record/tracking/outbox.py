@@ -1,12 +1,12 @@
 """Reports that MLflow has not confirmed yet, one file each: nothing is lost to a kill or an outage."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from bench.tracking.report import StageReport
+from bench.core.disk import make_folder, write_atomically
+from bench.record.tracking.report import StageReport
 
 
 def put(outbox: Path, experiment: str, report: StageReport) -> Path:
@@ -15,13 +15,8 @@ def put(outbox: Path, experiment: str, report: StageReport) -> Path:
     Every attempt at a stage has a file of its own.
     """
     path = _folder(outbox, experiment) / f"{report.kind}-{report.key}-{round(report.started * 1000)}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb") as file:
-        file.write(report.to_json())
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    make_folder(path.parent)
+    write_atomically(path, report.to_json())
     return path
 
 

@@ -1,7 +1,7 @@
 """Whether MLflow answers, without changing anything there."""
 
-from bench.tracking.address import sqlite_file
-from bench.tracking.connection import cause, connected
+from bench.record.tracking.address import sqlite_file
+from bench.record.tracking.connection import cause, connected
 
 
 def reachable(uri: str) -> str | None:

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from bench.errors import SepbenchError
-from bench.record import Record
-from bench.tracking.address import sqlite_file, without_password
-from bench.tracking.connection import cause, connected
-from bench.tracking.runs import ENDED, RECORD_FILE, RECORD_TAG, all_runs
+from bench.core.errors import SepbenchError
+from bench.record.record import Record
+from bench.record.tracking.address import sqlite_file, without_password
+from bench.record.tracking.connection import cause, connected
+from bench.record.tracking.runs import (
+    ENDED,
+    RECORD_FILE,
+    RECORD_TAG,
+    all_runs,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

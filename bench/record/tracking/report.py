@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
-from bench.record import Record
+from bench.record.record import Record
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,21 @@
 """The runs of one MLflow experiment: opened, filled from a report, listed, closed for the dead."""
 
-import socket
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bench.errors import SepbenchError
-from bench.tracking.address import artifact_location
-from bench.tracking.process import HOST, is_dead, own_tags
-from bench.tracking.report import StageReport
+from bench.core import process
+from bench.core.errors import SepbenchError
+from bench.record.tracking.address import artifact_location
+from bench.record.tracking.report import StageReport
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
 RECORD_TAG = "sepbench.record"
+_HOST, _PID, _STARTED = "sepbench.host", "sepbench.pid", "sepbench.process_started"
 RECORD_FILE = "record.json"
 ENDED = {"FINISHED", "FAILED"}
 _PAGE = 1000
@@ -45,7 +46,7 @@ def open_parent(client: "MlflowClient", experiment_id: str, name: str, tags: Map
     from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
     short = {key: _cut(value, MAX_TAG_VAL_LENGTH) for key, value in tags.items()}
-    run = client.create_run(experiment_id, tags={**short, **own_tags()}, run_name=name)
+    run = client.create_run(experiment_id, tags={**short, **_own_tags()}, run_name=name)
     return str(run.info.run_id)
 
 
@@ -113,9 +114,9 @@ def all_runs(client: "MlflowClient", experiment_id: str, where: str = "") -> Ite
 
 def close_dead(client: "MlflowClient", experiment_id: str) -> None:
     """End the runs that a killed process on this host left open as KILLED."""
-    ours = f"status = 'RUNNING' AND tags.`{HOST}` = '{socket.gethostname()}'"
+    ours = f"status = 'RUNNING' AND tags.`{_HOST}` = '{process.host()}'"
     for run in list(all_runs(client, experiment_id, ours)):
-        if is_dead(run.data.tags):
+        if _is_dead(run.data.tags):
             client.set_terminated(run.info.run_id, status="KILLED")
 
 
@@ -130,7 +131,19 @@ def _tags(report: StageReport, parent_id: str) -> dict[str, str]:
     record = report.record.model_dump_json() if report.record is not None else ""
     if 0 < len(record) <= MAX_TAG_VAL_LENGTH:
         tags[RECORD_TAG] = record
-    return {**tags, **own_tags(), MLFLOW_PARENT_RUN_ID: parent_id}
+    return {**tags, **_own_tags(), MLFLOW_PARENT_RUN_ID: parent_id}
+
+
+def _own_tags() -> dict[str, str]:
+    """Return the tags that name this process."""
+    pid = os.getpid()
+    return {_HOST: process.host(), _PID: str(pid), _STARTED: str(process.started_at(pid) or "")}
+
+
+def _is_dead(tags: Mapping[str, str]) -> bool:
+    """Tell whether the process that `tags` name is gone; the host they name must be this one."""
+    started = tags.get(_STARTED)
+    return not process.is_alive(int(tags[_PID]), int(started) if started else None)
 
 
 def _params(report: StageReport) -> list["Param"]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.tracking import outbox
-from bench.tracking.address import without_password
-from bench.tracking.connection import cause, connected
-from bench.tracking.report import StageReport
-from bench.tracking.runs import (
+from bench.record.tracking import outbox
+from bench.record.tracking.address import without_password
+from bench.record.tracking.connection import cause, connected
+from bench.record.tracking.report import StageReport
+from bench.record.tracking.runs import (
     ENDED,
     close_dead,
     find_or_create_experiment,

@@ -7,11 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.tracking import outbox
-from bench.tracking.address import without_password
-from bench.tracking.connection import cause, connected
-from bench.tracking.report import StageReport
-from bench.tracking.runs import close_dead, find_or_create_experiment, is_there, log_stage, open_parent
+from bench.record.tracking import outbox
+from bench.record.tracking.address import without_password
+from bench.record.tracking.connection import cause, connected
+from bench.record.tracking.report import StageReport
+from bench.record.tracking.runs import (
+    close_dead,
+    find_or_create_experiment,
+    is_there,
+    log_stage,
+    open_parent,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,1 +1,1 @@
-"""Where stages run: in this process, in several on one device, or (later) on a cluster."""
+"""Where stages run: in this process and its like on one device, or elsewhere."""

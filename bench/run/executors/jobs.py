@@ -13,30 +13,40 @@ from pathlib import Path
 
 import torch
 
-from bench.disk import make_folder, writing
-from bench.errors import SepbenchError
-from bench.home import Home
-from bench.stopping import Stop
+from bench.core.disk import make_folder, writing
+from bench.core.errors import SepbenchError
+from bench.plan.plan import Plan
+from bench.run.assignment import Assignment
+from bench.run.executors.executor import Workplace
+from bench.run.stopping import Stop
+from bench.store.home import Home
 
 _LOG = logging.getLogger("sepbench")
 _GRACE_SECONDS = 600.0  # an epoch or a shard of the largest experiments; what is killed loses only that
 _EXPECTED = {0, 3, -signal.SIGTERM}  # done, also where cells failed; stopped; stopped before it could stop by itself
 
 
-def run_again(experiment: str, options: Mapping[str, str | Sequence[str] | bool | None]) -> list[str]:
-    """Return the arguments of `sepbench` for a worker on the same experiment, with these options of `run`."""
-    words = ["run", "--worker"]
-    for name, value in options.items():
-        if value is True:
-            words.append(name)
-        else:
-            words += [word for one in ([value] if isinstance(value, str) else value or ()) for word in (name, one)]
-    return [*words, "--", experiment]
+@contextmanager
+def workers(count: int, plan: Plan, place: Workplace) -> Iterator[None]:
+    """Let `count` processes work on a plan in all: this one, and others that are stopped and waited for at the end.
+
+    The others read what they have to do from a file in the home.
+    """
+    if count <= 1:
+        yield
+        return
+    with (
+        Assignment.of(plan, place).handed_over(place.home) as file,
+        further_processes(count, ["work", str(file)], place.home, place.device, place.stop),
+    ):
+        yield
 
 
 @contextmanager
-def workers(count: int, arguments: Sequence[str], home: Home, device: torch.device, stop: Stop) -> Iterator[None]:
-    """Let `count` processes work in all: this one, and others that are stopped and waited for at the end.
+def further_processes(
+    count: int, arguments: Sequence[str], home: Home, device: torch.device, stop: Stop
+) -> Iterator[None]:
+    """Let `count` processes run: this one, and others that are stopped and waited for at the end.
 
     An interrupt ends them at once. On a CPU they divide the threads that this one would take, unless
     OMP_NUM_THREADS is set.
@@ -46,7 +56,7 @@ def workers(count: int, arguments: Sequence[str], home: Home, device: torch.devi
     count
         One or less starts none.
     arguments
-        Of `sepbench`, such as `run_again` returns. What a worker prints goes to a file in `home.logs`.
+        Of `sepbench`. What a worker prints goes to a file in `home.logs`.
     stop
         Asks the workers for a stop when this process is asked.
 

@@ -4,73 +4,51 @@ import logging
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
 
-from bench import lock
-from bench.disk import DiskError
-from bench.errors import SepbenchError, Stopped
-from bench.plan import Plan, Stage
-from bench.stages import run_stage
-from bench.store import CorruptArtifact, Store
-from bench.workbench import Workbench
+from bench.core.disk import DiskError
+from bench.core.errors import SepbenchError, Stopped
+from bench.data.loading import load_with_card
+from bench.plan.plan import Plan
+from bench.plan.stage import Stage, StageResult
+from bench.run.executors.executor import Watcher, Workplace
+from bench.run.executors.jobs import workers
+from bench.run.sharing import finished
+from bench.run.stages.dispatch import run_stage
+from bench.run.stages.workbench import Workbench
+from bench.store import lock
+from bench.store.artifacts import CorruptArtifact
 
 _LOG = logging.getLogger("sepbench")
 _POLL_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class StageResult:
-    """A stage that ended; `meta` is its artifact's, `reason` says why it failed. Times are Unix seconds.
+class Local:
+    """This process, and with `Workplace.jobs` others like it on the same device."""
 
-    `elsewhere` is set where another process made the artifact while this one waited or did other work.
-    """
+    name = "local"
 
-    stage: Stage
-    status: Literal["done", "failed"]
-    started: float
-    ended: float
-    meta: dict[str, Any] | None = None
-    reason: str | None = None
-    elsewhere: bool = False
+    def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Iterator[StageResult]:
+        """Run stages one after the other; those that another process holds are left to it.
 
-
-class Watcher(Protocol):
-    """Who is told how the run goes."""
-
-    def started(self, stage: Stage) -> None:
-        """A stage begins."""
-
-    def progress(self, fraction: float) -> None:
-        """The stage that runs is done to this fraction."""
-
-    def ended(self, result: StageResult) -> None:
-        """A stage ended."""
-
-    def waiting(self, owner: str) -> None:
-        """All that is left is being worked on by another process."""
+        The end waits for other processes that try again what failed here. A damaged artifact is set aside and made
+        again.
+        """
+        if todo:
+            with workers(min(place.jobs, len(todo)), plan, place):
+                yield from _take_turns(plan, todo, _workbench(plan, place), place)
 
 
-def execute(
-    plan: Plan, todo: list[Stage], bench: Workbench, locks: Path, logs: Path, watcher: Watcher
-) -> Iterator[StageResult]:
-    """Run stages in an order in which each finds its inputs, and yield each when it has ended.
+def _workbench(plan: Plan, place: Workplace) -> Workbench:
+    experiment, home = plan.experiment, place.home
+    splits, card = load_with_card(experiment.dataset.located(), home.cards, experiment.added_images)
+    if card != plan.card:
+        raise SepbenchError("the data set changed while the run was being planned: run the same command again")
+    return Workbench(splits, home.store, place.device, place.compile, place.watcher.progress, place.stop.check)
 
-    A stage that fails takes along only those that read its artifact; the end waits for other processes that try
-    it again. A damaged artifact is set aside and made again. A stage that another process holds is left to it.
-    What is yielded is this process's alone until the next is asked for: close the generator where none will be.
 
-    Raises
-    ------
-    Stopped
-        `bench.on_safe_point` asked for it.
-    DiskError
-        The disk refuses to be written to.
-
-    """
-    bench = replace(bench, on_progress=watcher.progress)
+def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplace) -> Iterator[StageResult]:
+    locks, watcher = place.home.locks, place.watcher
     left = {stage.key: stage for stage in todo}
     failed: dict[str, StageResult] = {}
 
@@ -89,7 +67,7 @@ def execute(
                 unmade = (failed[one] for one in stage.inputs if one in failed and not is_made(failed[one].stage))
                 broken = None if is_made(stage) else next(unmade, None)
                 try:
-                    result = _not_reached(stage, broken) if broken else _run(stage, bench, logs, watcher)
+                    result = _not_reached(stage, broken) if broken else _run(stage, bench, place.home.logs, watcher)
                 except CorruptArtifact as damage:
                     bench.store.set_aside(damage.kind, damage.key, damage.what)
                     left = {**{again.key: again for again in plan.upstream(damage.key, bench.store.has)}, **left}
@@ -111,27 +89,6 @@ def execute(
         watcher.waiting(holder or "another process")
         time.sleep(_POLL_SECONDS)
         bench.on_safe_point()
-
-
-def finished(stage: Stage, store: Store) -> StageResult:
-    """Return the result of a stage whose artifact another process made, now or in a run before."""
-    meta = store.meta(stage.kind, stage.key)
-    started = datetime.fromisoformat(meta["provenance"]["started"]).timestamp()
-    return StageResult(stage, "done", started, started + meta["seconds"], meta=meta, elsewhere=True)
-
-
-def finished_meanwhile(stages: list[Stage], store: Store, locks: Path) -> Iterator[StageResult]:
-    """Yield those of the stages that are finished, each under its lock as `execute` does."""
-    for stage in stages:
-        held = lock.acquire(locks, stage.key) if store.has(stage.kind, stage.key) else None
-        if held is not None:
-            with held:
-                try:
-                    result = finished(stage, store)
-                except CorruptArtifact as damage:
-                    store.set_aside(damage.kind, damage.key, damage.what)
-                    continue
-                yield result
 
 
 def _at_work(failed: Iterable[str], locks: Path) -> str | None:

@@ -1,1 +1,1 @@
-"""The three kinds of work."""
+"""The three kinds of work: plain functions from a job and a workbench to an artifact."""

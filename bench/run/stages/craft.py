@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
+from bench.contracts.method import CraftContext, CraftData
+from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
-from bench.method import CraftContext, CraftData
-from bench.networks import Network, build_network
-from bench.plan import Checkpoints, CraftJob
-from bench.provenance import provenance
-from bench.release import audit, release
-from bench.seeds import derive
-from bench.store import Draft
-from bench.workbench import Workbench
+from bench.engine.release import audit, release
+from bench.plan.checkpoints import load_checkpoints
+from bench.plan.stage import CraftJob
+from bench.record.provenance import provenance
+from bench.run.stages.workbench import Workbench
+from bench.store.artifacts import Draft
 
 SHARD = 1024
 """Images of 32x32 that are crafted, and kept, at a time. Part of no key: their number does not change the bytes."""
@@ -34,7 +34,9 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     todo = [start for start in starts if _shard_name(start, size) not in finished]
     began = time.perf_counter()
     ctx = CraftContext(
-        surrogates=[list(load_checkpoints(part, bench)) for part in job.checkpoints] if todo else [],
+        surrogates=[list(load_checkpoints(part, clean, bench.store, bench.device)) for part in job.checkpoints]
+        if todo
+        else [],
         seed=derive(job.seed, "craft"),
         device=bench.device,
         images=len(clean),
@@ -65,26 +67,6 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         "provenance": origin,
     }
     return meta, ["protected"]
-
-
-def checkpoint_name(epoch: int) -> str:
-    """Return the name under which a surrogate's artifact holds the weights after a 0-based epoch."""
-    return f"epoch-{epoch:03d}"
-
-
-def load_checkpoints(part: Checkpoints, bench: Workbench) -> Iterator[Network]:
-    """Yield the networks, in eval mode on the device, in the order of their epochs.
-
-    Raises `SepbenchError` where the surrogate has fewer checkpoints of the kind than asked for.
-    """
-    clean = bench.splits.train
-    history = bench.store.meta("surrogate", part.surrogate)["history"]
-    for epoch in part.need.epochs(part.trained, history["test_acc"]) or ():
-        network = build_network(
-            part.architecture, len(clean.classes), clean.images, normalise=False, seed=0, device=bench.device
-        )
-        network.load_state_dict(bench.store.tensors("surrogate", part.surrogate, checkpoint_name(epoch)))
-        yield network.eval()
 
 
 def shard_size(clean: ImageSet) -> int:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
-from bench.plan import TrainJob
-from bench.seeds import derive
+from bench.plan.stage import VictimJob
 
 
-def seen_by_victim(job: TrainJob, splits: Splits, protected: Tensor) -> ImageSet:
+def seen_by_victim(job: VictimJob, splits: Splits, protected: Tensor) -> ImageSet:
     """Return the training set of a victim.
 
     Parameters

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from bench.data.images import Splits
-from bench.store import Store
+from bench.store.artifacts import Store
 
 
 @dataclass(frozen=True)

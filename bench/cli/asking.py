@@ -1,0 +1,62 @@
+"""Commands that ask: what there is, what would run, what this machine can do."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench.cli.options import DEVICES, EXPERIMENT, ONLY, PROFILE, SET, planned
+
+
+@click.command()
+@click.argument("kind", metavar="methods|victims|defenses|datasets|recipes|experiments")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def ls(kind: str, as_json: bool) -> None:
+    """List what there is of a kind, with a line on each."""
+    from bench.cli.catalog import listing, render_listing
+
+    click.echo(render_listing(listing(kind), as_json))
+
+
+@click.command()
+@click.argument("name", metavar="NAME|KEY")
+@click.option("--records", type=click.Path(path_type=Path), help="Look for the key in this folder of records as well.")
+def show(name: str, records: Path | None) -> None:
+    """Show a method, victim, defense, data set, recipe or experiment, or the record or artifact with a key."""
+    from bench.cli.catalog import show as describe
+    from bench.store.home import Home
+
+    click.echo(describe(name, Home.find(), records))
+
+
+@click.command()
+@EXPERIMENT
+@SET
+@PROFILE
+@ONLY
+@DEVICES
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(
+    experiment: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], devices: str, as_json: bool
+) -> None:
+    """Say what would run, what is there already, and about how long it takes on this machine."""
+    from bench.core.device import choose_device
+    from bench.plan.outlook import outlook, render_outlook
+    from bench.store.home import Home
+
+    device = choose_device(devices)
+    home = Home.find()
+    click.echo(render_outlook(outlook(planned(experiment, overrides, profile, only), home.store, device), as_json))
+
+
+@click.command()
+def doctor() -> None:
+    """Say what this machine can do, and what is missing."""
+    from bench.cli.doctor import examine, render_findings
+    from bench.store.home import Home
+
+    findings = examine(Home.find())
+    click.echo(render_findings(findings))
+    if any(one.mark == "✗" for one in findings):
+        sys.exit(1)

@@ -1,0 +1,65 @@
+"""`perf`: what this machine manages, against plain loops."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bench.cli.options import DEVICES
+
+NETWORK = click.option("--network", default="resnet18", show_default=True, metavar="NAME", help="Architecture.")
+PRECISION = click.option(
+    "--precision", default="fp32,bf16", show_default=True, metavar="NAME,NAME", help="Formats of our loop."
+)
+SIZE = click.option(
+    "--size", default=32, show_default=True, type=click.IntRange(8), metavar="PIXELS", help="Side of the images."
+)
+
+
+def batch(default: int) -> Callable[[Any], Any]:
+    """Return the option for the images of a step."""
+    return click.option(
+        "--batch", default=default, show_default=True, type=click.IntRange(1), metavar="N", help="Images of a step."
+    )
+
+
+@click.group()
+def perf() -> None:
+    """Measure throughput against a plain loop in the same run, and print JSON."""
+
+
+@perf.command()
+@NETWORK
+@click.option("--checkpoints", default="5", show_default=True, metavar="N,N", help="Numbers of checkpoints.")
+@PRECISION
+@SIZE
+@batch(64)
+@DEVICES
+def craft(network: str, checkpoints: str, precision: str, size: int, batch: int, devices: str) -> None:
+    """Measure SEP's steps over the checkpoints of a network."""
+    from bench.core.device import choose_device
+    from bench.perf import craft_throughput, read_list
+
+    formats = read_list("--precision", precision, ("fp32", "bf16").__contains__)
+    counts = [int(one) for one in read_list("--checkpoints", checkpoints, str.isdecimal)]
+    measured = craft_throughput(network, counts, formats, size, batch, choose_device(devices))
+    click.echo(json.dumps(measured, indent=1))
+
+
+@perf.command()
+@NETWORK
+@click.option("--images", default=512, show_default=True, type=click.IntRange(1), metavar="N", help="Of an epoch.")
+@PRECISION
+@click.option("--compile", is_flag=True, help="Also with torch.compile.")
+@SIZE
+@batch(128)
+@DEVICES
+def train(network: str, images: int, precision: str, compile: bool, size: int, batch: int, devices: str) -> None:
+    """Measure epochs of training."""
+    from bench.core.device import choose_device
+    from bench.perf import read_list, train_throughput
+
+    formats = read_list("--precision", precision, ("fp32", "bf16").__contains__)
+    measured = train_throughput(network, formats, size, batch, images, choose_device(devices), compile=compile)
+    click.echo(json.dumps(measured, indent=1))

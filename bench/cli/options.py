@@ -1,0 +1,54 @@
+"""Arguments and options that several commands share, and what is read from them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.core.errors import SepbenchError
+
+if TYPE_CHECKING:
+    from bench.plan.plan import Plan
+
+EXPERIMENT = click.argument("experiment")
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field, such as recipe.epochs=5."
+)
+PROFILE = click.option("--profile", metavar="NAME", help="Apply a named set of changes from the experiment file.")
+ONLY = click.option(
+    "--only", multiple=True, metavar="FIELD=VALUE", help="Cells with this method, budget, victim, defense or seed."
+)
+DEVICES = click.option(
+    "--devices",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="cpu, cuda or cuda:1; auto is a GPU where there is one.",
+)
+FORMAT = click.option(
+    "--format", "form", default="md", show_default=True, metavar="FORMAT", help="md, csv, latex, html or json."
+)
+
+
+def planned(name: str, overrides: Sequence[str], profile: str | None, only: Sequence[str]) -> "Plan":
+    """Return the plan of the experiment that a command names, with the cells that `--only` leaves."""
+    from bench.plan.make import plan_experiment
+    from bench.spec.file import load_experiment
+    from bench.spec.only import selector
+    from bench.store.home import Home
+
+    spec = load_experiment(name, profile=profile, overrides=overrides)
+    return plan_experiment(spec, Home.find().cards, selector(spec, [pair("--only", one) for one in only]))
+
+
+def pair(option: str, text: str) -> tuple[str, str]:
+    """Return field and value of `FIELD=VALUE`; raises `SepbenchError` for anything else."""
+    field, equals, value = text.partition("=")
+    if not equals or not field or not value:
+        raise SepbenchError(f"{option} {text}: write {option} FIELD=VALUE, such as {option} method=sep")
+    return field, value
+
+
+def say(sentence: Any) -> None:
+    """Print a sentence for the person on standard error."""
+    click.echo(f"sepbench: {sentence}", err=True)

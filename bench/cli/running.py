@@ -1,0 +1,142 @@
+"""Commands that work: run, what its further processes do, sync."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench.cli.options import DEVICES, EXPERIMENT, ONLY, PROFILE, SET, planned, say
+from bench.core.errors import Stopped
+
+
+@click.command()
+@EXPERIMENT
+@SET
+@PROFILE
+@ONLY
+@DEVICES
+@click.option(
+    "--executor", default="local", show_default=True, metavar="NAME", help="Where stages run: local is this process."
+)
+@click.option("--time-limit", metavar="DURATION", help="Stop at the next safe point after 90s, 9m, 1h30m; exit code 3.")
+@click.option("--force", multiple=True, metavar="STAGE", help="Run finished stages again: surrogate, craft or victim.")
+@click.option(
+    "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
+)
+@click.option("--compile", is_flag=True, help="Train with torch.compile; perf train --compile tells whether it pays.")
+@click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")
+@click.option("--results", type=click.Path(path_type=Path), help="Also write records and table below this folder.")
+def run(
+    experiment: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    only: Sequence[str],
+    devices: str,
+    executor: str,
+    time_limit: str | None,
+    force: Sequence[str],
+    jobs: int,
+    compile: bool,
+    no_mlflow: bool,
+    results: Path | None,
+) -> None:
+    """Run an experiment, or what is left of it, and print its table.
+
+    Finished work is never done twice: the same command again goes on where the last one ended.
+    """
+    from bench.core.device import choose_device
+    from bench.core.duration import parse_duration
+    from bench.plan.outlook import estimator
+    from bench.read import artifacts
+    from bench.read.publish import make_results_folder, publish
+    from bench.read.tables import render
+    from bench.read.tabulation import table_of
+    from bench.record.tracking import NullTracker, Tracker, default_uri, ui_command
+    from bench.run.executors.executor import Workplace, choose_executor
+    from bench.run.invocation import Invocation, run_plan
+    from bench.run.progress import choose_progress
+    from bench.run.redo import check_stage_kinds, redo
+    from bench.run.stopping import Stop
+    from bench.store.home import Home
+
+    chosen = choose_executor(executor)
+    check_stage_kinds(force)
+    stop = Stop(None if time_limit is None else parse_duration(time_limit))
+    device = choose_device(devices)
+    home = Home.find()
+    uri = default_uri(home.root)
+    wanted = planned(experiment, overrides, profile, only)
+    if results is not None:
+        make_results_folder(results)
+    redo(wanted, force, home.store)
+    todo = wanted.missing(home.store.has)
+    watcher = choose_progress(todo, estimator(wanted, device))
+    place = Workplace(home, device, watcher, stop, jobs, compile, tell=not no_mlflow)
+    tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox)
+    try:
+        summary = run_plan(wanted, Invocation(place, chosen, tracker, artifacts.tables, artifacts.figures))
+    finally:
+        watcher.close()
+    if results is not None:
+        publish(wanted, summary.records, results)
+    if summary.records:
+        click.echo(render(table_of(wanted, summary.records), "md"))
+    if not no_mlflow:
+        click.echo(f"MLflow: {ui_command(uri)}")
+    for failure in summary.failures:
+        say(f"failed: {failure.method} {failure.victim} {failure.defense} seed {failure.seed}: {failure.reason}")
+    if summary.stopped:
+        raise Stopped(
+            f"{summary.stopped} after {summary.stages} stages: finished work is kept, the same command goes on"
+        )
+    if summary.failures:
+        say(f"{len(summary.failures)} of {len(summary.records)} cells failed; tracebacks are in {home.logs}")
+        sys.exit(1)
+
+
+@click.command(hidden=True)
+@click.argument("file", type=click.Path(path_type=Path))
+def work(file: Path) -> None:
+    """Help with the run that wrote FILE; the further processes of run --jobs do."""
+    from bench.core.device import choose_device
+    from bench.record.tracking import NullTracker, Tracker, default_uri
+    from bench.run.assignment import Assignment
+    from bench.run.executors.executor import Workplace
+    from bench.run.executors.jobs import stop_with_parent
+    from bench.run.invocation import Invocation, run_plan
+    from bench.run.progress import choose_progress
+    from bench.run.stopping import Stop
+    from bench.store.home import Home
+
+    stop_with_parent()
+    told = Assignment.read(file)
+    home = Home.find()
+    wanted = told.plan(home)
+    # It times nothing: the first process tells how long it takes.
+    watcher = choose_progress(wanted.missing(home.store.has), lambda stage: 1.0)
+    place = Workplace(home, choose_device(told.device), watcher, Stop(told.seconds), 1, told.compile, told.tell)
+    tracker = Tracker(default_uri(home.root), home.outbox, leave=True) if told.tell else NullTracker()
+    try:
+        summary = run_plan(wanted, Invocation(place, tracker=tracker))
+    finally:
+        watcher.close()
+    if summary.stopped:
+        raise Stopped(summary.stopped)
+    if summary.failures:  # of which the first process tells: it takes any other exit code for a breakdown
+        say(f"{len(summary.failures)} of {len(summary.records)} cells failed")
+
+
+@click.command()
+def sync() -> None:
+    """Send MLflow the reports it could not take while experiments ran."""
+    from bench.record.tracking import default_uri
+    from bench.record.tracking import sync as send
+    from bench.store.home import Home
+
+    home = Home.find()
+    result = send(default_uri(home.root), home.outbox)
+    click.echo(f"{result.sent} sent, {result.already} were there already, {result.left} left")
+    if result.left:
+        say(f"{result.reason}: what is left waits for the next sepbench sync")
+        sys.exit(1)

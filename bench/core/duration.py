@@ -1,0 +1,28 @@
+"""Durations as people write them and say them."""
+
+import re
+
+from bench.core.errors import SepbenchError
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of `90`, `90s`, `9m`, `1h30m`; raises `SepbenchError` for anything else."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    seconds = (
+        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    )
+    if seconds == 0:
+        raise SepbenchError(f"--time-limit {text}: write a duration such as 90s, 9m or 1h30m")
+    return seconds
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as a person says it: 8 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,56 @@
+"""Which process this is, and whether another one still lives."""
+
+import os
+import socket
+from pathlib import Path
+
+
+def host() -> str:
+    """Return the name of this machine."""
+    return socket.gethostname()
+
+
+def is_alive(pid: int, started: int | None) -> bool:
+    """Tell whether a process of this machine is there, and not a later one of the same number.
+
+    Parameters
+    ----------
+    pid
+        Its number.
+    started
+        When it started, as `started_at` returns it; None where nobody knows: then the number decides.
+
+    """
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # somebody else's process is a process too
+    state, since = _state(pid)
+    if state in ("Z", "X"):
+        return False
+    return None in (since, started) or since == started
+
+
+def started_at(pid: int) -> int | None:
+    """Return when a process started, in ticks since boot; None where nothing tells."""
+    return _state(pid)[1]
+
+
+def pid_namespace() -> str | None:
+    """Return what tells process numbers of this container from those of others; None where nothing does."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None
+
+
+def _state(pid: int) -> tuple[str | None, int | None]:
+    """Return a process's state letter and its start in ticks since boot; None where nothing tells."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None, None
+    fields = stat.rpartition(")")[2].split()  # the program's name, in brackets, may hold spaces
+    return fields[0], int(fields[19])

@@ -1,0 +1,47 @@
+"""Which checkpoints of a surrogate crafting takes, what their files are called, and loading them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bench.contracts.method import Surrogate
+from bench.contracts.network import Network, build_network
+from bench.data.images import ImageSet
+from bench.store.artifacts import Store
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints that crafting takes of one surrogate stage, trained for `trained` epochs."""
+
+    surrogate: str
+    architecture: str
+    need: Surrogate
+    trained: int
+
+    def identity(self) -> Any:
+        """Return what decides the weights, as JSON: epochs, or how they are found once the run is trained."""
+        epochs = self.need.epochs(self.trained)
+        return epochs if epochs is not None else [self.need.placement, self.need.checkpoints]
+
+
+def checkpoint_name(epoch: int) -> str:
+    """Return the name under which a surrogate's artifact holds the weights after a 0-based epoch."""
+    return f"epoch-{epoch:03d}"
+
+
+def load_checkpoints(part: Checkpoints, clean: ImageSet, store: Store, device: torch.device) -> Iterator[Network]:
+    """Yield the networks, in eval mode on the device, in the order of their epochs.
+
+    `clean` are the images that the surrogate was trained on. Raises `SepbenchError` where it has fewer checkpoints of
+    the kind than asked for.
+    """
+    history = store.meta("surrogate", part.surrogate)["history"]
+    for epoch in part.need.epochs(part.trained, history["test_acc"]) or ():
+        network = build_network(
+            part.architecture, len(clean.classes), clean.images, normalise=False, seed=0, device=device
+        )
+        network.load_state_dict(store.tensors("surrogate", part.surrogate, checkpoint_name(epoch)))
+        yield network.eval()

@@ -1,0 +1,59 @@
+"""What surrogates and victims have in common: a network built and trained for a job."""
+
+from collections.abc import Callable
+
+import torch
+
+from bench.contracts.defense import Defenses
+from bench.contracts.network import build_network
+from bench.core.seeds import derive
+from bench.data.images import ImageSet
+from bench.engine.training import History, Labelled, train
+from bench.plan.stage import SurrogateJob, VictimJob
+from bench.run.stages.workbench import Workbench
+from bench.store.artifacts import Draft
+
+
+def fit(
+    job: SurrogateJob | VictimJob,
+    defenses: Defenses,
+    data: ImageSet,
+    bench: Workbench,
+    draft: Draft,
+    checkpoint: Callable[[int], str] | None = None,
+) -> tuple[torch.nn.Module, History]:
+    """Return the network of a job, trained on `data`, and its curves; goes on from what `draft` holds.
+
+    `checkpoint` names the weights that are kept after each 0-based epoch; None keeps none.
+    """
+
+    def build(images: torch.Tensor) -> torch.nn.Module:
+        return build_network(
+            job.architecture,
+            len(data.classes),
+            images,
+            normalise=job.recipe.normalise,
+            seed=derive(job.seed, "weights"),
+            device=bench.device,
+        )
+
+    def on_epoch(history: History) -> None:
+        bench.on_progress(len(history) / job.recipe.epochs)
+        bench.on_safe_point()
+
+    return train(
+        build,
+        _on(bench.device, data),
+        _on(bench.device, bench.splits.test),
+        job.recipe,
+        defenses,
+        derive(job.seed, "training"),
+        draft=draft,
+        checkpoint=checkpoint,
+        compile=bench.compile,
+        on_epoch=on_epoch,
+    )
+
+
+def _on(device: torch.device, data: ImageSet) -> Labelled:
+    return Labelled(data.images.to(device), data.labels.to(device), len(data.classes))
