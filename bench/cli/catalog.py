@@ -17,6 +17,7 @@ from bench.contracts.network import ARCHITECTURES
 from bench.core.errors import SepbenchError
 from bench.core.registry import Registry, UnknownName
 from bench.engine.recipe import recipe_names
+from bench.plan.stage import KINDS
 from bench.record.record import read_record
 from bench.spec.file import experiment_names, load_experiment
 from bench.store.artifacts import Store
@@ -138,10 +139,9 @@ def _by_key(prefix: str, home: Home, folder: Path | None) -> str:
 
 
 def _artifacts(store: Store, prefix: str) -> list[tuple[str, str]]:
-    kinds = ("surrogate", "craft", "victim")
     return [
         (kind, folder.name)
-        for kind in kinds
+        for kind in KINDS
         for folder in sorted((store.root / kind / prefix[:2]).glob(f"{prefix}*"))
         if store.has(kind, folder.name)
     ]

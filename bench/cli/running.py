@@ -48,7 +48,7 @@ def run(
     from bench.core.device import choose_device
     from bench.core.duration import parse_duration
     from bench.plan.outlook import estimator
-    from bench.read import artifacts
+    from bench.read import attachments
     from bench.read.publish import make_results_folder, publish
     from bench.read.tables import render
     from bench.read.tabulation import table_of
@@ -75,7 +75,7 @@ def run(
     place = Workplace(home, device, watcher, stop, jobs, compile, tell=not no_mlflow)
     tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox)
     try:
-        summary = run_plan(wanted, Invocation(place, chosen, tracker, artifacts.tables, artifacts.figures))
+        summary = run_plan(wanted, Invocation(place, chosen, tracker, attachments.tables, attachments.figures))
     finally:
         watcher.close()
     if results is not None:

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 from asking import TINY, ask, write
-from bench.run.assignment import Assignment
 
 from bench import __version__
 from bench.api import METHODS
 from bench.core.errors import SepbenchError, Stopped
 from bench.plan.make import plan_experiment
+from bench.run.assignment import Assignment
 from bench.run.executors import jobs
 from bench.run.executors.executor import Workplace
 from bench.run.executors.jobs import further_processes

@@ -15,10 +15,10 @@ from bench.read.plots.drawing import (
 )
 from bench.read.plots.examples import examples
 from bench.read.plots.from_records import svgs
+from bench.read.plots.material import Sources
 from bench.read.plots.passes import passes
 from bench.read.plots.saving import save
 from bench.read.plots.similarity import similarity_heatmap, similarity_heatmaps
-from bench.read.plots.sources import Sources
 
 __all__ = [
     "KINDS",

@@ -11,8 +11,8 @@ from bench.core.disk import make_folder, writing
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
 from bench.read.plots.from_records import FROM_RECORDS
+from bench.read.plots.material import Sources
 from bench.read.plots.saving import save
-from bench.read.plots.sources import Sources
 from bench.read.plots.stored_images import examples_of, similarity_of
 from bench.read.plots.victims import classes_of, curves_of
 from bench.read.tables import Table

@@ -9,8 +9,8 @@ from bench.core.errors import SepbenchError
 from bench.plan.stage import CraftJob
 from bench.read.diagnostics import diagnose
 from bench.read.plots.examples import examples
+from bench.read.plots.material import Sources
 from bench.read.plots.similarity import similarity_heatmaps
-from bench.read.plots.sources import Sources
 
 _CHECKPOINTS = 12
 _GRADIENT_IMAGES = 64

@@ -12,6 +12,7 @@ from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
 from bench.read.plots.classes import Judged, classes
 from bench.read.plots.curves import MEASURES, curves
+from bench.read.plots.material import Sources
 from bench.read.plots.panels import (
     Panel,
     full_name,
@@ -20,7 +21,6 @@ from bench.read.plots.panels import (
     planned,
 )
 from bench.read.plots.replicates import mean_over_victims
-from bench.read.plots.sources import Sources
 from bench.read.stats import CONFIDENCE
 from bench.read.tables import Cell
 

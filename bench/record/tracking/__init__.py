@@ -2,8 +2,8 @@
 
 from bench.record.tracking.address import default_uri, ui_command
 from bench.record.tracking.attaching import attach
+from bench.record.tracking.logged import records
 from bench.record.tracking.probe import reachable
-from bench.record.tracking.reading import records
 from bench.record.tracking.report import DatasetRef, StageReport
 from bench.record.tracking.sending import SyncResult, sync
 from bench.record.tracking.tracker import NullTracker, Tracker

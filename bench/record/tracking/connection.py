@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.core.disk import make_folder
 from bench.record.tracking.address import sqlite_file, without_password
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _create(database: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     unfinished = database.with_name(f"{database.name}.{os.getpid()}.tmp")
-    database.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(database.parent)
     artifacts = (database.parent / "mlartifacts").as_uri()
     try:
         store = SqlAlchemyStore(f"sqlite:///{unfinished}", artifacts)  # type: ignore[no-untyped-call]
