@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from bench.contracts.augment import Augmentation, augment, draw
+from bench.contracts.augment import Augmentation, Draws, augment, draw
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
 from bench.contracts.defense import DEFENSES, Defense, Loss
@@ -16,21 +16,27 @@ from bench.contracts.method import (
 )
 from bench.contracts.network import (
     ARCHITECTURES,
+    Architecture,
     Classifier,
     Network,
     SizedArchitecture,
 )
 from bench.contracts.placement import Placement
 from bench.contracts.plugin import Params
-from bench.core.device import precision, warn_of_failed_compile
+from bench.core.device import precision
 from bench.core.errors import SepbenchError
+from bench.core.registry import UnknownName
+from bench.data.decoding import decode
 from bench.data.images import ImageSet, Splits, images_digest
+from bench.engine.ensemble import Ensemble, EnsembleLoss, FeatureAlignment, class_means
+from bench.engine.frozen import Frozen
 
 __all__ = [
     "ARCHITECTURES",
     "DATASETS",
     "DEFENSES",
     "METHODS",
+    "Architecture",
     "Augmentation",
     "Budget",
     "Classifier",
@@ -38,7 +44,12 @@ __all__ = [
     "CraftData",
     "DatasetPlugin",
     "Defense",
+    "Draws",
+    "Ensemble",
+    "EnsembleLoss",
+    "FeatureAlignment",
     "Field",
+    "Frozen",
     "ImageSet",
     "Loss",
     "Method",
@@ -52,9 +63,11 @@ __all__ = [
     "Source",
     "Splits",
     "Surrogate",
+    "UnknownName",
     "augment",
+    "class_means",
+    "decode",
     "draw",
     "images_digest",
     "precision",
-    "warn_of_failed_compile",
 ]

@@ -11,6 +11,6 @@ class Nothing(Method):
 
     norms = ()
 
-    def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
+    def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Return the images as they are."""
         return data.x

@@ -3,25 +3,21 @@
 Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Protectors", ICLR 2023.
 """
 
-from bench.api import METHODS, Field, Placement, Surrogate
-from methods._targeted import TargetedMethod, TargetedParams
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Surrogate
+from methods._self_ensemble import SelfEnsembleParams, one_run
+from methods._targeted import TargetedMethod, step_length, targets
 
 
-class SEPParams(TargetedParams):
+class SEPParams(SelfEnsembleParams):
     """Parameters of SEP."""
-
-    checkpoints: int = Field(30, ge=1, description="how many checkpoints of the one run")
-    placement: Placement = Field(
-        "equidistant", description="which: equidistant, first, last; improving is as released and sees test images"
-    )
-    epochs: tuple[int, ...] | None = Field(
-        None, min_length=1, strict=False, description="0-based epochs, instead of checkpoints and placement"
-    )
-    network: str | None = Field(None, description="architecture of the surrogate; the experiment's if unset")
 
 
 @METHODS.register("sep")
-class SEP(TargetedMethod):
+class SEP(TargetedMethod[SEPParams]):
     """Self-Ensemble Protection: signed steps along the mean gradient of a run's checkpoints.
 
     Every image is moved towards the class half the number of classes ahead, by targeted PGD on the raw gradients of
@@ -30,22 +26,24 @@ class SEP(TargetedMethod):
 
     cite = "chen2023selfensemble"
     version = 2
-    Params = SEPParams
 
     def needs(self) -> list[Surrogate]:
         """Return one run with the checkpoints that are asked for."""
-        params = self.params
-        return [
-            Surrogate(
-                checkpoints=params.checkpoints, placement=params.placement, at=params.epochs, network=params.network
-            )
-        ]
-
-    @property
-    def checkpoints(self) -> int:
-        """How many checkpoints are used."""
-        return len(self.params.epochs) if self.params.epochs else int(self.params.checkpoints)
+        return one_run(self.params)
 
     def passes(self) -> float:
         """Return checkpoints times steps."""
-        return float(self.checkpoints * self.params.steps)
+        return self.params.count * self.params.steps
+
+    def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
+        """Freeze the checkpoints."""
+        self.ensemble = Ensemble(ctx.networks, precision=self.params.precision)
+
+    def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
+        """Step along the mean gradient of the checkpoints, `steps` times."""
+        target, length = targets(data, self.params.shift), step_length(budget, self.params)
+        x = data.x
+        for _ in ctx.progress(range(self.params.steps)):
+            gradient = self.ensemble.mean_gradient(x, target)
+            x = budget.project(data.x, x - length * budget.direction(gradient))
+        return x

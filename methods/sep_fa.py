@@ -4,67 +4,50 @@ Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Prote
 """
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from dataclasses import replace
 
 from torch import Tensor
 
-from bench.api import METHODS, CraftContext, CraftData, Field, Network, precision
-from bench.engine.ensemble import Ensemble, FeatureAlignment, class_means
-from methods._targeted import LossName
-from methods.sep import SEP, SEPParams
-
-_RELEASED_BATCH = 128
+from bench.api import METHODS, Budget, CraftContext, CraftData, Surrogate
+from methods._alignment import AlignedParams, align
+from methods._self_ensemble import one_run
+from methods._targeted import TargetedMethod, step_length, targets
 
 
-class SEPFAParams(SEPParams):
+class SEPFAParams(AlignedParams):
     """Parameters of SEP-FA."""
-
-    train_mode_means: bool = Field(
-        False,
-        description="as released: the first checkpoint's class means in train mode, which alters it for step 0",
-    )
 
 
 @METHODS.register("sep-fa")
-class SEPFA(SEP):
+class SEPFA(TargetedMethod[SEPFAParams]):
     """SEP with feature alignment: features move to the mean clean features of the target class.
 
     The loss of a checkpoint is the mean squared error between an image's penultimate features and the mean of the
     clean training images of the target class, computed once per checkpoint without augmentation.
     """
 
-    version = 1
-    Params = SEPFAParams
+    cite = "chen2023selfensemble"
 
-    @property
-    def loss(self) -> LossName:
-        """What to descend on."""
-        return "feature-alignment"
+    def needs(self) -> list[Surrogate]:
+        """Return one run with the checkpoints that are asked for."""
+        return one_run(self.params)
+
+    def passes(self) -> float:
+        """Return checkpoints times steps."""
+        return self.params.count * self.params.steps
 
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the checkpoints and average the clean features of each class."""
-        super().prepare(data, ctx)
-        self.first_step = self.ensemble
-        if self.params.train_mode_means:
-            altered, means = _means_in_train_mode(ctx.surrogates[0][0], data)
-            assert isinstance(self.ensemble.loss, FeatureAlignment)
-            self.ensemble.loss.means[0] = means
-            networks = [altered, *ctx.surrogates[0][1:]]
-            self.first_step = Ensemble(networks, self.ensemble.loss, precision(ctx.device, self.params.precision))
+        _, self.first_step, self.ensemble = align(ctx.networks, data, self.params)
+
+    def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
+        """Step along the mean gradient of the checkpoints, `steps` times."""
+        target, length = targets(data, self.params.shift), step_length(budget, self.params)
+        x = data.x
+        for step in ctx.progress(range(self.params.steps)):
+            gradient = self.gradient(step, x, target)
+            x = budget.project(data.x, x - length * budget.direction(gradient))
+        return x
 
     def gradient(self, step: int, x: Tensor, target: Tensor) -> Tensor:
-        """Return the mean gradient of the checkpoints."""
+        """Return the mean gradient of the checkpoints, as they are at a 0-based step."""
         return (self.first_step if step == 0 else self.ensemble).mean_gradient(x, target)
-
-
-def _means_in_train_mode(network: Network, data: Callable[[], Iterator[CraftData]]) -> tuple[Network, Tensor]:
-    """Return class means from batches of 128 normalised by their own statistics, and the network they leave behind."""
-    altered = deepcopy(network)
-    batches = (
-        replace(part, x=x, y=y)
-        for part in data()
-        for x, y in zip(part.x.split(_RELEASED_BATCH), part.y.split(_RELEASED_BATCH), strict=True)
-    )
-    means = class_means(altered.train(), batches)
-    return altered.eval(), means

@@ -3,15 +3,18 @@
 Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Protectors", ICLR 2023.
 """
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
 
-from bench.api import METHODS, Budget, CraftContext, CraftData, Field
-from bench.engine.ensemble import FeatureAlignment
-from methods.sep_fa import SEPFA, SEPFAParams
+from bench.api import METHODS, Budget, CraftContext, CraftData, FeatureAlignment, Field, Surrogate
+from methods._alignment import AlignedParams, align
+from methods._self_ensemble import one_run
+from methods._targeted import TargetedMethod, step_length, targets
 
 
-class SEPFAVRParams(SEPFAParams):
+class SEPFAVRParams(AlignedParams):
     """Parameters of SEP-FA-VR."""
 
     checkpoints: int = Field(15, ge=1, description="how many checkpoints of the one run")
@@ -22,7 +25,7 @@ class SEPFAVRParams(SEPFAParams):
 
 
 @METHODS.register("sep-fa-vr")
-class SEPFAVR(SEPFA):
+class SEPFAVR(TargetedMethod[SEPFAVRParams]):
     """SEP-FA with variance reduction: inner steps on one drawn checkpoint, corrected by the mean gradient.
 
     An inner step adds to a running sum the drawn checkpoint's gradient at the inner iterate, minus what that
@@ -30,22 +33,30 @@ class SEPFAVR(SEPFA):
     draw is the mean gradient. All images share the draws.
     """
 
-    version = 1
-    Params = SEPFAVRParams
+    cite = "chen2023selfensemble"
+
+    def needs(self) -> list[Surrogate]:
+        """Return one run with the checkpoints that are asked for."""
+        return one_run(self.params)
 
     def passes(self) -> float:
         """Return steps times the sum of checkpoints and inner steps."""
-        return float(self.params.steps * (self.checkpoints + self.params.inner_steps))
+        return self.params.steps * (self.params.count + self.params.inner_steps)
 
-    def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
+    def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
+        """Freeze the checkpoints and average the clean features of each class."""
+        alignment, self.first_step, self.ensemble = align(ctx.networks, data, self.params)
+        last = FeatureAlignment([alignment.means[-1]] * len(alignment.means))
+        self.inner_loss = last if self.params.last_means else alignment
+
+    def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Run the inner steps of each step, then step along their running sum."""
-        assert budget is not None
-        params, target, length = self.params, self.targets(data), self.step_length(budget)
+        target, length = targets(data, self.params.shift), step_length(budget, self.params)
         draws = torch.randint(
-            self.checkpoints, (params.steps, params.inner_steps), generator=ctx.generator("checkpoints")
+            self.params.count, (self.params.steps, self.params.inner_steps), generator=ctx.generator("checkpoints")
         ).tolist()
         x = data.x
-        for step in ctx.progress(range(params.steps)):
+        for step in ctx.progress(range(self.params.steps)):
             outer = self.first_step if step == 0 else self.ensemble
             gradients = torch.stack([outer.gradient(index, x, target) for index in range(len(outer))])
             excess = gradients - gradients.mean(0)
@@ -58,8 +69,4 @@ class SEPFAVR(SEPFA):
 
     def inner_gradient(self, drawn: int, v: Tensor, target: Tensor) -> Tensor:
         """Return the drawn checkpoint's gradient at the inner iterate."""
-        if not self.params.last_means:
-            return self.ensemble.gradient(drawn, v, target)
-        assert isinstance(self.ensemble.loss, FeatureAlignment)
-        last = FeatureAlignment([self.ensemble.loss.means[-1]] * len(self.ensemble))
-        return self.ensemble.gradient(drawn, v, target, last)
+        return self.ensemble.gradient(drawn, v, target, self.inner_loss)

@@ -3,19 +3,32 @@
 Fowl et al., "Adversarial Examples Make Strong Poisons", NeurIPS 2021.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.api import METHODS, Augmentation, Budget, CraftContext, CraftData, Field, augment, draw
-from methods.sep import SEP, SEPParams
+from bench.api import (
+    METHODS,
+    Augmentation,
+    Budget,
+    CraftContext,
+    CraftData,
+    Ensemble,
+    Field,
+    Surrogate,
+    augment,
+    draw,
+)
+from methods._self_ensemble import SelfEnsembleParams, one_run
+from methods._targeted import TargetedMethod, step_length, targets
 
 _AUGMENTATION = Augmentation(crop_padding=4, flip=True)
 
 
-class SingleCheckpointParams(SEPParams):
+class SingleCheckpointParams(SelfEnsembleParams):
     """Parameters of targeted PGD; by default SEP with its last checkpoint alone.
 
     TAP as published: shift 1, steps 250, step_fraction 0.05, start normal, augment true, restarts 8, on a network
@@ -33,7 +46,7 @@ class SingleCheckpointParams(SEPParams):
 
 
 @METHODS.register("single-checkpoint")
-class SingleCheckpoint(SEP):
+class SingleCheckpoint(TargetedMethod[SingleCheckpointParams]):
     """Targeted PGD on the last checkpoint alone: the n = 1 of SEP, and with its published settings TAP.
 
     TAP's published code keeps the restart with the lowest mean loss of a batch; here each image keeps its own best,
@@ -42,28 +55,29 @@ class SingleCheckpoint(SEP):
 
     cite = "fowl2021adversarial"
     version = 2
-    Params = SingleCheckpointParams
+
+    def needs(self) -> list[Surrogate]:
+        """Return one run with the checkpoint that is asked for."""
+        return one_run(self.params)
 
     def passes(self) -> float:
         """Return steps times restarts."""
-        return float(self.params.steps * self.params.restarts)
+        return self.params.steps * self.params.restarts
 
-    def step_length(self, budget: Budget) -> float:
-        """Return the length of a step on the [0, 1] scale."""
-        if self.params.step_fraction is not None:
-            return float(self.params.step_fraction * budget.radius)
-        return super().step_length(budget)
+    def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
+        """Freeze the checkpoint."""
+        self.ensemble = Ensemble(ctx.networks, precision=self.params.precision)
 
-    def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
+    def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Run targeted PGD from each start and keep, for each image, the run that ends with the lowest loss."""
-        assert budget is not None
-        target, ticks = self.targets(data), ctx.progress(range(self.params.restarts * self.params.steps))
+        target, length = targets(data, self.params.shift), self._step_length(budget)
+        ticks = ctx.progress(range(self.params.restarts * self.params.steps))
         best, lowest = data.x, torch.full_like(data.x[:, 0, 0, 0], torch.inf)
         for restart in range(self.params.restarts):
             x = self._start(restart, data, budget, ctx)
             for step, _ in zip(range(self.params.steps), ticks, strict=False):
                 gradient = self._gradient(restart, step, x, target, data, ctx)
-                x = budget.project(data.x, x - self.step_length(budget) * budget.direction(gradient))
+                x = budget.project(data.x, x - length * budget.direction(gradient))
             if self.params.restarts == 1:
                 return x
             loss = self._losses(x, target)
@@ -71,6 +85,11 @@ class SingleCheckpoint(SEP):
             best = torch.where(better[:, None, None, None], x, best)
             lowest = torch.where(better, loss, lowest)
         return best
+
+    def _step_length(self, budget: Budget) -> float:
+        if self.params.step_fraction is None:
+            return step_length(budget, self.params)
+        return self.params.step_fraction * budget.radius
 
     def _gradient(
         self, restart: int, step: int, x: Tensor, target: Tensor, data: CraftData, ctx: CraftContext

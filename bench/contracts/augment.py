@@ -1,4 +1,4 @@
-"""Per-image random crop and flip of a whole batch on its device."""
+"""Per-image random crop and flip of a whole batch on its device, differentiable."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -76,7 +76,25 @@ class Draws:
 
 
 def draw(count: int, augmentation: Augmentation, generator: torch.Generator, size: Sequence[int]) -> Draws:
-    """Draw the augmentation of `count` images of a size (height, width) from a CPU generator."""
+    """Draw the augmentation of some images.
+
+    Parameters
+    ----------
+    count
+        How many images.
+    augmentation
+        What may be done to them.
+    generator
+        On the CPU. The draws depend on it and on the other arguments alone: with `ctx.generator("augment", step)` and
+        `ctx.images` as count, the part of a shard is `draws[data.index]`, whatever the shards.
+    size
+        Height and width of the images.
+
+    Returns
+    -------
+    On the CPU; `Draws.to` moves them to the device of the images.
+
+    """
     if augmentation.resized_crop is None:
         high = 2 * augmentation.crop_padding + 1
         top = torch.randint(high, (count,), generator=generator)
@@ -89,10 +107,35 @@ def draw(count: int, augmentation: Augmentation, generator: torch.Generator, siz
 
 
 def augment(images: Tensor, draws: Draws, padding: int) -> Tensor:
-    """Crop each image, [B, C, H, W], as it was drawn, then mirror those drawn to be.
+    """Crop each image as it was drawn, then mirror those drawn to be.
 
-    Crops of the image's size are taken out of the image padded with zeros, and keep the dtype. Other windows are
-    resized bilinearly to [B, C, H, W], as float32 in the range they had.
+    Parameters
+    ----------
+    images
+        [B, C, H, W] of any dtype and range, such as uint8 or float in [0, 1]; they stay as they are. Float images that
+        require gradients get them: the gradient with respect to the augmented images goes back to the pixels that they
+        were made of.
+    draws
+        Of these B images, on their device.
+    padding
+        The `crop_padding` that they were drawn with.
+
+    Returns
+    -------
+    [B, C, H, W]. Crops of the image's size are taken out of the image padded with zeros, and keep the dtype. Other
+    windows are resized bilinearly, as float32 in the range they had; on a GPU, the gradient of these is added up in no
+    fixed order.
+
+    Examples
+    --------
+    The gradient of an ensemble through a random crop and flip, for images `x`, float [N, 3, H, W], of classes `y`:
+
+    >>> kind = Augmentation(crop_padding=4, flip=True)
+    >>> draws = draw(len(x), kind, torch.Generator().manual_seed(0), x.shape[-2:]).to(x.device)
+    >>> images = x.clone().requires_grad_()
+    >>> seen = augment(images, draws, kind.crop_padding)
+    >>> gradient, = torch.autograd.grad(seen, images, Ensemble(networks).mean_gradient(seen.detach(), y))
+
     """
     if draws.height is not None and draws.width is not None:
         return _resized(images, draws, draws.height, draws.width)

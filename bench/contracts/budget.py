@@ -61,3 +61,7 @@ class Budget(BaseModel):
             return gradient.sign()
         unit: Tensor = gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-30)[:, None, None, None]
         return unit
+
+
+UNLIMITED = Budget(norm="linf", size=255)
+"""The ball that holds every image, whatever its centre: what a method that keeps no norm is given."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts.plugin import Plugin
+from bench.contracts.plugin import P_co, Plugin
 from bench.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Source:
     where: Callable[[int], str] = "image {}".format
 
 
-class DatasetPlugin(Plugin, ABC):
+class DatasetPlugin(Plugin[P_co], ABC):
     """Base of the data-set formats. Paths are `str` parameters, with `~` and `${NAME}` already expanded.
 
     Both methods raise `SepbenchError` where a file is missing or is not what it should be.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts.augment import Augmentation
-from bench.contracts.plugin import Plugin
+from bench.contracts.plugin import P_co, Plugin
 from bench.core.errors import SepbenchError
 from bench.core.paths import content_digest, expand_variables
 from bench.core.registry import Registry
@@ -18,7 +18,7 @@ Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 """network, images [B, 3, H, W] in [0, 1], targets ([B] classes or [B, C] probabilities), generator -> scalar."""
 
 
-class Defense(Plugin):
+class Defense(Plugin[P_co]):
     """What an appropriator does while training on a release; every hook does nothing unless overridden.
 
     `short` names the parameter that `name-VALUE` fills, as `quality` in `jpeg-10`. `files` names parameters that only
@@ -212,7 +212,7 @@ def _write_one(defense: Defense) -> str:
         if value != type(defense.params).model_fields[field].get_default(call_default_factory=True)
         or field == defense.short
     }
-    if list(changed) == [defense.short]:
+    if defense.short is not None and list(changed) == [defense.short]:
         return f"{defense.name}-{changed[defense.short]}"
     written = ",".join(f"{field}={value}" for field, value in changed.items())
     return f"{defense.name}:{written}" if written else defense.name

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.network import Network
 from bench.contracts.placement import Placement, place
-from bench.contracts.plugin import Plugin
+from bench.contracts.plugin import P_co, Plugin
 from bench.core.errors import SepbenchError
 from bench.core.registry import Registry
 from bench.core.seeds import derive
@@ -113,6 +113,11 @@ class CraftContext:
     images: int = 0
     on_step: Callable[[float], None] = field(default=lambda fraction: None)
 
+    @property
+    def networks(self) -> list[Network]:
+        """The checkpoints of all surrogates in one list, as an `Ensemble` takes them."""
+        return [network for checkpoints in self.surrogates for network in checkpoints]
+
     def generator(self, *purpose: str | int) -> torch.Generator:
         """Return a CPU generator for one purpose, from the craft seed: the same draws in every shard."""
         return torch.Generator().manual_seed(derive(self.seed, *purpose) if purpose else self.seed)
@@ -125,12 +130,12 @@ class CraftContext:
             self.on_step((done + 1) / len(items))
 
 
-class Method(Plugin):
+class Method(Plugin[P_co]):
     """A protection method: from clean images to protected ones.
 
     Set `per_sample` where the perturbation of an image depends on no other image of the call: the harness then
     crafts in shards, each of which is kept when the run is killed. `norms` are the budgets a method can keep;
-    empty for one that takes no budget.
+    empty for one that keeps none, which is given the ball of all images, so that `craft` has a budget in any case.
     """
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
@@ -152,7 +157,7 @@ class Method(Plugin):
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Do once what all shards share; `data()` iterates over all clean images that are to be protected."""
 
-    def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
+    def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Return protected images, float [N, 3, H, W] in [0, 1], within the budget; rounding is the harness's."""
         raise NotImplementedError
 

@@ -1,8 +1,9 @@
 """What methods, defenses and data sets have in common: a name, a version, a citation, validated parameters."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeVar  # of typing from Python 3.13 on
 
 
 class Params(BaseModel):
@@ -11,11 +12,24 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Plugin:
+P_co = TypeVar("P_co", bound=Params, default=Params, covariant=True)
+
+
+class Plugin(Generic[P_co]):
     """Base of the plug-ins that take parameters.
 
-    The first line of a subclass's docstring is what `sepbench ls` prints. `version` is bumped when the output
-    for the same input changes: it is part of every key that depends on the plug-in.
+    A plug-in names the class of its parameters in brackets, as in `class SEP(Method[SEPParams])`, and finds them,
+    validated, in `self.params`; without brackets it has none. The first line of its docstring is what `sepbench ls`
+    prints. `version` is bumped when the output for the same input changes: it is part of every key that depends on the
+    plug-in.
+
+    Attributes
+    ----------
+    Params
+        The class in brackets; one that is set in the body of the class takes its place.
+    params
+        What the plug-in is to do.
+
     """
 
     Params: ClassVar[type[Params]] = Params
@@ -23,5 +37,13 @@ class Plugin:
     version: ClassVar[int] = 1
     name: ClassVar[str]
 
-    def __init__(self, params: Any = None) -> None:
-        self.params: Any = self.Params() if params is None else params
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "Params" not in vars(cls):
+            arguments = [argument for base in vars(cls).get("__orig_bases__", ()) for argument in get_args(base)]
+            named = [one for one in arguments if isinstance(one, type) and issubclass(one, Params)]
+            if named:
+                cls.Params = named[0]
+
+    def __init__(self, params: P_co | None = None) -> None:
+        self.params: P_co = cast(P_co, self.Params()) if params is None else params

@@ -8,6 +8,8 @@ from bench.core.errors import SepbenchError
 if TYPE_CHECKING:
     import torch
 
+_LOG = logging.getLogger("sepbench")
+
 
 def choose_device(name: str) -> "torch.device":
     """Return the device called `name`; `auto` is the first GPU, or the CPU where there is none.
@@ -54,6 +56,4 @@ def warn_of_failed_compile(error: Exception) -> None:
     cause = getattr(error, "inner_exception", error)
     reason = next(iter(str(cause).strip().splitlines()), "")
     kind = type(cause).__name__
-    logging.getLogger("sepbench").warning(
-        "torch.compile failed (%s: %s): networks run uncompiled, which is slower", kind, reason
-    )
+    _LOG.warning("torch.compile failed (%s: %s): networks run uncompiled, which is slower", kind, reason)

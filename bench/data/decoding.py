@@ -2,17 +2,22 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from bench.contracts.dataset import Source
 from bench.core.errors import SepbenchError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-def decode(data: bytes | Path, where: str) -> Image.Image:
+
+def decode(data: bytes | Path, where: str) -> "Image":
     """Decode one encoded image, given as bytes or as a file; raises `SepbenchError` that says `where`."""
+    from PIL import Image, UnidentifiedImageError  # not needed by those who import `bench.api` for other names
+
     try:
         with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
             image.load()
@@ -41,11 +46,13 @@ def stack(source: Source, positions: NDArray[np.int64], resize: int | None) -> N
         For images of different sizes without `resize`; for float and 16-bit images, which would be clipped.
 
     """
+    from PIL.Image import Resampling
+
     stacked: NDArray[np.uint8] | None = None
     for row, (position, image) in enumerate(zip(positions.tolist(), source.read(positions), strict=True)):
         image = _to_rgb(image, source.where(position))
         if resize and image.size != (resize, resize):
-            image = image.resize((resize, resize), Image.Resampling.BICUBIC)
+            image = image.resize((resize, resize), Resampling.BICUBIC)
         if stacked is None:
             stacked = np.empty((len(positions), 3, image.height, image.width), np.uint8)
         if stacked.shape[2:] != (image.height, image.width):
@@ -60,7 +67,7 @@ def stack(source: Source, positions: NDArray[np.int64], resize: int | None) -> N
     return stacked
 
 
-def _to_rgb(image: Image.Image, where: str) -> Image.Image:
+def _to_rgb(image: "Image", where: str) -> "Image":
     if image.mode == "F" or image.mode.startswith("I"):
         raise SepbenchError(
             f"{where} has float or 16-bit values (Pillow mode {image.mode}): save it with 8 bits a channel"

@@ -1,1 +1,1 @@
-"""Numerics that know no experiment: training, releasing, judging, gradients of many networks."""
+"""Numerics that know no experiment: input gradients of frozen networks, fast and in any amount of memory."""

@@ -12,8 +12,6 @@ from torch import Tensor, fx, nn
 
 from bench.core.device import warn_of_failed_compile
 
-_LOG = logging.getLogger("sepbench")
-
 BACKEND: str | Callable[..., Any] = "inductor"
 """What torch.compile generates code with."""
 

@@ -1,7 +1,8 @@
 """Input gradients of many frozen networks, the engine of every method that uses surrogates."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,12 +10,23 @@ from torch import Tensor
 
 from bench.contracts.method import CraftData
 from bench.contracts.network import Network
+from bench.core.device import precision as chosen_precision
 from bench.engine.compiled import Backend, Compiled, backend_for
 from bench.engine.frozen import Frozen
 from bench.engine.microbatches import MicroBatches
 
-Loss = Callable[[int, Frozen, Tensor, Tensor], Tensor]
-"""index of the network, network, images [B, 3, H, W], target classes [B] -> the sum over images of their losses."""
+Precision = Literal["auto", "fp32", "bf16"]
+
+EnsembleLoss = Callable[[int, Frozen, Tensor, Tensor], Tensor]
+"""index of the network, network, images [B, 3, H, W], classes [B] -> the sum over images of their losses, a scalar.
+
+A sum and no mean, of terms that depend on one image each: the gradient of an image is then the same in any batch.
+Gradients are taken with respect to the images, which are floats in [0, 1]; the logits and features of a network are in
+its own format, bfloat16 in `bf16`. An untargeted loss, for true classes in place of target classes:
+
+    def untargeted(index, network, x, y):
+        return -F.cross_entropy(network(x).to(x.dtype), y, reduction="sum")
+"""
 
 
 def cross_entropy(index: int, network: Frozen, x: Tensor, target: Tensor) -> Tensor:
@@ -23,51 +35,90 @@ def cross_entropy(index: int, network: Frozen, x: Tensor, target: Tensor) -> Ten
 
 
 class Ensemble:
-    """Frozen networks whose gradients with respect to the images are averaged.
+    """Frozen networks and their gradients with respect to images, one by one or averaged.
 
-    Gradients of a sum over images: no image's depends on another's, whatever the batches.
+    A call takes any number of images: it splits them into micro-batches that fit the memory of the device, and halves
+    those where memory runs out. No image's gradient depends on another image, so splitting changes rounding at most.
+    Nothing is drawn: the same call on the same machine and version of torch gives the same bits on a CPU. On a GPU
+    kernels of torch may add in another order, and the size of the micro-batches follows the free memory.
 
     Parameters
     ----------
     networks
-        On one device, in eval mode; they are copied.
+        At least one, all on one device, in eval mode. They are copied, and stay as they are: batch norm is folded into
+        convolutions where that is exact, and parameters take no gradients.
     loss
-        What to descend on; cross-entropy towards the target class by default.
+        What to descend on; cross-entropy towards the given class by default, else a `FeatureAlignment` or a function
+        of one's own, see `EnsembleLoss`.
     precision
-        `fp32` computes in the networks' own format, `bf16` keeps weights and activations in bfloat16; gradients
-        are summed in the format of the images either way.
+        `fp32` computes in the networks' own format, `bf16` keeps weights and activations in bfloat16, `auto` is bf16 on
+        GPUs that have it; gradients are summed in the format of the images in any case.
     backend
-        Of torch.compile; what suits the device of the networks if unset, which is nothing on a CPU.
+        Of torch.compile; `auto` is inductor on a GPU and none on a CPU, where compiling takes longer than it saves.
+        None runs the networks as they are: for a few calls, which would not pay for compiling. Where compiling fails, a
+        warning says why and the networks run uncompiled.
 
     Attributes
     ----------
+    networks
+        The frozen copies, in the order given.
+    loss
+        What is descended on; may be replaced between calls.
     passes
-        Forward+backward passes so far, counted in images.
+        Forward+backward passes so far, counted in images: a gradient of one image on one network is one.
     compiled, micro_batches
-        How the networks run, and how many images at a time: device memory holds one micro-batch's activations,
-        whatever the number of images.
+        How the networks run, and how many images at a time.
+
+    Examples
+    --------
+    Ten signed steps towards the class after the true one, for images `x`, float32 [N, 3, H, W], of classes `y`:
+
+    >>> ensemble, budget, protected = Ensemble(networks), Budget.parse("linf-8"), x
+    >>> for _ in range(10):
+    ...     gradient = ensemble.mean_gradient(protected, (y + 1) % 10)
+    ...     protected = budget.project(x, protected - 2 / 255 * budget.direction(gradient))
+    >>> ensemble.passes == 10 * len(networks) * len(x)
+    True
 
     """
 
     def __init__(
         self,
         networks: Sequence[Network],
-        loss: Loss = cross_entropy,
-        precision: str = "fp32",
-        backend: Backend | None = None,
+        loss: EnsembleLoss = cross_entropy,
+        precision: Precision = "fp32",
+        backend: Backend | None = "auto",
     ) -> None:
-        dtype = torch.bfloat16 if precision == "bf16" else None
+        device = networks[0].mean.device
+        dtype = torch.bfloat16 if chosen_precision(device, precision) == "bf16" else None
         self.networks = [Frozen(network, dtype) for network in networks]
         self.loss = loss
         self.passes = 0
-        self.compiled = Compiled(self.networks, backend or backend_for(self.networks[0].mean.device))
+        self.compiled = Compiled(self.networks, backend_for(device) if backend == "auto" else backend)
         self.micro_batches = MicroBatches()
 
     def __len__(self) -> int:
         return len(self.networks)
 
-    def gradient(self, index: int, x: Tensor, target: Tensor, loss: Loss | None = None) -> Tensor:
-        """Return one network's gradient of the loss of each image, [N, 3, H, W], in the format of `x`."""
+    def gradient(self, index: int, x: Tensor, target: Tensor, loss: EnsembleLoss | None = None) -> Tensor:
+        """Return one network's gradient of the loss of each image.
+
+        Parameters
+        ----------
+        index
+            0-based position of the network.
+        x
+            Float [N, 3, H, W] in [0, 1], on the device of the networks.
+        target
+            int64 [N], class indices.
+        loss
+            For this call, in place of the ensemble's.
+
+        Returns
+        -------
+        [N, 3, H, W] in the format of `x`, detached. It costs a pass for each image.
+
+        """
         return self._sum_of_gradients([index], x, target, loss)
 
     def mean_gradient(self, x: Tensor, target: Tensor) -> Tensor:
@@ -76,18 +127,21 @@ class Ensemble:
         Parameters
         ----------
         x
-            float [N, 3, H, W] in [0, 1].
+            Float [N, 3, H, W] in [0, 1], on the device of the networks.
         target
-            int64 [N] class indices.
+            int64 [N], class indices.
 
         Returns
         -------
-        float [N, 3, H, W]; raw gradients are averaged, so that a confident network counts for more.
+        [N, 3, H, W] in the format of `x`, detached. It costs a pass for each image and network. Raw gradients are
+        averaged, so that a confident network counts for more.
 
         """
         return self._sum_of_gradients(range(len(self)), x, target) / len(self)
 
-    def _sum_of_gradients(self, indices: Sequence[int], x: Tensor, target: Tensor, loss: Loss | None = None) -> Tensor:
+    def _sum_of_gradients(
+        self, indices: Sequence[int], x: Tensor, target: Tensor, loss: EnsembleLoss | None = None
+    ) -> Tensor:
         def of_part(images: Tensor, classes: Tensor) -> Tensor:
             total = self._gradient(indices[0], images, classes, loss or self.loss)
             for index in indices[1:]:
@@ -99,7 +153,7 @@ class Ensemble:
         self.passes += len(indices) * len(x)
         return torch.cat(parts)[: len(x)]
 
-    def _gradient(self, index: int, x: Tensor, target: Tensor, loss: Loss) -> Tensor:
+    def _gradient(self, index: int, x: Tensor, target: Tensor, loss: EnsembleLoss) -> Tensor:
         def of_images() -> Tensor:
             with torch.enable_grad():
                 images = x.detach().requires_grad_()
@@ -111,10 +165,27 @@ class Ensemble:
 class FeatureAlignment:
     """Mean squared error between an image's features and the mean clean features of its target class.
 
+    A loss for `Ensemble`, of Chen et al., "Self-Ensemble Protection", ICLR 2023.
+
     Parameters
     ----------
     means
-        For each network of the ensemble, [classes, D].
+        For each network of the ensemble, in that order, [classes, D] as `class_means` returns them, on the device of
+        the networks. The list is copied, the tensors are not.
+
+    Attributes
+    ----------
+    means
+        Entries may be replaced between calls.
+
+    Examples
+    --------
+    With the networks, images and classes of the example of `Ensemble`, and the same images as `CraftData`:
+
+    >>> means = [class_means(network, [data]) for network in networks]
+    >>> aligned = Ensemble(networks, FeatureAlignment(means))
+    >>> aligned.mean_gradient(x, (y + 1) % 10).shape == x.shape
+    True
 
     """
 
@@ -122,15 +193,41 @@ class FeatureAlignment:
         self.means = list(means)
 
     def __call__(self, index: int, network: Frozen, x: Tensor, target: Tensor) -> Tensor:
-        """Return the sum over images; the square is averaged over the D features of each."""
+        """Return the sum over images, in the format of the means; the square is averaged over an image's D features."""
         features = network.features(x).to(self.means[index].dtype)
         return F.mse_loss(features, self.means[index][target], reduction="none").mean(1).sum()
 
 
-def class_means(network: Frozen | Network, data: Iterator[CraftData]) -> Tensor:
-    """Return the mean features of the clean images of each class, [classes, D], in the format of the images.
+def class_means(network: Frozen | Network, data: Iterable[CraftData]) -> Tensor:
+    """Return the mean penultimate features of the images of each class.
 
-    Sums run in float64, so that neither order nor batches show. A class without images has a mean of zero.
+    Sums run in float64, so that neither order nor batches show but in the last bits.
+
+    Parameters
+    ----------
+    network
+        In the mode that the features are wanted in. It is not copied: one in train mode gets other running statistics.
+        `Frozen(network)` computes the same as a network in eval mode, and faster.
+    data
+        Parts of the clean images on the device of the network, such as `data()` in `Method.prepare`. One at a time is
+        held, and split further where memory runs out.
+
+    Returns
+    -------
+    [classes, D] in the format of the images, on their device; zeros for a class without images. It costs a forward
+    pass for each image and no gradient.
+
+    Raises
+    ------
+    ValueError
+        There are no images.
+
+    Examples
+    --------
+    >>> means = class_means(Frozen(networks[0]), [data])
+    >>> means.shape == (data.classes, networks[0].classifier.head.in_features)
+    True
+
     """
     micro_batches, sums = MicroBatches(), None
     with torch.no_grad():
@@ -138,7 +235,8 @@ def class_means(network: Frozen | Network, data: Iterator[CraftData]) -> Tensor:
             for total, count in micro_batches.map(partial(_class_sums, network, part.classes), part.x, part.y):
                 sums = (total, count) if sums is None else (sums[0] + total, sums[1] + count)
             dtype = part.x.dtype
-    assert sums is not None
+    if sums is None:
+        raise ValueError("class means need at least one image")
     return (sums[0] / sums[1].clamp_min(1)[:, None]).to(dtype)
 
 

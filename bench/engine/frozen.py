@@ -16,10 +16,13 @@ _LOG = logging.getLogger("sepbench")
 class Frozen(nn.Module):
     """A network in eval mode without parameter gradients: batch norm folded where exact, channels-last.
 
+    It computes what the network computes in eval mode, up to rounding, and can be differentiated with respect to the
+    images. Dropout and statistics are off, so that nothing is drawn and nothing changes.
+
     Parameters
     ----------
     network
-        Left as it is: this is a copy.
+        Left as it is: this is a copy, on the same device.
     dtype
         Of the weights and of the matrix products; inputs are converted, outputs keep it. None leaves the network's.
 
@@ -29,6 +32,14 @@ class Frozen(nn.Module):
         From normalised images to features.
     extractor
         What computes the same faster where gradients are taken, if anything does.
+
+    Examples
+    --------
+    >>> frozen = Frozen(networks[0])
+    >>> torch.allclose(frozen(x), networks[0](x), atol=1e-4)
+    True
+    >>> frozen.features(x).shape == (len(x), frozen.head.in_features)
+    True
 
     """
 

@@ -16,6 +16,7 @@ from bench.contracts.method import Surrogate
 from bench.contracts.network import Network
 from bench.core.errors import SepbenchError
 from bench.data.images import Splits
+from bench.engine.ensemble import Ensemble
 from bench.plan.checkpoints import Checkpoints, load_checkpoints
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Stage, SurrogateJob
@@ -109,16 +110,6 @@ def diagnose(
     return Diagnosis(plan.experiment.name, plan.experiment.dataset.name, len(x), similarities, recognitions)
 
 
-def gradients(network: Network, x: Tensor, target: Tensor) -> Tensor:
-    """Return each image's gradient of the cross-entropy towards its target, [N, 3, H, W]; no image sees another."""
-    parts = []
-    for images, classes in zip(x.split(_BATCH), target.split(_BATCH), strict=True):
-        images = images.detach().requires_grad_()
-        loss = F.cross_entropy(network(images), classes, reduction="sum")
-        parts.append(torch.autograd.grad(loss, images)[0])
-    return torch.cat(parts)
-
-
 def _checkpoints(stage: Stage, count: int) -> Checkpoints:
     assert isinstance(stage.job, SurrogateJob)
     trained = stage.job.recipe.epochs
@@ -128,7 +119,8 @@ def _checkpoints(stage: Stage, count: int) -> Checkpoints:
 def _similarity(
     what: str, names: list[str], networks: Sequence[Network], x: Tensor, target: Tensor, device: torch.device
 ) -> Similarity:
-    found = [gradients(network, x.to(device).float() / 255, target).flatten(1).cpu() for network in networks]
+    images, ensemble = x.to(device).float() / 255, Ensemble(networks, backend=None)  # too few calls to compile for
+    found = [ensemble.gradient(index, images, target).flatten(1).cpu() for index in range(len(ensemble))]
     unit = torch.stack([F.normalize(one, dim=1) for one in found])
     cosine = torch.einsum("ind,jnd->ij", unit, unit) / unit.shape[1]
     return Similarity(what, names, _rounded(cosine), _rounded(torch.stack([one.norm(dim=1).mean() for one in found])))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_full_backward_hook
 
-from bench.contracts.budget import Budget, Norm
+from bench.contracts.budget import UNLIMITED, Budget, Norm
 from bench.contracts.method import (
     METHODS,
     CraftContext,
@@ -36,7 +36,7 @@ def craft_data(count: int = 24) -> CraftData:
 
 def crafted_directly(method: Method, data: CraftData, budget: Budget | None, context: CraftContext) -> Tensor:
     method.prepare(lambda: iter([data]), context)
-    return method.craft(data, budget, context)
+    return method.craft(data, budget or UNLIMITED, context)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from bench.record.record import Record, read_records
 FILES = {block.file: block.text for block in blocks("CONTRIBUTING.md", "python", "yaml", "toml") if block.file}
 PLUGINS = {path: text for path, text in FILES.items() if path.endswith(".py")}
 PACKAGES = ("bench", "methods", "victims")
-SMALL = ("dataset.limit=60", "dataset.test_limit=30", "recipe.epochs=1", "recipe.batch_size=20", "seeds=[0]")
+SMALL = ("dataset.limit=60", "dataset.test_limit=30", "recipe.epochs=2", "recipe.batch_size=20", "seeds=[0]")
 
 
 def place(root: Path, files: Mapping[str, str]) -> None:

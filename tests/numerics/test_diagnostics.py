@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from slow_sep import gradient_of
 from small_networks import CPU, checkpoints, noise
 
-from bench.read.diagnostics import _recognition, _similarity, gradients
+from bench.engine.ensemble import Ensemble
+from bench.read.diagnostics import _recognition, _similarity
 
 IMAGES = noise(5)
 TARGET = torch.tensor([5, 9, 2, 4, 0])
@@ -20,7 +21,7 @@ def single(count: int) -> list[torch.nn.Module]:
 def test_gradients_are_those_of_each_image_alone() -> None:
     (network,) = checkpoints(1)
     x = IMAGES.double() / 255
-    found = gradients(network, x, TARGET)
+    found = Ensemble([network], backend=None).gradient(0, x, TARGET)
     for position in range(5):
         slow = gradient_of([network], x[position], int(TARGET[position]))
         torch.testing.assert_close(found[position], slow, rtol=1e-8, atol=1e-12)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.network import ARCHITECTURES, Classifier
+from bench.api import ARCHITECTURES, Classifier
 
 
 class DenseLayer(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.network import ARCHITECTURES, Classifier
+from bench.api import ARCHITECTURES, Classifier
 
 
 class Inception(nn.Module):

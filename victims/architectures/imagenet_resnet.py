@@ -5,7 +5,7 @@ He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, in torchvi
 
 from torch import Tensor, nn
 
-from bench.contracts.network import ARCHITECTURES, Classifier
+from bench.api import ARCHITECTURES, Classifier
 
 
 class TorchvisionResNet(Classifier):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.network import ARCHITECTURES, Classifier
+from bench.api import ARCHITECTURES, Classifier
 
 # Expansion, output channels, blocks, stride of the first block: table 2 of the paper but for the second row's stride.
 _STAGES = (

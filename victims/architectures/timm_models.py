@@ -5,14 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.contracts.network import (
-    ARCHITECTURES,
-    Architecture,
-    Classifier,
-    SizedArchitecture,
-)
-from bench.core.errors import SepbenchError
-from bench.core.registry import UnknownName
+from bench.api import ARCHITECTURES, Architecture, Classifier, SepbenchError, SizedArchitecture, UnknownName
 
 
 class TimmClassifier(Classifier):

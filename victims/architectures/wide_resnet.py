@@ -6,7 +6,7 @@ Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016; without dropout.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.network import ARCHITECTURES, Classifier
+from bench.api import ARCHITECTURES, Classifier
 
 
 class WideBlock(nn.Module):

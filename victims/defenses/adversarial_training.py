@@ -19,7 +19,7 @@ class AdversarialTrainingParams(Params):
 
 
 @DEFENSES.register("adversarial-training")
-class AdversarialTraining(Defense):
+class AdversarialTraining(Defense[AdversarialTrainingParams]):
     """Train on the batch moved by untargeted PGD, from a random start within an l_inf radius.
 
     `adversarial-training-4` changes the radius alone, not the step. An epoch costs `steps` more passes than a plain
@@ -29,7 +29,6 @@ class AdversarialTraining(Defense):
 
     short = "radius"
     cite = "madry2018towards"
-    Params = AdversarialTrainingParams
 
     def loss(self, loss: Loss, epoch: int) -> Loss:
         """Return the loss on the attacked batch, of the epoch's loss."""

@@ -15,7 +15,7 @@ class BitDepthParams(Params):
 
 
 @DEFENSES.register("bit-depth")
-class BitDepth(Defense):
+class BitDepth(Defense[BitDepthParams]):
     """The training images keep a few bits of each channel, once; test images keep theirs.
 
     Every value goes to the nearest of 2^bits levels that are spread evenly from 0 to 255.
@@ -26,7 +26,6 @@ class BitDepth(Defense):
 
     cite = "xu2018feature"
     short = "bits"
-    Params = BitDepthParams
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Round the images, uint8 [N, 3, H, W], to fewer levels."""

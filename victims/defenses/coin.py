@@ -13,7 +13,7 @@ class CoinParams(Params):
 
 
 @DEFENSES.register("coin")
-class Coin(Defense):
+class Coin(Defense[CoinParams]):
     """Every pixel moves at random, by bilinear interpolation, anew in every batch.
 
     Each pixel of each image has two displacements of its own, uniform in [-alpha, alpha], for all its channels. The
@@ -23,7 +23,6 @@ class Coin(Defense):
     """
 
     cite = "li2025detecting"
-    Params = CoinParams
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Displace the pixels of each image; labels stay."""

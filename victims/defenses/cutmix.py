@@ -15,7 +15,7 @@ class CutmixParams(Params):
 
 
 @DEFENSES.register("cutmix")
-class Cutmix(Defense):
+class Cutmix(Defense[CutmixParams]):
     """A box of every image of a batch is pasted from another one, and the targets are mixed by its area.
 
     One box for each batch, as in the authors' code, and every batch gets one: of the drawn share of the area, at a
@@ -26,7 +26,6 @@ class Cutmix(Defense):
     """
 
     cite = "yun2019cutmix"
-    Params = CutmixParams
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return images with a box from another one, and mixed targets, [B, C]."""

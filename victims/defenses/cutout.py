@@ -14,7 +14,7 @@ class CutoutParams(Params):
 
 
 @DEFENSES.register("cutout")
-class Cutout(Defense):
+class Cutout(Defense[CutoutParams]):
     """One square of each image turns black, anew in every batch.
 
     Its centre is uniform over the pixels of the image, so that part of it may lie outside. Black is 0 before the
@@ -25,7 +25,6 @@ class Cutout(Defense):
 
     cite = "devries2017improved"
     short = "size"
-    Params = CutoutParams
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Blacken a square of each image; labels stay."""

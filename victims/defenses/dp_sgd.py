@@ -27,7 +27,7 @@ class DPSGDParams(Params):
 
 
 @DEFENSES.register("dp-sgd")
-class DPSGD(Defense):
+class DPSGD(Defense[DPSGDParams]):
     """Clip the gradient of every image, add Gaussian noise to their sum, and step along the mean.
 
     The optimizer is the recipe's; its weight decay and its own clipping come after the noise. Batch norm mixes the
@@ -37,7 +37,6 @@ class DPSGD(Defense):
 
     innermost = True
     cite = "abadi2016deep"
-    Params = DPSGDParams
 
     def network(self, network: nn.Module) -> nn.Module:
         """Replace every batch norm by a group norm; raise `SepbenchError` where one cannot be replaced."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.contracts.defense import DEFENSES, Defense
+from bench.api import DEFENSES, Defense
 
 
 @DEFENSES.register("early-stopping")

@@ -8,7 +8,7 @@ from victims.defenses._neighbourhoods import FilterParams, filtered
 
 
 @DEFENSES.register("gaussian-blur")
-class GaussianBlur(Defense):
+class GaussianBlur(Defense[FilterParams]):
     """The training images are blurred by a Gaussian kernel, once; test images stay as they are.
 
     Its standard deviation follows from its size as in torchvision and OpenCV, 0.15 * size + 0.35: 0.8 pixels for 3.
@@ -20,7 +20,6 @@ class GaussianBlur(Defense):
 
     cite = "liu2023image"
     short = "size"
-    Params = FilterParams
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Blur the images, uint8 [N, 3, H, W]."""

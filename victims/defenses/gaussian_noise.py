@@ -13,7 +13,7 @@ class GaussianNoiseParams(Params):
 
 
 @DEFENSES.register("gaussian-noise")
-class GaussianNoise(Defense):
+class GaussianNoise(Defense[GaussianNoiseParams]):
     """Normal noise on every pixel and channel, fresh in every batch, clamped to [0, 1].
 
     Source: one of the augmentations that availability attacks are tested against since Huang et al., Unlearnable
@@ -22,7 +22,6 @@ class GaussianNoise(Defense):
 
     cite = "huang2021unlearnable"
     short = "sigma"
-    Params = GaussianNoiseParams
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Add noise to the images; labels stay."""

@@ -18,7 +18,7 @@ class JpegParams(Params):
 
 
 @DEFENSES.register("jpeg")
-class Jpeg(Defense):
+class Jpeg(Defense[JpegParams]):
     """The training images are compressed by a real JPEG codec and read back, once; test images stay as they are.
 
     Pillow's codec with its defaults: colour at half the resolution (4:2:0).
@@ -29,7 +29,6 @@ class Jpeg(Defense):
 
     cite = "liu2023image"
     short = "quality"
-    Params = JpegParams
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the images, uint8 [N, 3, H, W], as they are read back."""

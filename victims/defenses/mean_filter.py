@@ -8,7 +8,7 @@ from victims.defenses._neighbourhoods import FilterParams, filtered
 
 
 @DEFENSES.register("mean-filter")
-class MeanFilter(Defense):
+class MeanFilter(Defense[FilterParams]):
     """Each channel of the training images is averaged over a square, once; test images stay as they are.
 
     The images are mirrored beyond their border, without repeating the pixels at it.
@@ -19,7 +19,6 @@ class MeanFilter(Defense):
 
     cite = "liu2023image"
     short = "size"
-    Params = FilterParams
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Average the images, uint8 [N, 3, H, W]."""

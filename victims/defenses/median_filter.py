@@ -8,7 +8,7 @@ from victims.defenses._neighbourhoods import FilterParams, filtered
 
 
 @DEFENSES.register("median-filter")
-class MedianFilter(Defense):
+class MedianFilter(Defense[FilterParams]):
     """Each pixel of the training images becomes the median of a square, once; test images stay as they are.
 
     Channel by channel. The images are mirrored beyond their border, without repeating the pixels at it.
@@ -19,7 +19,6 @@ class MedianFilter(Defense):
 
     cite = "liu2023image"
     short = "size"
-    Params = FilterParams
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Take medians of the images, uint8 [N, 3, H, W]."""

@@ -14,7 +14,7 @@ class MixupParams(Params):
 
 
 @DEFENSES.register("mixup")
-class Mixup(Defense):
+class Mixup(Defense[MixupParams]):
     """Every image of a batch is blended with another one of it, and its target with that one's.
 
     One proportion for each batch, as in the authors' code; the partners are a random order of the batch.
@@ -23,7 +23,6 @@ class Mixup(Defense):
     """
 
     cite = "zhang2018mixup"
-    Params = MixupParams
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return blended images and targets, [B, C]."""

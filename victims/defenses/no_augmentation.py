@@ -1,7 +1,6 @@
 """Training without crop and flip, which weakens perturbations that rely on being seen many times."""
 
-from bench.contracts.augment import Augmentation
-from bench.contracts.defense import DEFENSES, Defense
+from bench.api import DEFENSES, Augmentation, Defense
 
 
 @DEFENSES.register("no-augmentation")

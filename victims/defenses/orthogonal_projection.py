@@ -18,7 +18,7 @@ class OrthogonalProjectionParams(Params):
 
 
 @DEFENSES.register("orthogonal-projection")
-class OrthogonalProjection(Defense):
+class OrthogonalProjection(Defense[OrthogonalProjectionParams]):
     """A linear model learns the protected images, and its weights are projected out of them, once.
 
     A softmax classifier without bias on raw pixels in [0, 1] has a weight vector for each class; every image goes to
@@ -30,7 +30,6 @@ class OrthogonalProjection(Defense):
     """
 
     cite = "sandoval2023can"
-    Params = OrthogonalProjectionParams
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Project the images, uint8 [N, 3, H, W]."""

@@ -1,6 +1,6 @@
 """No defense: the recipe as it is, with its crop and flip."""
 
-from bench.contracts.defense import DEFENSES, Defense
+from bench.api import DEFENSES, Defense
 
 
 @DEFENSES.register("plain")

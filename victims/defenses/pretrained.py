@@ -22,7 +22,7 @@ class PretrainedParams(Params):
 
 
 @DEFENSES.register("pretrained")
-class Pretrained(Defense):
+class Pretrained(Defense[PretrainedParams]):
     """Training starts from given weights instead of random ones; a head for other classes starts afresh.
 
     The names of the tensors are those of the architecture here (`sepbench show resnet18`), with or without a common
@@ -31,7 +31,6 @@ class Pretrained(Defense):
 
     short = "on"
     files = ("weights",)
-    Params = PretrainedParams
 
     def network(self, network: nn.Module) -> nn.Module:
         """Load the weights; raises `SepbenchError` where they are not those of this network."""

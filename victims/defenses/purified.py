@@ -22,7 +22,7 @@ class PurifiedParams(Params):
 
 
 @DEFENSES.register("purified")
-class Purified(Defense):
+class Purified(Defense[PurifiedParams]):
     """The release as a generative model or another tool outside sepbench has cleaned it, from a folder of copies.
 
     `sepbench export` writes every protected set as `DIGEST.npz`; a purifier writes a file of the same name whose
@@ -32,7 +32,6 @@ class Purified(Defense):
 
     short = "by"
     files = ("folder",)
-    Params = PurifiedParams
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the copy of these images; raises `SepbenchError` where there is none, or it does not fit them."""

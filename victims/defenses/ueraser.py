@@ -28,7 +28,7 @@ class UEraserParams(Params):
 
 
 @DEFENSES.register("ueraser")
-class UEraser(Defense):
+class UEraser(Defense[UEraserParams]):
     """Train on strong random augmentations, in the first epochs on the one of five with the highest loss.
 
     After crop and flip every image gets plasma brightness, plasma contrast, with probability 1/2 another order of its
@@ -39,7 +39,6 @@ class UEraser(Defense):
 
     short = "variant"
     cite = "qin2023learning"
-    Params = UEraserParams
 
     def extra_passes(self) -> float:
         """Return the forward passes of the worst of several, each a third of a pass."""

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from bench.core.errors import SepbenchError
+from bench.api import SepbenchError
 
 
 def existing_file(field: str, path: str) -> Path:

@@ -11,32 +11,31 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
-from bench.contracts.plugin import Params as BaseParams
-from bench.core.errors import SepbenchError
+from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source
 
 
-class _Cifar(DatasetPlugin):
+class CifarParams(Params):
+    """Where the files are.
+
+    Attributes
+    ----------
+    root
+        Folder that holds, or will hold, the unpacked archive; `data` in sepbench's home by default.
+    download
+        Whether to fetch the archive, about 170 MB, where it is missing.
+
+    """
+
+    root: str | None = None
+    download: bool = False
+
+
+class _Cifar(DatasetPlugin[CifarParams]):
     """What both have in common: the folder, the download, torchvision's checksums."""
 
     title: ClassVar[str]
     torchvision_class: ClassVar[str]
     folder: ClassVar[str]
-
-    class Params(BaseParams):
-        """Where the files are.
-
-        Attributes
-        ----------
-        root
-            Folder that holds, or will hold, the unpacked archive; `data` in sepbench's home by default.
-        download
-            Whether to fetch the archive, about 170 MB, where it is missing.
-
-        """
-
-        root: str | None = None
-        download: bool = False
 
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split, after torchvision has verified the files."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
+from bench.api import DATASETS, DatasetPlugin, Source
 
 _SIDE = 16
 _TEST_IMAGES = 500

@@ -5,26 +5,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
-from bench.contracts.plugin import Params as BaseParams
-from bench.core.errors import SepbenchError
-from bench.data.decoding import decode
+from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, decode
 from bench.data.formats._paths import existing_folder
 
 
+class ImageFolderParams(Params):
+    """The two folders."""
+
+    train: str
+    test: str
+
+
 @DATASETS.register("imagefolder")
-class ImageFolder(DatasetPlugin):
+class ImageFolder(DatasetPlugin[ImageFolderParams]):
     """A training and a test folder, each with one subfolder of images a class.
 
     Classes are the subfolders in the order of their names, images the files below them whose extension Pillow
     reads. Hidden files and folders are passed over.
     """
-
-    class Params(BaseParams):
-        """The two folders."""
-
-        train: str
-        test: str
 
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split; reads no image."""

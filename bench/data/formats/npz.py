@@ -12,35 +12,34 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import model_validator
 
-from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
-from bench.contracts.plugin import Params as BaseParams
-from bench.core.errors import SepbenchError
+from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source
 from bench.data.formats._classes import shared_classes
 from bench.data.formats._paths import existing_file
 
 
+class NpzParams(Params):
+    """Either `train` and `test`, or `path`."""
+
+    train: str | None = None
+    test: str | None = None
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        pair = self.train is not None and self.test is not None
+        none_of_pair = self.train is None and self.test is None
+        if not (pair and self.path is None) and not (none_of_pair and self.path is not None):
+            raise ValueError("give either train and test, or path for one file with both")
+        return self
+
+
 @DATASETS.register("npz")
-class Npz(DatasetPlugin):
+class Npz(DatasetPlugin[NpzParams]):
     """NumPy archives: uint8 images, integer labels, optionally `classes` with their names.
 
     Either a training and a test file with `images` and `labels` each, or one file with `x_train`, `y_train`,
     `x_test` and `y_test`. Images are [N, H, W, 3] or [N, H, W], labels [N].
     """
-
-    class Params(BaseParams):
-        """Either `train` and `test`, or `path`."""
-
-        train: str | None = None
-        test: str | None = None
-        path: str | None = None
-
-        @model_validator(mode="after")
-        def _one_way(self) -> Self:
-            pair = self.train is not None and self.test is not None
-            none_of_pair = self.train is None and self.test is None
-            if not (pair and self.path is None) and not (none_of_pair and self.path is not None):
-                raise ValueError("give either train and test, or path for one file with both")
-            return self
 
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split; the arrays are read whole."""

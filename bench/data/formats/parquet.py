@@ -15,29 +15,27 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
-from bench.contracts.plugin import Params as BaseParams
-from bench.core.errors import SepbenchError
-from bench.data.decoding import decode
+from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, decode
 from bench.data.formats._classes import shared_classes
 from bench.data.formats._paths import existing_file
 
 
+class ParquetParams(Params):
+    """The two files, and what their columns are called."""
+
+    train: str
+    test: str
+    image: str = "image"
+    label: str = "label"
+
+
 @DATASETS.register("parquet")
-class Parquet(DatasetPlugin):
+class Parquet(DatasetPlugin[ParquetParams]):
     """A training and a test file in the Hugging Face layout: encoded images and integer labels.
 
     Images are a struct column with the field `bytes`, or a plain binary column. Class names come from the
     schema metadata where it has them, else the labels stand for them.
     """
-
-    class Params(BaseParams):
-        """The two files, and what their columns are called."""
-
-        train: str
-        test: str
-        image: str = "image"
-        label: str = "label"
 
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split; reads labels only."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from bench.contracts.budget import UNLIMITED
 from bench.contracts.method import CraftContext, CraftData
 from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
@@ -46,7 +47,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     for start in todo:
         done = starts.index(start)
         ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
-        crafted = method.craft(_shard(bench.splits, start, size, bench.device), job.budget, ctx)
+        crafted = method.craft(_shard(bench.splits, start, size, bench.device), job.budget or UNLIMITED, ctx)
         original = clean.images[positions[start : start + size]].to(bench.device)
         released = release(original, crafted, job.budget, method.rounding)
         seconds, began = time.perf_counter() - began, time.perf_counter()

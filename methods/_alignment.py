@@ -1,0 +1,54 @@
+"""What the methods that align the features of checkpoints share: parameters, what they align to, ensembles."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+
+from torch import Tensor
+
+from bench.api import CraftData, Ensemble, FeatureAlignment, Field, Frozen, Network, class_means
+from methods._self_ensemble import SelfEnsembleParams
+
+Data = Callable[[], Iterator[CraftData]]
+
+_RELEASED_BATCH = 128
+
+
+class AlignedParams(SelfEnsembleParams):
+    """Parameters of every method that aligns the features of checkpoints."""
+
+    train_mode_means: bool = Field(
+        False,
+        description="as released: the first checkpoint's class means in train mode, which alters it for step 0",
+    )
+
+
+def align(networks: list[Network], data: Data, params: AlignedParams) -> tuple[FeatureAlignment, Ensemble, Ensemble]:
+    """Return the alignment to the clean features, and the ensembles that descend on it: in step 0, and from then on.
+
+    The two are one, but for `train_mode_means`.
+    """
+    means = clean_means(networks, data)
+    alignment = FeatureAlignment(means)
+    later = Ensemble(networks, alignment, params.precision)
+    if not params.train_mode_means:
+        return alignment, later, later
+    altered, alignment.means[0] = _means_in_train_mode(networks[0], data)
+    return alignment, Ensemble([altered, *networks[1:]], alignment, params.precision), later
+
+
+def clean_means(networks: list[Network], data: Data) -> list[Tensor]:
+    """Return the mean clean features of each class, [classes, D], of every network."""
+    return [class_means(Frozen(network), data()) for network in networks]
+
+
+def _means_in_train_mode(network: Network, data: Data) -> tuple[Network, Tensor]:
+    """Return the network that batches of 128, normalised by their own statistics, leave behind, and their means."""
+    altered = deepcopy(network)
+    batches = (
+        replace(part, x=x, y=y)
+        for part in data()
+        for x, y in zip(part.x.split(_RELEASED_BATCH), part.y.split(_RELEASED_BATCH), strict=True)
+    )
+    means = class_means(altered.train(), batches)
+    return altered.eval(), means
