@@ -1,6 +1,7 @@
 """The ends of a run's stages, whoever ran them: processes on one home share the work."""
 
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -40,10 +41,11 @@ def ends(
     left = {stage.key: stage for stage in todo}
     stopped: Stopped | None = None
     try:
-        for result in executor.execute(plan, todo, place):
-            if result.status == "done":
-                left.pop(result.stage.key, None)
-            yield result
+        with closing(executor.execute(plan, todo, place)) as results:
+            for result in results:
+                if result.status == "done":
+                    left.pop(result.stage.key, None)
+                yield result
     except Stopped as stop:
         stopped = stop
     for result in finished_meanwhile(list(left.values()), store, locks):

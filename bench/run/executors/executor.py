@@ -1,6 +1,6 @@
 """What an executor promises, and the executors there are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import ClassVar, Protocol
@@ -61,7 +61,7 @@ class Executor(Protocol):
 
     name: ClassVar[str]
 
-    def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Iterator[StageResult]:
+    def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Generator[StageResult, None, None]:
         """Run stages in an order in which each finds its inputs, and yield each when it has ended.
 
         A stage that fails takes along only those that read its artifact. What is yielded is the caller's alone until

@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from bench.core.disk import DiskError
@@ -28,7 +28,7 @@ class Local:
 
     name = "local"
 
-    def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Iterator[StageResult]:
+    def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Generator[StageResult, None, None]:
         """Run stages one after the other; those that another process holds are left to it.
 
         The end waits for other processes that try again what failed here. A damaged artifact is set aside and made
