@@ -57,7 +57,7 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
 
     while left:
         holder: str | None = None
-        for stage in [stage for stage in left.values() if _ready(stage, left)]:
+        for stage in (stage for stage in left.values() if _ready(stage, left)):  # ends at the first that is run
             held = lock.acquire(locks, stage.key)
             if held is None:
                 holder = lock.owner(locks, stage.key) or "another process"
