@@ -1,24 +1,24 @@
 """sepbench: craft protective perturbations, train victims on them, compare what is left.
 
-A run reads from left to right, and each folder imports only those before it:
+experiment.yaml -> spec -> plan -> run -> record -> read -> tables, plots, leaderboard
 
-    core < store < record < contracts < data < engine < spec < plan < { run | read } < perf < cli
+spec/       what is asked for: experiments, their cells and axes, the layout of tables
+plan/       what has to be done: stages (surrogate, craft, victim), their keys, what they cost
+run/        doing it: what each stage does, executors, progress, stopping
+record/     what a run leaves: a record for each victim, where it came from, MLflow
+read/       what people read: tables, plots, statistics, the leaderboard
 
-    spec/       what is asked for: an experiment, its cells, its table, read from YAML
-    plan/       what has to be done: stages with keys, which are there, what the others cost
-    run/        doing it: stages, executors, one invocation, its progress and its stop
-    record/     what a run leaves: records, provenance, the experiment log in MLflow
-    read/       what people read: tables, statistics, plots, the leaderboard
+contracts/  what a plug-in promises: method, defense, network, data set, budget
+data/       images, and the formats they come in
+engine/     numerics that know no experiment: training, gradients of ensembles, release, judging
+store/      artifacts under their keys, locks, the home
+core/       errors, keys, seeds, files, processes: what knows nothing of images
+perf/       this machine against plain loops
+cli/        the commands
+api.py      what a plug-in imports, and all that it may import
 
-    contracts/  what a plug-in promises: method, defense, network, data set, budget
-    data/       images and labels, however they are stored
-    engine/     numerics that know no experiment: training, gradients of ensembles, releasing, judging
-    store/      artifacts by key, locks between processes, the home
-    core/       errors, keys, seeds, files, devices
-    perf/       throughput against plain loops
-    cli/        the commands
-
-    api.py      all that a plug-in imports
+A folder imports only those before it, and run and read never each other:
+core < store < record < contracts < data < engine < spec < plan < { run | read } < perf < cli
 """
 
 __version__ = "0.1.0"

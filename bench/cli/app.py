@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logger.handlers = [handler]
     logger.propagate = False
     arguments = sys.argv[1:] if arguments is None else arguments
+    if sys.platform == "win32":
+        say("sepbench does not run on Windows itself: install WSL 2 (wsl --install) and run it in there, as on Linux")
+        sys.exit(2)
     try:
         cli.main(args=list(arguments), prog_name="sepbench", standalone_mode=False)
     except (SepbenchError, Stopped) as error:

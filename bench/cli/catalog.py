@@ -14,6 +14,7 @@ from bench.contracts.dataset import DATASETS
 from bench.contracts.defense import DEFENSES
 from bench.contracts.method import METHODS
 from bench.contracts.network import ARCHITECTURES
+from bench.contracts.reference import references
 from bench.core.errors import SepbenchError
 from bench.core.registry import Registry, UnknownName
 from bench.engine.recipe import recipe_names
@@ -85,9 +86,17 @@ def _plugin(kind: str, registry: Registry[Any], name: str) -> str:
     plugin = registry.get(name)
     lines = [f"{registry.kind} {name}", "", inspect.getdoc(plugin) or ""]
     if isinstance(plugin, type):
-        lines += ["", f"version {plugin.version}" + (f", cite {plugin.cite}" if plugin.cite else "")]  # type: ignore[attr-defined]
+        lines += ["", f"version {plugin.version}"]  # type: ignore[attr-defined]
+        if plugin.cite:  # type: ignore[attr-defined]
+            lines.append(f"cite {_citation(plugin.cite)}")  # type: ignore[attr-defined]
         lines += _parameters(plugin.Params.model_fields)  # type: ignore[attr-defined]
     return "\n".join(lines)
+
+
+def _citation(key: str) -> str:
+    """Return the key and the paper it stands for; a plug-in of another package may cite what is not known here."""
+    known = references()
+    return f"{key}: {known[key]}" if key in known else key
 
 
 def _parameters(fields: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,10 @@
 """Which process this is, and whether another one still lives."""
 
+import calendar
 import os
 import socket
+import subprocess
+import time
 from pathlib import Path
 
 
@@ -34,7 +37,7 @@ def is_alive(pid: int, started: int | None) -> bool:
 
 
 def started_at(pid: int) -> int | None:
-    """Return when a process started, in ticks since boot; None where nothing tells."""
+    """Return when a process started, counted as this system does; None where nothing tells."""
     return _state(pid)[1]
 
 
@@ -47,10 +50,22 @@ def pid_namespace() -> str | None:
 
 
 def _state(pid: int) -> tuple[str | None, int | None]:
-    """Return a process's state letter and its start in ticks since boot; None where nothing tells."""
+    """Return a process's state letter and when it started, counted as this system does; None where nothing tells."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None, None
+        return _state_by_ps(pid)
     fields = stat.rpartition(")")[2].split()  # the program's name, in brackets, may hold spaces
     return fields[0], int(fields[19])
+
+
+def _state_by_ps(pid: int) -> tuple[str | None, int | None]:
+    """Return the same, the start in seconds since 1970, where there is no /proc, as on macOS."""
+    environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    words = ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
+    try:
+        told = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+        state, started = told.strip().split(maxsplit=1)
+        return state[0], calendar.timegm(time.strptime(started, "%a %b %d %H:%M:%S %Y"))
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None, None

@@ -1,6 +1,7 @@
 """The CPU memory that training and crafting take and free again at every step."""
 
 import ctypes
+import resource
 import sys
 
 # Parameters of mallopt(3).
@@ -20,3 +21,9 @@ def keep_freed_memory() -> bool:
     # is free at the end of the heap stays there.
     on_heap = mallopt(_MMAP_THRESHOLD, 2**30) or mallopt(_MMAP_MAX, 0)
     return bool(on_heap and mallopt(_TRIM_THRESHOLD, -1))
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held so far, in MiB."""
+    unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -35,7 +35,7 @@ class CraftJob:
     budget: Budget | None
     seed: int
     checkpoints: tuple[Checkpoints, ...]
-    method_label: str
+    method_label: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from asking import TINY, Finished, done, write
 
+from bench.contracts.method import METHODS
 from bench.engine.recipe import recipe_names
 
 SOME = {
@@ -38,11 +39,21 @@ def test_a_method_is_shown_with_its_docstring_and_every_parameter() -> None:
     shown = done("show", "sep")
     assert shown.startswith("method sep\n")
     assert "Every image is moved towards the class half the number of classes ahead" in shown
-    assert ", cite chen2023selfensemble\n" in shown
+    assert "\ncite chen2023selfensemble: Sizhe Chen, " in shown
+    assert "Training Checkpoints Are Good Data Protectors. ICLR 2023. https://arxiv.org/abs/2211.12005\n" in shown
     rows = {line.split()[0]: line.split()[1:] for line in shown.partition("parameters:\n")[2].splitlines()}
     assert rows["steps"] == ["30", "gradient", "steps"]
     assert rows["step_size"][0] == "unset"
     assert {"checkpoints", "steps", "step_size", "shift", "network"} <= set(rows)
+
+
+def test_what_a_plugin_of_another_package_cites_is_shown_as_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(METHODS.get("sep"), "cite", "someone2030unheard")
+    assert "\ncite someone2030unheard\n" in done("show", "sep")
+
+
+def test_a_plugin_that_cites_nothing_says_nothing_of_it() -> None:
+    assert "\ncite" not in done("show", "random-noise")
 
 
 def test_a_method_without_parameters_says_so() -> None:

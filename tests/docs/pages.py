@@ -47,6 +47,26 @@ def links(page: str) -> list[str]:
     return [target for target in targets if target and "://" not in target and not target.startswith("mailto:")]
 
 
+def anchors(page: str) -> list[str]:
+    """Return the headings of the page that its links name, as the links write them."""
+    return [target[1:] for target in _LINK.findall(_BLOCK.sub("", read(page))) if target.startswith("#")]
+
+
+def headings(page: str) -> list[str]:
+    """Return the page's headings as links name them: small letters, hyphens for spaces, no punctuation."""
+    titles = re.findall(r"^#+ (.+)$", _BLOCK.sub("", read(page)), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """Return the rows of the first table below a heading: what stands in the first cell, in code, and the cells."""
+    below = re.split(rf"^#+ {re.escape(heading)}$", read(page), maxsplit=1, flags=re.MULTILINE)[1]
+    table = re.search(r"(?:^\|.*\|\n)+", below, re.MULTILINE)
+    assert table is not None, f"no table below {heading}"
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:]]
+    return {first.strip("`"): rest for first, *rest in cells}
+
+
 def tables(page: str) -> list[str]:
     """Return the page's tables, each as its lines stand there."""
     return [match[0].rstrip() for match in re.finditer(r"(?:^\|.*\|\n)+", read(page), re.MULTILINE)]

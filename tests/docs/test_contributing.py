@@ -1,7 +1,9 @@
 """The example files of CONTRIBUTING.md work as they stand there: in the tree, and in a package of one's own."""
 
 import ast
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +13,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pages import ROOT, blocks
+from pages import ROOT, blocks, read
 
+import bench
 from bench.record.record import Record, read_records
 
 FILES = {block.file: block.text for block in blocks("CONTRIBUTING.md", "python", "yaml", "toml") if block.file}
@@ -56,7 +59,7 @@ def assert_every_example_took_part(records: list[Record]) -> None:
     assert {one.status for one in records} == {"done"}
     assert {one.dataset for one in records} == {"shapes"}
     assert {one.victim for one in records} == {"conv3"}
-    assert {one.method for one in records} == {"none", "random-noise", "uniform-shift"}
+    assert {one.method for one in records} == {"none", "random-noise", "uniform-shift", "next-class"}
     assert {one.method_params["strength"] for one in records if one.method == "uniform-shift"} == {0.5, 1.0}
     assert {one.defense for one in records} == {"plain", "channel-shuffle-100"}
     assert {one.recipe.partition("[")[0] for one in records} == {"shapes"}
@@ -74,7 +77,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_is_an_example_of_every_kind() -> None:
-    assert sorted(str(Path(path).parent) for path in FILES) == [
+    assert sorted({str(Path(path).parent) for path in FILES}) == [
         ".",
         "bench/data/formats",
         "bench/experiments",
@@ -83,6 +86,23 @@ def test_there_is_an_example_of_every_kind() -> None:
         "victims/architectures",
         "victims/defenses",
     ]
+
+
+def test_the_map_is_the_packages_docstring_and_names_every_folder_of_code() -> None:
+    [block] = blocks("CONTRIBUTING.md", "text")
+    assert block.text.rstrip() == (inspect.getdoc(bench) or "").partition("\n\n")[2]
+    code = {
+        path.parent.name for path in (ROOT / "bench").glob("*/__init__.py") if len(list(path.parent.glob("*.py"))) > 1
+    }
+    assert set(re.findall(r"^(\w+)/ ", block.text, re.MULTILINE)) == code
+    assert set(re.findall(r"\w+", block.text.splitlines()[-1])) == code
+
+
+def test_what_a_page_says_to_touch_is_there() -> None:
+    paths = re.findall(r"`((?:bench|methods|victims|tests)/[^`\s]*)`", read("CONTRIBUTING.md"))
+    new = re.compile(r"(NAME|FAMILY)\.\w+$")
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / new.sub("", path)).exists()] == []
 
 
 @pytest.mark.parametrize("path", PLUGINS)
@@ -121,7 +141,7 @@ def test_a_package_of_ones_own_brings_them_in_as_entry_points(tmp_path: Path) ->
 def test_the_examples_keep_the_contracts(tree: Path) -> None:
     shutil.copytree(ROOT / "tests" / "contract", tree / "tests" / "contract")
     shutil.copy(ROOT / "pyproject.toml", tree)
-    only = "uniform-shift or conv3 or channel-shuffle"
+    only = "uniform-shift or next-class or conv3 or channel-shuffle"
     printed = python(["-m", "pytest", "-p", "no:cacheprovider", "tests/contract", "-k", only], tree, [tree])
     assert " passed" in printed
     assert "failed" not in printed

@@ -1,5 +1,6 @@
 """Every command of README.md and CONTRIBUTING.md works, every link leads somewhere, every number was measured."""
 
+import json
 import logging
 import os
 import re
@@ -10,12 +11,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pages import ROOT, commands, links, read, tables
+from pages import ROOT, anchors, commands, headings, links, read, rows, tables
 from tiny_data import encoded, pixels, write_parquet
 
-from bench.cli.app import cli
+from bench import cli
+from bench.cli.app import cli as group
+from bench.contracts.defense import DEFENSES
+from bench.contracts.method import METHODS
+from bench.contracts.reference import references
+from bench.core.registry import Registry
 from bench.record.record import read_records
 from bench.spec.file import experiment_names, load_experiment
 
@@ -147,6 +154,37 @@ def check_activation(shell: Shell, script: str) -> None:
     assert script == f"{folder[1]}/bin/activate", "make puts the environment elsewhere"
 
 
+def check_environment(shell: Shell, *words: str) -> None:
+    module, name, folder = words
+    assert (module, name) == ("-m", "venv")
+    there = shell.home / "environment"
+    done = subprocess.run(
+        [sys.executable, module, name, "--without-pip", os.fspath(there)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (there / "bin" / "activate").is_file()
+    assert f". {folder}/bin/activate" in COMMANDS
+
+
+def check_pip(shell: Shell, action: str, *arguments: str) -> None:
+    """Install from a copy of the checkout into a folder of its own, and run what comes of it; torch is there."""
+    assert (action, arguments[0]) == ("install", ".")
+    source, there = shell.home / "checkout", shell.home / "installed"
+    for name in ("bench", "methods", "victims"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", os.fspath(there)]
+    install = [sys.executable, "-m", "pip", action, *arguments, *offline]
+    done = subprocess.run(install, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    program = [os.fspath(there / "bin" / "sepbench"), "show", "quickstart"]
+    environment = {**os.environ, "PYTHONPATH": os.fspath(there)}
+    ran = subprocess.run(program, cwd=shell.home, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("name: quickstart\n")
+
+
 def check_pre_commit(shell: Shell, action: str) -> None:
     assert action == "install"
     config = [sys.executable, "-m", "pre_commit", "validate-config", ".pre-commit-config.yaml"]
@@ -162,8 +200,13 @@ def check_protected_sets(shell: Shell, *arguments: str) -> None:
 
 
 def check_plot(shell: Shell, *arguments: str) -> None:
-    out = shell.home / "plots"
-    printed = shell.sepbench("plot", *without(arguments, ("--out",)), "--out", os.fspath(out))
+    out = shell.home / f"plots-{arguments[0]}"
+    request = ("plot", *without(arguments, ("--out",)), "--out", os.fspath(out))
+    if "--records" in arguments:
+        printed = shell.sepbench(*request)
+    else:
+        shell.small("run", arguments[0])
+        printed = shell.small(*request)
     assert {Path(line) for line in printed.splitlines()} == set(out.iterdir()) != set()
 
 
@@ -178,6 +221,8 @@ CHECKS: dict[str, Callable[..., None]] = {
     "export": check_export,
     ".": check_activation,
     "source": check_activation,
+    "python3": check_environment,
+    "pip": check_pip,
     "pre-commit": check_pre_commit,
     "sepbench run": check_run,
     "sepbench table": check_table,
@@ -230,6 +275,52 @@ def test_what_show_prints_of_an_experiment_is_an_experiment_file(shell: Shell, t
 def test_links_within_the_repository_lead_somewhere(page: str) -> None:
     folder = (ROOT / page).parent
     assert [target for target in links(page) if not (folder / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_within_a_page_lead_to_a_heading(page: str) -> None:
+    assert set(anchors(page)) <= set(headings(page))
+
+
+def test_the_readme_tells_its_story_in_order() -> None:
+    page = read("README.md")
+    places = [
+        page.index(f"\n## {title}\n") for title in ("Install", "Three commands", "Results", "Add yours", "Reference")
+    ]
+    assert places == sorted(places)
+    assert page.index("![") < places[0]
+
+
+def test_every_command_is_in_the_readmes_table_with_what_it_does() -> None:
+    shown = {name: command for name, command in group.commands.items() if not command.hidden}
+    expected = {name: [(command.help or "").partition("\n")[0]] for name, command in shown.items()}
+    assert rows("README.md", "Commands") == expected
+
+
+@pytest.mark.parametrize(("heading", "registry"), [("Methods", METHODS), ("Defenses", DEFENSES)])
+def test_every_plugin_is_in_the_readmes_table_with_what_it_does_and_its_source(
+    heading: str, registry: Registry[Any], shell: Shell
+) -> None:
+    listed = json.loads(shell.sepbench("ls", heading.lower(), "--json"))
+    expected = {one["name"]: [one["summary"], source(registry.get(one["name"]).cite)] for one in listed}
+    assert rows("README.md", heading) == expected
+
+
+def source(cite: str | None) -> str:
+    if cite is None:
+        return ""
+    paper = references()[cite]
+    return f"{paper.short_authors}, [{paper.short_title}]({paper.url}), {paper.venue} {paper.year}"
+
+
+def test_cifar10_on_two_cores_takes_as_long_as_the_readme_says() -> None:
+    found = read_records(RECORDS / "cifar10-cpu")
+    crafted = {one.protected_key: one.craft_seconds or 0 for one in found}
+    trained = {key: one.surrogate_seconds or 0 for one in found for key in one.surrogate_keys}
+    seconds = sum(one.train_seconds or 0 for one in found) + sum(crafted.values()) + sum(trained.values())
+    assert {one.host_cores for one in found} == {2}
+    assert "about two hours on two CPU cores" in read("README.md")
+    assert 1.5 < seconds / 3600 < 2.5
 
 
 def test_every_number_in_the_readme_is_a_records_table(shell: Shell) -> None:

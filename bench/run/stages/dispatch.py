@@ -1,12 +1,10 @@
 """From a stage to the function that does its work."""
 
-import resource
-import sys
 from typing import Any
 
 import torch
 
-from bench.engine.memory import keep_freed_memory
+from bench.engine.memory import keep_freed_memory, peak_memory_mb
 from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 from bench.run.stages.craft import craft
 from bench.run.stages.surrogate import train_surrogate
@@ -47,5 +45,4 @@ def _peak_memory_mb(device: torch.device) -> float:
     """Return the most GPU memory the stage held, or on a CPU the most the whole process held so far, in MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    unit = 1 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return peak_memory_mb()
