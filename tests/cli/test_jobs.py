@@ -238,10 +238,10 @@ def test_a_run_gives_its_workers_all_that_was_asked_of_it(monkeypatch: pytest.Mo
     assert told.seconds is not None
     assert 500 < told.seconds <= 540
     asked = load_experiment("tiny.yaml", profile="small", overrides=["recipe.epochs=3", "seeds=[0]"])
-    assert Experiment.model_validate(told.experiment) == asked
+    assert Experiment.model_validate(told.experiment).model_dump(mode="json") == asked.model_dump(mode="json")
     cards = Home.find().cards
     expected = plan_experiment(asked, cards, lambda cell: cell.method.name == "random-noise")
-    assert told.plan(Home.find()) == expected
+    assert list(told.plan(Home.find()).stages) == list(expected.stages)
     assert not list(Home.find().logs.glob("*.json"))
 
 
