@@ -6,6 +6,7 @@ from bench.contracts.augment import Augmentation, Draws, augment, draw
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
 from bench.contracts.defense import DEFENSES, Defense, Loss
+from bench.contracts.known import KNOWN, Known
 from bench.contracts.method import (
     METHODS,
     CraftContext,
@@ -24,7 +25,7 @@ from bench.contracts.network import (
 from bench.contracts.placement import Placement
 from bench.contracts.plugin import Params
 from bench.core.device import precision
-from bench.core.errors import SepbenchError
+from bench.core.errors import NotHere, SepbenchError
 from bench.core.registry import UnknownName
 from bench.data.decoding import decode
 from bench.data.images import ImageSet, Splits, images_digest
@@ -35,6 +36,7 @@ __all__ = [
     "ARCHITECTURES",
     "DATASETS",
     "DEFENSES",
+    "KNOWN",
     "METHODS",
     "Architecture",
     "Augmentation",
@@ -51,10 +53,12 @@ __all__ = [
     "Field",
     "Frozen",
     "ImageSet",
+    "Known",
     "Loss",
     "Method",
     "Network",
     "Norm",
+    "NotHere",
     "Params",
     "Placement",
     "Rounding",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import DEVICES, EXPERIMENT, ONLY, PROFILE, SET, planned
+from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PROFILE, SET, planned
 
 
 @click.command()
@@ -14,7 +14,7 @@ from bench.cli.options import DEVICES, EXPERIMENT, ONLY, PROFILE, SET, planned
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def ls(kind: str, as_json: bool) -> None:
     """List what there is of a kind, with a line on each."""
-    from bench.cli.catalog import listing, render_listing
+    from bench.cli.listing import listing, render_listing
 
     click.echo(render_listing(listing(kind), as_json))
 
@@ -36,18 +36,30 @@ def show(name: str, records: Path | None) -> None:
 @PROFILE
 @ONLY
 @DEVICES
+@JOBS
+@click.option("--all", "every_stage", is_flag=True, help="List every stage.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
-    experiment: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], devices: str, as_json: bool
+    experiment: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    only: Sequence[str],
+    devices: str,
+    jobs: int,
+    every_stage: bool,
+    as_json: bool,
 ) -> None:
     """Say what would run, what is there already, and about how long it takes on this machine."""
-    from bench.core.device import choose_device
-    from bench.plan.outlook import outlook, render_outlook
-    from bench.store.home import Home
+    from bench.core.garbage import uncollected
 
-    device = choose_device(devices)
-    home = Home.find()
-    click.echo(render_outlook(outlook(planned(experiment, overrides, profile, only), home.store, device), as_json))
+    with uncollected():
+        from bench.core.device import choose_device
+        from bench.plan.outlook import outlook, render_outlook
+        from bench.store.home import Home
+
+        device = choose_device(devices)
+        wanted = planned(experiment, overrides, profile, only, without_data=True)
+        click.echo(render_outlook(outlook(wanted, Home.find(), device, jobs), as_json, every_stage))
 
 
 @click.command()

@@ -1,9 +1,8 @@
-"""What `sepbench ls` lists and `sepbench show` explains."""
+"""What `sepbench show` explains."""
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,44 +23,15 @@ from bench.spec.file import experiment_names, load_experiment
 from bench.store.artifacts import Store
 from bench.store.home import Home
 
-_REGISTRIES: dict[str, Registry[Any]] = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "methods": METHODS,
     "victims": ARCHITECTURES,
     "defenses": DEFENSES,
     "datasets": DATASETS,
 }
-_FILES: dict[str, tuple[str, Callable[[], list[str]], str]] = {
-    "recipes": ("bench.recipes", recipe_names, "source"),
-    "experiments": ("bench.experiments", experiment_names, "title"),
-}
+"""The plug-ins of each kind, as `sepbench ls` calls it."""
+
 _KEY_LETTERS = frozenset("0123456789abcdef")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A name and one line on it."""
-
-    name: str
-    summary: str
-
-
-def listing(kind: str) -> list[Entry]:
-    """Return what there is of a kind; raises `UnknownName` for a kind there is not."""
-    if kind in _REGISTRIES:
-        registry = _REGISTRIES[kind]
-        return [Entry(name, _first_line(registry.get(name))) for name in registry.names()]
-    if kind in _FILES:
-        package, names, field = _FILES[kind]
-        return [Entry(name, str(_yaml(package, name).get(field, ""))) for name in names()]
-    raise UnknownName("kind", kind, [*_REGISTRIES, *_FILES])
-
-
-def render_listing(entries: list[Entry], as_json: bool) -> str:
-    """Return the entries as JSON, or in two columns."""
-    if as_json:
-        return json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False)
-    width = max(len(entry.name) for entry in entries)
-    return "\n".join(f"{entry.name:<{width}}  {entry.summary}" for entry in entries)
 
 
 def show(name: str, home: Home, records: Path | None = None) -> str:
@@ -69,7 +39,7 @@ def show(name: str, home: Home, records: Path | None = None) -> str:
 
     Raises `SepbenchError` where nothing has the name or the key, or several have.
     """
-    found = [_plugin(kind, registry, name) for kind, registry in _REGISTRIES.items() if name in registry]
+    found = [_plugin(kind, registry, name) for kind, registry in REGISTRIES.items() if name in registry]
     if name in recipe_names():
         found.append(_text("bench.recipes", name))
     if name in experiment_names() or name.endswith((".yaml", ".yml")):
@@ -78,7 +48,7 @@ def show(name: str, home: Home, records: Path | None = None) -> str:
         return "\n\n".join(found)
     if len(name) >= 6 and set(name) <= _KEY_LETTERS:
         return _by_key(name, home, records)
-    known = [one for registry in _REGISTRIES.values() for one in registry.names()]
+    known = [one for registry in REGISTRIES.values() for one in registry.names()]
     raise UnknownName("name or key", name, [*known, *recipe_names(), *experiment_names()])
 
 
@@ -154,15 +124,6 @@ def _artifacts(store: Store, prefix: str) -> list[tuple[str, str]]:
         for folder in sorted((store.root / kind / prefix[:2]).glob(f"{prefix}*"))
         if store.has(kind, folder.name)
     ]
-
-
-def _first_line(plugin: Any) -> str:
-    return (inspect.getdoc(plugin) or "").partition("\n")[0]
-
-
-def _yaml(package: str, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(_text(package, name))
-    return content
 
 
 def _text(package: str, name: str) -> str:

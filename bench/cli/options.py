@@ -18,6 +18,9 @@ PROFILE = click.option("--profile", metavar="NAME", help="Apply a named set of c
 ONLY = click.option(
     "--only", multiple=True, metavar="FIELD=VALUE", help="Cells with this method, budget, victim, defense or seed."
 )
+JOBS = click.option(
+    "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
+)
 DEVICES = click.option(
     "--devices",
     default="auto",
@@ -30,15 +33,21 @@ FORMAT = click.option(
 )
 
 
-def planned(name: str, overrides: Sequence[str], profile: str | None, only: Sequence[str]) -> "Plan":
-    """Return the plan of the experiment that a command names, with the cells that `--only` leaves."""
+def planned(
+    name: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], *, without_data: bool = False
+) -> "Plan":
+    """Return the plan of the experiment that a command names, with the cells that `--only` leaves.
+
+    `without_data` plans with published sizes where the data set is not here.
+    """
     from bench.plan.make import plan_experiment
     from bench.spec.file import load_experiment
     from bench.spec.only import selector
     from bench.store.home import Home
 
     spec = load_experiment(name, profile=profile, overrides=overrides)
-    return plan_experiment(spec, Home.find().cards, selector(spec, [pair("--only", one) for one in only]))
+    chosen = selector(spec, [pair("--only", one) for one in only])
+    return plan_experiment(spec, Home.find().cards, chosen, without_data=without_data)
 
 
 def pair(option: str, text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import DEVICES, EXPERIMENT, ONLY, PROFILE, SET, planned, say
+from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PROFILE, SET, planned, say
 from bench.core.errors import Stopped
 
 
@@ -21,9 +21,7 @@ from bench.core.errors import Stopped
 )
 @click.option("--time-limit", metavar="DURATION", help="Stop at the next safe point after 90s, 9m, 1h30m; exit code 3.")
 @click.option("--force", multiple=True, metavar="STAGE", help="Run finished stages again: surrogate, craft or victim.")
-@click.option(
-    "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
-)
+@JOBS
 @click.option("--compile", is_flag=True, help="Train with torch.compile; perf train --compile tells whether it pays.")
 @click.option("--no-mlflow", is_flag=True, help="Leave MLflow alone.")
 @click.option("--results", type=click.Path(path_type=Path), help="Also write records and table below this folder.")
@@ -70,8 +68,8 @@ def run(
     if results is not None:
         make_results_folder(results)
     redo(wanted, force, home.store)
-    todo = wanted.missing(home.store.has)
-    watcher = choose_progress(todo, estimator(wanted, device))
+    todo = wanted.missing(home.store.inventory())
+    watcher = choose_progress(todo, estimator(wanted, todo, device, home, compile))
     place = Workplace(home, device, watcher, stop, jobs, compile, tell=not no_mlflow)
     tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox)
     try:
@@ -114,7 +112,7 @@ def work(file: Path) -> None:
     home = Home.find()
     wanted = told.plan(home)
     # It times nothing: the first process tells how long it takes.
-    watcher = choose_progress(wanted.missing(home.store.has), lambda stage: 1.0)
+    watcher = choose_progress(wanted.missing(home.store.inventory()), lambda stage: 1.0)
     place = Workplace(home, choose_device(told.device), watcher, Stop(told.seconds), 1, told.compile, told.tell)
     tracker = Tracker(default_uri(home.root), home.outbox, leave=True) if told.tell else NullTracker()
     try:

@@ -4,11 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import places
+from bench.contracts.known import Known
 from bench.contracts.plugin import P_co, Plugin
 from bench.core.registry import Registry
 
@@ -42,8 +44,12 @@ class Source:
 class DatasetPlugin(Plugin[P_co], ABC):
     """Base of the data-set formats. Paths are `str` parameters, with `~` and `${NAME}` already expanded.
 
-    Both methods raise `SepbenchError` where a file is missing or is not what it should be.
+    Both methods raise `SepbenchError` where a file is missing or is not what it should be; `NotHere` where the data was
+    never brought to this machine, and nobody said where it is. `known` are the sizes of a format that holds one
+    published data set, so that experiments on it can be planned all the same.
     """
+
+    known: ClassVar[Known | None] = None
 
     @abstractmethod
     def open(self) -> tuple[Source, Source]:
@@ -54,4 +60,4 @@ class DatasetPlugin(Plugin[P_co], ABC):
         """Return every file whose content decides the data; none where the data comes with a library."""
 
 
-DATASETS: Registry[type[DatasetPlugin]] = Registry("data set", "bench.data.formats", "sepbench.datasets")
+DATASETS: Registry[type[DatasetPlugin]] = Registry.at(places.DATASETS)

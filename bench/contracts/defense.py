@@ -1,12 +1,14 @@
 """The contract of a training defense, and the chain that `+` makes of several."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from bench.contracts import places
 from bench.contracts.augment import Augmentation
 from bench.contracts.plugin import P_co, Plugin
 from bench.core.errors import SepbenchError
@@ -77,7 +79,7 @@ class Defense(Plugin[P_co]):
         return 0
 
 
-DEFENSES: Registry[type[Defense]] = Registry("defense", "victims.defenses", "sepbench.defenses")
+DEFENSES: Registry[type[Defense]] = Registry.at(places.DEFENSES)
 
 
 class Defenses(Defense):
@@ -114,6 +116,10 @@ class Defenses(Defense):
         return [{part.name: part.params.model_dump(mode="json")} for part in self.chain]
 
     def __str__(self) -> str:
+        return self._written
+
+    @cached_property
+    def _written(self) -> str:
         return "+".join(_write_one(defense) for defense in self.chain)
 
     def identity(self) -> list[dict[str, Any]]:

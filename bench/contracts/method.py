@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from bench.contracts import places
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.network import Network
 from bench.contracts.placement import Placement, place
@@ -162,7 +163,7 @@ class Method(Plugin[P_co]):
         raise NotImplementedError
 
 
-METHODS: Registry[type[Method]] = Registry("method", "methods", "sepbench.methods")
+METHODS: Registry[type[Method]] = Registry.at(places.METHODS)
 
 
 def method_params(name: str, given: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from bench.contracts import places
 from bench.core.registry import Registry
 
 
@@ -39,7 +40,7 @@ class SizedArchitecture(ABC):
         """Return a freshly initialised network for images of `size` (height, width), or of its published size."""
 
 
-ARCHITECTURES: Registry[Architecture] = Registry("architecture", "victims.architectures", "sepbench.architectures")
+ARCHITECTURES: Registry[Architecture] = Registry.at(places.ARCHITECTURES)
 
 
 class Network(nn.Module):

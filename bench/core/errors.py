@@ -10,6 +10,10 @@ class SepbenchError(ValueError):
     exit_code = 2
 
 
+class NotHere(SepbenchError):  # noqa: N818 - reads as what it is
+    """A data set was never brought to this machine; the message says how to."""
+
+
 class FieldError(SepbenchError):
     """A mistake in a part of a field, given by its path below that field."""
 

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from bench.core.errors import SepbenchError
+from bench.core.errors import NotHere, SepbenchError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -19,7 +19,7 @@ def expand_variables(field: str, text: str, otherwise: str) -> str:
     def content(variable: re.Match[str]) -> str:
         found = os.environ.get(variable[1])
         if not found:
-            raise SepbenchError(
+            raise NotHere(
                 f"{field} uses {variable[0]}, which is not set: set it to the folder that holds the data, "
                 f"or {otherwise}"
             )

@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from bench.core.errors import SepbenchError
 
@@ -24,6 +24,15 @@ class UnknownName(SepbenchError):  # noqa: N818 - reads as what it is
 
 class NameTaken(SepbenchError):  # noqa: N818 - reads as what it is
     """Two different plug-ins claim one name."""
+
+
+class Place(NamedTuple):
+    """What `Registry` takes, and the name under which our modules see the registry."""
+
+    kind: str
+    package: str
+    group: str
+    registry: str
 
 
 class Registry(Generic[T]):
@@ -47,6 +56,11 @@ class Registry(Generic[T]):
         self._plugins: dict[str, T] = {}
         self._families: dict[str, Callable[[str], T]] = {}
         self._complete = False
+
+    @classmethod
+    def at(cls, place: Place) -> "Registry[T]":
+        """Return the registry of the plug-ins found there."""
+        return cls(place.kind, place.package, place.group)
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorate a plug-in to make it known as `name`; raises `NameTaken` where the name is another's."""

@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
+from bench.contracts.known import KNOWN, Known
 from bench.core.disk import make_folder, write_atomically, writing
-from bench.core.errors import SepbenchError
+from bench.core.errors import NotHere, SepbenchError
 from bench.data.checks import check_labels
 from bench.data.decoding import stack
 from bench.data.images import ImageSet, Splits
@@ -43,6 +45,12 @@ class DataCard(BaseModel):
     width: int
 
 
+class PublishedCard(DataCard):
+    """What is published of a data set that is not on this machine; digests are empty, and `missing` says what to do."""
+
+    missing: str
+
+
 def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
     """Decode a data set: RGB, one size, labels checked; and for each number in `extra` so many images besides.
 
@@ -53,10 +61,9 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
     check_labels(spec.name, train, test)
     if spec.protected_classes is not None:
         test = _of_protected_classes(test, spec)
-    judged = f"'{spec.name}'" + (f", classes 1 to {spec.protected_classes}," if spec.protected_classes else "")
     splits = Splits(
-        train=_part(train, spec.limit, spec.resize, f"dataset.limit asks of the training set of '{spec.name}'"),
-        test=_part(test, spec.test_limit, spec.resize, f"dataset.test_limit asks of the test set of {judged}"),
+        train=_decoded(train, _chosen(train, spec.limit, _request(spec, "train")), spec.resize),
+        test=_decoded(test, _chosen(test, spec.test_limit, _request(spec, "test")), spec.resize),
         extra={count: _besides(train, spec, count) for count in extra},
         protected_classes=None if spec.protected_classes == len(train.classes) else spec.protected_classes,
     )
@@ -82,6 +89,42 @@ def card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> DataCar
     same.
     """
     return _cached(cache / _card_name(spec, extra)) or load_with_card(spec, cache, extra)[1]
+
+
+def published_card(spec: DatasetSpec, missing: NotHere, extra: Collection[int] = ()) -> PublishedCard:
+    """Return the card of a data set that is not here, from its published sizes; raises `missing` where none are known.
+
+    Raises `SepbenchError` as `load` does where limits ask for more images than there are.
+    """
+    known = DATASETS.get(spec.format).known or KNOWN.get(spec.name)
+    if known is None:
+        raise missing
+    train, test = (_evenly(known, images) for images in (known.n_train, known.n_test))
+    if spec.protected_classes is not None:
+        test = _of_protected_classes(test, spec)
+    chosen = _chosen(train, spec.limit, _request(spec, "train"))
+    for count in extra:
+        _left(train, spec, count)
+    return PublishedCard(
+        train_sha256="",
+        test_sha256="",
+        extra_sha256={count: str(count) for count in extra},  # told apart, as keys are
+        classes=train.classes,
+        protected_classes=None if spec.protected_classes == known.classes else spec.protected_classes,
+        n_train=len(chosen),
+        n_protected=int((train.labels[chosen] < (spec.protected_classes or known.classes)).sum()),
+        n_test=len(_chosen(test, spec.test_limit, _request(spec, "test"))),
+        height=spec.resize or known.height,
+        width=spec.resize or known.width,
+        missing=str(missing),
+    )
+
+
+def _evenly(known: Known, images: int) -> Source:
+    def no_images(positions: NDArray[np.int64]) -> Iterator[Any]:
+        raise NotImplementedError
+
+    return Source(np.arange(images) % known.classes, tuple(map(str, range(known.classes))), no_images)
 
 
 def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> tuple[Splits, DataCard]:
@@ -135,17 +178,30 @@ def _of_protected_classes(source: Source, spec: DatasetSpec) -> Source:
     )
 
 
-def _part(source: Source, limit: int | None, resize: int | None, request: str) -> ImageSet:
+def _chosen(source: Source, limit: int | None, request: str) -> NDArray[np.int64]:
     available = len(source.labels)
     if limit is None:
         limit = available
     if limit > available:
         raise SepbenchError(f"{request} {limit} images, but it has {available}: lower it or leave it out")
-    return _decoded(source, stratified_prefix(source.labels, limit), resize)
+    return stratified_prefix(source.labels, limit)
+
+
+def _request(spec: DatasetSpec, split: Literal["train", "test"]) -> str:
+    if split == "train":
+        return f"dataset.limit asks of the training set of '{spec.name}'"
+    judged = f"'{spec.name}'" + (f", classes 1 to {spec.protected_classes}," if spec.protected_classes else "")
+    return f"dataset.test_limit asks of the test set of {judged}"
 
 
 def _besides(source: Source, spec: DatasetSpec, count: int) -> ImageSet:
     """Return images that `spec.limit` leaves out."""
+    left = _left(source, spec, count)
+    return _decoded(source, left[stratified_prefix(source.labels[left], count)], spec.resize)
+
+
+def _left(source: Source, spec: DatasetSpec, count: int) -> NDArray[np.int64]:
+    """Return the positions that `spec.limit` leaves out; refuses to where they are fewer than `count`."""
     used = len(source.labels) if spec.limit is None else spec.limit
     rest = np.ones(len(source.labels), dtype=bool)
     rest[stratified_prefix(source.labels, used)] = False
@@ -155,7 +211,7 @@ def _besides(source: Source, spec: DatasetSpec, count: int) -> ImageSet:
             f"clean_images asks for {count} images besides the {used} training images of '{spec.name}', and it has "
             f"{len(left)} more: set dataset.limit so that as many are left"
         )
-    return _decoded(source, left[stratified_prefix(source.labels[left], count)], spec.resize)
+    return left
 
 
 def _decoded(source: Source, positions: NDArray[np.int64], resize: int | None) -> ImageSet:

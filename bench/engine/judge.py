@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
@@ -20,6 +19,8 @@ def outcome(matrix: Tensor) -> dict[str, Any]:
     `relabelled_acc` is the accuracy after the best renaming of the outputs (Hungarian assignment): a victim that
     learned the classes under wrong names scores high there and below chance on `test_acc`.
     """
+    from scipy.optimize import linear_sum_assignment  # half a second to import, which planning need not wait for
+
     counts = matrix.double()
     total = float(counts.sum())
     rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)

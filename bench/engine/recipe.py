@@ -12,6 +12,7 @@ from bench.contracts.augment import Augmentation
 from bench.contracts.plugin import Params
 from bench.core.errors import FieldError
 from bench.core.registry import UnknownName
+from bench.core.shipped import shipped
 
 
 class Steps(Params):
@@ -125,9 +126,7 @@ class Recipe(Params):
 
 def recipe_names() -> list[str]:
     """Return the names of the shipped recipes."""
-    return sorted(
-        path.name.removesuffix(".yaml") for path in files("bench.recipes").iterdir() if path.name.endswith(".yaml")
-    )
+    return shipped("bench.recipes")
 
 
 def _read(name: Any) -> dict[str, Any]:

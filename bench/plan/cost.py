@@ -1,57 +1,121 @@
-"""What stages will cost: time on this machine, from one timed batch per architecture; work; room on the disk."""
+"""What stages will cost, on whatever machine: work, and room on the disk."""
 
-import time
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.contracts.network import build_network
+from bench.contracts.network import ARCHITECTURES, build_network
+from bench.core.disk import (
+    DiskError,
+    make_folder,
+    write_atomically,
+    writing,
+)
+from bench.core.keys import key
+from bench.data.loading import DataCard
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Stage, VictimJob
 
-_BATCH = 64
-# Judging is a forward pass alone; crafting needs no gradients of the parameters. Shares of a training step.
-_FORWARD_SHARE = 0.35
-_CRAFT_SHARE = 0.8
 # The gradient of the weights is a third product beside the forward one and the gradient of the activations.
 _WEIGHTS_SHARE = 1.5
 
 
-def estimate_seconds(plan: Plan, stage: Stage, device: torch.device) -> float:
-    """Return about how long a stage takes on `device`; data loading and fixed costs are left out."""
-    card = plan.card
-    job = stage.job
-    if isinstance(job, CraftJob):
-        if not job.checkpoints:
-            return 0.5
-        costs = [
-            _seconds_per_image(part.architecture, len(card.classes), card.height, card.width, device)
-            for part in job.checkpoints
-        ]
-        return stage.passes * card.n_train * _CRAFT_SHARE * sum(costs) / len(costs)
-    cost = _seconds_per_image(job.architecture, len(card.classes), card.height, card.width, device)
-    return cost * (stage.passes * card.n_train + job.recipe.epochs * _FORWARD_SHARE * card.n_test)
+class NetworkCost(BaseModel):
+    """What one image costs a network, and what its weights take.
+
+    Attributes
+    ----------
+    version
+        Of the architecture, with that of torch.
+    flops
+        Multiplications and additions of a forward pass and of the gradient of the pixels.
+    weights
+        Bytes of one checkpoint.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    architecture: str
+    version: str
+    classes: int
+    height: int
+    width: int
+    flops: float
+    weights: float
 
 
-def estimate_flops(plan: Plan, stage: Stage) -> float:
+class Costs:
+    """What networks cost, kept in a folder: to count it takes a network that is built, and some time.
+
+    A file that is damaged or cannot be written is done without.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[tuple[Any, ...], NetworkCost] = {}
+
+    def of(self, architecture: str, card: DataCard) -> NetworkCost:
+        """Return what an architecture costs for the images and classes of a data set."""
+        asked = (architecture, _version(architecture), len(card.classes), card.height, card.width)
+        if asked not in self._known:
+            self._known[asked] = self._kept(*asked) or self._counted(*asked)
+        return self._known[asked]
+
+    def _kept(self, *asked: Any) -> NetworkCost | None:
+        try:
+            found = NetworkCost.model_validate_json(self._file(asked).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        same = (found.architecture, found.version, found.classes, found.height, found.width) == asked
+        return found if same else None
+
+    def _counted(self, architecture: str, version: str, classes: int, height: int, width: int) -> NetworkCost:
+        made = NetworkCost(
+            architecture=architecture,
+            version=version,
+            classes=classes,
+            height=height,
+            width=width,
+            flops=flops_of_a_pass(architecture, classes, height, width),
+            weights=_weight_bytes(architecture, classes, height, width),
+        )
+        with suppress(DiskError), writing(self._folder):
+            make_folder(self._folder)
+            path = self._file((architecture, version, classes, height, width))
+            write_atomically(path, f"{made.model_dump_json(indent=1)}\n".encode(), durable=False)
+        return made
+
+    def _file(self, asked: tuple[Any, ...]) -> Path:
+        return self._folder / f"{key(asked)[:16]}.json"
+
+
+def estimate_flops(plan: Plan, stage: Stage, costs: Costs) -> float:
     """Return the multiplications and additions of a stage; judging is left out."""
     card, job = plan.card, stage.job
     networks = [part.architecture for part in job.checkpoints] if isinstance(job, CraftJob) else [job.architecture]
-    costs = [flops_of_a_pass(network, len(card.classes), card.height, card.width) for network in networks]
+    each = [costs.of(network, card).flops for network in networks]
     share = 1.0 if isinstance(job, CraftJob) else _WEIGHTS_SHARE
-    return stage.passes * card.n_train * share * sum(costs) / len(costs) if costs else 0.0
+    return stage.passes * card.n_train * share * sum(each) / len(each) if each else 0.0
 
 
-def estimate_bytes(plan: Plan, stage: Stage) -> float:
+def estimate_bytes(plan: Plan, stage: Stage, costs: Costs) -> float:
     """Return about how much room the artifact of a stage takes; that of a victim takes next to none."""
     card, job = plan.card, stage.job
     if isinstance(job, CraftJob):
         return card.n_train * 3.0 * card.height * card.width
     if isinstance(job, VictimJob):
         return 0.0
-    return job.recipe.epochs * _weight_bytes(job.architecture, len(card.classes), card.height, card.width)
+    return job.recipe.epochs * costs.of(job.architecture, card).weights
+
+
+def _version(architecture: str) -> str:
+    return f"{getattr(ARCHITECTURES.get(architecture), 'version', 1)}, torch {torch.__version__}"
 
 
 @cache
@@ -60,9 +124,11 @@ def flops_of_a_pass(architecture: str, classes: int, height: int, width: int) ->
     image = torch.zeros(1, 3, height, width, dtype=torch.uint8)
     network = build_network(architecture, classes, image, normalise=False, seed=0, device=torch.device("cpu"))
     network.eval().requires_grad_(False)
-    with FlopCounterMode(display=False) as counter:
+    from bench.plan.flops import FlopCounter  # torch's formulas take a while to import, and most plans find the number
+
+    with FlopCounter() as counter:
         F.cross_entropy(network(image.float().requires_grad_()), torch.zeros(1, dtype=torch.int64)).backward()
-    return float(counter.get_total_flops())
+    return float(counter.total)
 
 
 @cache
@@ -70,20 +136,3 @@ def _weight_bytes(architecture: str, classes: int, height: int, width: int) -> f
     image = torch.zeros(1, 3, height, width, dtype=torch.uint8)
     network = build_network(architecture, classes, image, normalise=False, seed=0, device=torch.device("cpu"))
     return float(sum(tensor.nbytes for tensor in network.state_dict().values()))
-
-
-@cache
-def _seconds_per_image(architecture: str, classes: int, height: int, width: int, device: torch.device) -> float:
-    """Return the time of one forward+backward pass of one image, the better of two timed batches."""
-    images = torch.zeros(_BATCH, 3, height, width, dtype=torch.uint8)
-    network = build_network(architecture, classes, images, normalise=False, seed=0, device=device)
-    x = (images.float() / 255).to(device, memory_format=torch.channels_last)
-    y = torch.zeros(_BATCH, dtype=torch.int64, device=device)
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        F.cross_entropy(network(x), y).backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    return min(times[1:]) / _BATCH

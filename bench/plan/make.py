@@ -1,16 +1,18 @@
 """From an experiment to its plan: which stages there are, and what each result depends on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bench.contracts.defense import Defenses
 from bench.contracts.network import ARCHITECTURES
-from bench.core.errors import SepbenchError
-from bench.core.keys import key
-from bench.data.loading import DataCard
+from bench.core.errors import NotHere, SepbenchError
+from bench.core.keys import canonical, key, key_of_texts
+from bench.data.loading import DataCard, published_card
 from bench.data.loading import card as card_of
-from bench.engine import release, training
+from bench.engine import release
+from bench.engine import training as loop
+from bench.engine.recipe import Recipe
 from bench.plan.checkpoints import Checkpoints
 from bench.plan.plan import Plan, PlannedCell
 from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
@@ -18,36 +20,61 @@ from bench.spec.cell import Cell
 from bench.spec.experiment import Experiment
 
 
-def plan_experiment(experiment: Experiment, cards: Path, only: Callable[[Cell], bool] = lambda cell: True) -> Plan:
-    """Return the plan; decodes the data set only where the folder `cards` knows nothing of it."""
-    if not any(map(only, experiment.cells())):
+def plan_experiment(
+    experiment: Experiment,
+    cards: Path,
+    only: Callable[[Cell], bool] = lambda cell: True,
+    *,
+    without_data: bool = False,
+) -> Plan:
+    """Return the plan; decodes the data set only where the folder `cards` knows nothing of it.
+
+    `without_data` plans with the published sizes of a data set that is not here: nothing can run, and no key is right.
+    """
+    if not any(map(only, experiment.each_cell())):
         raise SepbenchError("--only leaves no cell of the experiment: see sepbench plan for those it has")
     for defense in experiment.defenses:
         defense.check_files()
-    return make_plan(experiment, card_of(experiment.dataset.located(), cards, experiment.added_images), only)
+    try:
+        card = card_of(experiment.dataset.located(), cards, experiment.added_images)
+    except NotHere as missing:
+        if not without_data:
+            raise
+        card = published_card(experiment.dataset, missing, experiment.added_images)
+    return make_plan(experiment, card, only)
 
 
 def make_plan(experiment: Experiment, card: DataCard, keep: Callable[[Cell], bool] = lambda cell: True) -> Plan:
     """Return the plan of the experiment's cells that `keep` accepts."""
     stages: dict[str, Stage] = {}
     planned = []
+    # What many cells share is worked out once: by far most cells differ in nothing but their victim.
+    training = _Training(experiment.recipe, card)
+    surrogates_of: dict[Hashable, list[tuple[Stage, Checkpoints]]] = {}
+    craft_of: dict[Hashable, Stage] = {}
     for cell in experiment.cells():
         if not keep(cell):
             continue
-        surrogates = list(_surrogate_stages(experiment, card, cell))
-        craft = _craft_stage(card, cell, surrogates)
-        victim = _victim_stage(experiment, card, cell, craft)
+        networks = (id(cell.method), cell.surrogate_seed)
+        if networks not in surrogates_of:
+            surrogates_of[networks] = list(_surrogate_stages(experiment, training, cell))
+        surrogates = surrogates_of[networks]
+        release_of = (*networks, cell.craft_seed, cell.budget and str(cell.budget))
+        if release_of not in craft_of:
+            craft_of[release_of] = _craft_stage(card, cell, surrogates)
+        craft = craft_of[release_of]
+        victim = _victim_stage(training, cell, craft)
         for stage in (*(stage for stage, _ in surrogates), craft, victim):
             stages.setdefault(stage.key, stage)
         planned.append(PlannedCell(cell, tuple(stage.key for stage, _ in surrogates), craft.key, victim.key))
     return Plan(experiment, card, tuple(planned), stages)
 
 
-def _surrogate_stages(experiment: Experiment, card: DataCard, cell: Cell) -> Iterator[tuple[Stage, Checkpoints]]:
+def _surrogate_stages(experiment: Experiment, training: "_Training", cell: Cell) -> Iterator[tuple[Stage, Checkpoints]]:
     for need in cell.method.build().needs():
         architecture = need.network or experiment.surrogate
         job = SurrogateJob(architecture, experiment.recipe, cell.surrogate_seed + need.seed)
-        stage_key = key(_training_identity(job, Defenses.parse("plain"), card.train_sha256, card))
+        stage_key = key_of_texts(training.identity(job, Defenses.parse("plain"), training.card.train_sha256))
         yield (
             Stage(stage_key, f"{architecture} · seed {job.seed}", job, (), job.recipe.epochs),
             Checkpoints(stage_key, architecture, need, experiment.recipe.epochs),
@@ -78,39 +105,53 @@ def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Check
     return Stage(key(identity), name, job, inputs, method.passes() * card.n_protected / card.n_train)
 
 
-def _victim_stage(experiment: Experiment, card: DataCard, cell: Cell, craft: Stage) -> Stage:
+def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:
+    card = training.card
     job = VictimJob(
         cell.victim,
-        experiment.recipe,
+        training.recipe,
         cell.defense,
         cell.seed,
         craft.key,
         cell.protected_fraction,
         cell.clean_images,
     )
-    identity = _training_identity(job, job.defenses, craft.key, card)
+    identity = training.identity(job, job.defenses, craft.key)
     # Named only where they are set, as they came later than the first results.
     if job.protected_fraction < 1:
-        identity |= {"protected_fraction": job.protected_fraction, "clean": card.train_sha256}
+        share, clean = canonical(job.protected_fraction), canonical(card.train_sha256)
+        identity |= {"protected_fraction": share, "clean": clean}
     if job.clean_images:
-        identity |= {"clean_images": card.extra_sha256[job.clean_images]}
+        identity |= {"clean_images": canonical(card.extra_sha256[job.clean_images])}
     passes = job.recipe.epochs * (1 + job.defenses.extra_passes()) * _share_of_training_set(job, card)
-    return Stage(key(identity), str(cell), job, (craft.key,), passes)
+    return Stage(key_of_texts(identity), str(cell), job, (craft.key,), passes)
 
 
 def _share_of_training_set(job: VictimJob, card: DataCard) -> float:
     return (card.n_train + job.clean_images) / card.n_train
 
 
-def _training_identity(job: SurrogateJob | VictimJob, defenses: Defenses, data: str, card: DataCard) -> dict[str, Any]:
-    return {
-        "stage": job.kind,
-        "training": training.VERSION,
-        "architecture": job.architecture,
-        "version": getattr(ARCHITECTURES.get(job.architecture), "version", 1),
-        "recipe": job.recipe.training_fields(),
-        "defenses": defenses.identity(),
-        "seed": job.seed,
-        "data": data,
-        "test": card.test_sha256,
-    }
+class _Training:
+    """What the keys of one plan's trained networks depend on; what these have in common is written once."""
+
+    def __init__(self, recipe: Recipe, card: DataCard) -> None:
+        self.recipe, self.card = recipe, card
+        self._common = {
+            "training": canonical(loop.VERSION),
+            "recipe": canonical(recipe.training_fields()),
+            "test": canonical(card.test_sha256),
+        }
+        # Of this plan alone: files that a defense reads may change.
+        self._defenses = cache(lambda defenses: canonical(defenses.identity()))
+
+    def identity(self, job: SurrogateJob | VictimJob, defenses: Defenses, data: str) -> dict[str, str]:
+        """Return what the key of a training run is made of, each as canonical JSON; `data` tells what it trains on."""
+        return {
+            **self._common,
+            "stage": canonical(job.kind),
+            "architecture": canonical(job.architecture),
+            "version": canonical(getattr(ARCHITECTURES.get(job.architecture), "version", 1)),
+            "defenses": self._defenses(defenses),
+            "seed": canonical(job.seed),
+            "data": canonical(data),
+        }

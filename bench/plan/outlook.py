@@ -1,97 +1,248 @@
 """What a plan comes to before it runs: stages left, passes, time, work, room on the disk."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
 from bench.core.duration import duration
-from bench.plan.cost import estimate_bytes, estimate_flops, estimate_seconds
+from bench.data.loading import PublishedCard
+from bench.plan.cost import Costs, estimate_bytes, estimate_flops
+from bench.plan.estimate import Basis, Estimator, measured_seconds, threads_of_each
+from bench.plan.paces import Paces
 from bench.plan.plan import Plan
-from bench.plan.stage import Kind, Stage
-from bench.store.artifacts import Store
+from bench.plan.stage import CraftJob, Kind, Stage
+from bench.spec.names import NOTHING
+from bench.store.home import Home
 
 _GPU_RATE = 1e14
 """Operations a second that networks of this size may be expected to reach on a current data-centre GPU."""
+_BUSY = 1.25
+"""Programs that want to run, for each core, from which on a machine is called busy."""
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage, whether its artifact is there, and its cost where it is not: seconds, operations, bytes on the disk."""
+    """A stage, whether its artifact is there, and its cost where it is not: seconds, operations, bytes on the disk.
 
-    kind: Kind
+    Attributes
+    ----------
+    key
+        None where the data is not here: what stages are depends on it.
+    about
+        The method, or the architecture of a surrogate.
+    basis
+        What the seconds rest on: stages like it that this home has `measured`, or a batch that was `timed`.
+
+    """
+
+    kind: str
+    about: str
     label: str
-    key: str
+    key: str | None
     done: bool
     passes: float
     seconds: float
+    basis: Basis | None
     flops: float
     bytes: float
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """What several processes on one device make of the time.
+
+    Attributes
+    ----------
+    threads
+        Of each process on a CPU, 0 on a GPU.
+    seconds
+        Until the last one is done; None on a GPU, and where this home has not measured stages with so many threads.
+
+    """
+
+    jobs: int
+    threads: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
 class Outlook:
-    """The stages of a plan with their costs; seconds are estimates for `device`."""
+    """The stages of a plan with their costs; seconds are estimates for `device`.
+
+    Attributes
+    ----------
+    missing
+        What to do so that the data set is on this machine, where it is not and only its published sizes are known.
+    busy
+        What keeps the device from its usual speed just now.
+    sharing
+        What --jobs changes, where it asks for more than one process.
+
+    """
 
     experiment: str
     dataset: str
     recipe: str
     device: str
     cells: int
+    missing: str | None
+    busy: str | None
+    sharing: Sharing | None
     stages: tuple[PlannedStage, ...]
 
 
-def estimator(plan: Plan, device: torch.device) -> Callable[[Stage], float]:
-    """Return how long a stage of the plan takes."""
-    return lambda stage: estimate_seconds(plan, stage, device)
+def estimator(
+    plan: Plan, todo: Collection[Stage], device: torch.device, home: Home, compile: bool = False
+) -> Callable[[Stage], float]:
+    """Return how many seconds each of the stages takes."""
+    estimate = Estimator(plan, todo, device, Paces(home.paces), compile=compile)
+    return lambda stage: estimate(stage).seconds
 
 
-def outlook(plan: Plan, store: Store, device: torch.device) -> Outlook:
+def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outlook:
     """Return what is done and what is left of a plan."""
-    left = {stage.key for stage in plan.missing(store.has)}
+    card = plan.card
+    missing = card.missing if isinstance(card, PublishedCard) else None
+    todo = plan.missing((lambda kind, key: False) if missing else home.store.inventory())
+    left = {stage.key for stage in todo}
+    paces, costs = Paces(home.paces), Costs(home.costs)
+    estimate = Estimator(plan, todo, device, paces)
+    methods = {planned.victim: planned.cell.method.name for planned in reversed(plan.cells)}
+
+    def planned(stage: Stage) -> PlannedStage:
+        job, open_ = stage.job, stage.key in left
+        about = job.method.name if isinstance(job, CraftJob) else methods.get(stage.key, job.architecture)
+        expected = estimate(stage) if open_ else None
+        return PlannedStage(
+            kind=stage.kind,
+            about=about,
+            label=stage.label,
+            key=None if missing else stage.key,
+            done=not open_,
+            passes=stage.passes,
+            seconds=expected.seconds if expected else 0.0,
+            basis=expected.basis if expected else None,
+            flops=estimate_flops(plan, stage, costs) if open_ else 0.0,
+            bytes=estimate_bytes(plan, stage, costs) if open_ else 0.0,
+        )
+
     return Outlook(
         experiment=plan.experiment.name,
         dataset=plan.experiment.dataset.name,
         recipe=plan.experiment.recipe.name,
         device=str(device),
         cells=len(plan.cells),
-        stages=tuple(
-            PlannedStage(
-                kind=stage.kind,
-                label=stage.label,
-                key=stage.key,
-                done=stage.key not in left,
-                passes=stage.passes,
-                seconds=estimate_seconds(plan, stage, device) if stage.key in left else 0.0,
-                flops=estimate_flops(plan, stage) if stage.key in left else 0.0,
-                bytes=estimate_bytes(plan, stage) if stage.key in left else 0.0,
-            )
-            for stage in plan.stages.values()
-        ),
+        missing=missing,
+        busy=_busy(device),
+        sharing=_sharing(plan, todo, device, paces, jobs) if jobs > 1 and todo else None,
+        stages=tuple(map(planned, plan.stages.values())),
     )
 
 
-def render_outlook(view: Outlook, as_json: bool) -> str:
-    """Return the outlook as JSON, or as lines for a person."""
+def _busy(device: torch.device) -> str | None:
+    """Return how busy a CPU is where it is."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    return f"{load:.1f} programs on {cores} cores" if device.type == "cpu" and load > _BUSY * cores else None
+
+
+def _sharing(plan: Plan, todo: Sequence[Stage], device: torch.device, paces: Paces, jobs: int) -> Sharing:
+    jobs = min(jobs, len(todo))
+    threads = threads_of_each(device, jobs)
+    seconds = measured_seconds(plan, todo, device, paces, threads) if threads else None
+    if seconds is None:
+        return Sharing(jobs, threads, None)
+    at_once = min(jobs, max(1.0, (os.cpu_count() or 1) / threads))
+    chains: dict[str, float] = {}
+    for stage in todo:  # inputs come before what is made from them
+        chains[stage.key] = seconds[stage.key] + max((chains.get(one, 0.0) for one in stage.inputs), default=0.0)
+    return Sharing(jobs, threads, max(sum(seconds.values()) / at_once, *chains.values()))
+
+
+def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> str:
+    """Return the outlook as JSON, or for a person: a line for each kind of work or for every stage, and the total."""
     if as_json:
-        return json.dumps(asdict(view), indent=1)
-    left = [stage for stage in view.stages if not stage.done]
-    lines = [f"{view.experiment}: {view.cells} cells on {view.dataset}, recipe {view.recipe}, on {view.device}"]
-    lines += [
-        f"  {'there' if stage.done else 'to do':5}  {stage.key[:10]}  {stage.passes:>6g} passes  "
-        f"{'' if stage.done else '~' + duration(stage.seconds):>12}  {stage.label}"
-        for stage in view.stages
+        nested = {"sharing": view.sharing and vars(view.sharing), "stages": [vars(stage) for stage in view.stages]}
+        return json.dumps({**vars(view), **nested}, indent=1)
+    head = f"{view.experiment}: {view.cells} cells on {view.dataset}, recipe {view.recipe}, on {view.device}"
+    body = [_line(stage) for stage in view.stages] if every_stage else _table(view.stages)
+    return "\n".join([head, *body, *_notes(view), *_total(view)])
+
+
+def _line(stage: PlannedStage) -> str:
+    mark, time = ("there", "") if stage.done else ("to do", f"~{duration(stage.seconds)}")
+    return f"  {mark:5}  {(stage.key or NOTHING)[:10]:10}  {stage.passes:>6g} passes  {time:>12}  {stage.label}"
+
+
+def _table(stages: Iterable[PlannedStage]) -> list[str]:
+    """Return a line for each kind and what it is about, in aligned columns: stages, and what is left of them."""
+    groups: dict[tuple[str, str], list[PlannedStage]] = {}
+    for kind in get_args(Kind):
+        for stage in stages:
+            if stage.kind == kind:
+                groups.setdefault((kind, stage.about), []).append(stage)
+    rows = [("stages", "", "there", "to do", "passes", "time")]
+    for (kind, about), several in groups.items():
+        left = [stage for stage in several if not stage.done]
+        passes, seconds = sum(stage.passes for stage in left), sum(stage.seconds for stage in left)
+        cost = (f"{passes:g}", f"~{duration(seconds)}") if left else ("", "")
+        rows.append((kind, about, str(len(several) - len(left)), str(len(left)), *cost))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}"
+        + "".join(f"  {text:>{width}}" for text, width in zip(row[2:], widths[2:], strict=True)).rstrip()
+        for row in rows
     ]
+
+
+def _notes(view: Outlook) -> Iterator[str]:
+    if all(stage.done for stage in view.stages):
+        return
+    if view.missing:
+        yield (
+            f"{view.dataset} is not on this machine: sizes are the published ones, nothing counts as done and stages "
+            f"have no keys yet"
+        )
+        yield f"to run it: {view.missing}"
+    if view.sharing:
+        yield _shared(view.sharing, view.device)
+    if view.busy:
+        yield f"{view.device} is busy now ({view.busy}): while it is, everything takes longer"
+
+
+def _shared(sharing: Sharing, device: str) -> str:
+    threads = f" of {sharing.threads} thread{'s' * (sharing.threads != 1)} each" if sharing.threads else ""
+    processes = f"{sharing.jobs} processes{threads} on {device}"
+    if sharing.seconds is None:
+        return f"{processes} share what one has to itself: the work stays the same, and no gain is promised"
+    return f"{processes}: about {duration(sharing.seconds)}, as this home has measured"
+
+
+def _total(view: Outlook) -> list[str]:
+    left = [stage for stage in view.stages if not stage.done]
     done = len(view.stages) - len(left)
     if not left:
-        return "\n".join([*lines, f"{done} stages are there, nothing is left to do"])
-    seconds = sum(stage.seconds for stage in left)
+        return [f"{done} stages are there, nothing is left to do"]
     passes = sum(stage.passes for stage in left)
     flops = sum(stage.flops for stage in left)
     room = sum(stage.bytes for stage in left)
-    total = f"{passes:g} passes, about {duration(seconds)} on {view.device}"
-    gpu = f"{flops / 1e15:.2g} PFLOP, or {flops / _GPU_RATE / 3600:.2g} GPU-hours at {_GPU_RATE / 1e12:g} TFLOP/s"
-    return "\n".join(
-        [*lines, f"{done} stages are there, {len(left)} to do: {total}", f"{gpu}; about {room / 2**30:.2g} GiB of disk"]
-    )
+    return [
+        f"{done} stages are there, {len(left)} to do: {passes:g} passes, {_time(left, view.device)}",
+        f"{flops / 1e15:.2g} PFLOP, or {flops / _GPU_RATE / 3600:.2g} GPU-hours at {_GPU_RATE / 1e12:g} TFLOP/s; "
+        f"about {room / 2**30:.2g} GiB of disk",
+    ]
+
+
+def _time(left: Sequence[PlannedStage], device: str) -> str:
+    """Return the time that is left, and what it rests on."""
+    seconds = sum(stage.seconds for stage in left)
+    measured = sum(stage.seconds for stage in left if stage.basis == "measured")
+    if all(stage.basis == "measured" for stage in left):
+        return f"about {duration(seconds)} on {device}, as this home has measured"
+    if not measured:
+        return f"roughly {duration(seconds)} on {device}, from timed batches: what has run here tells better"
+    shares = f"{duration(measured)} measured here, the rest from timed batches"
+    return f"roughly {duration(seconds)} on {device}: {shares}"

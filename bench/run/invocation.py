@@ -73,7 +73,7 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
     """
     place, tracker = call.place, call.tracker
     recorder = Recorder(plan, place.home, tracker, place.device)
-    todo = plan.missing(place.home.store.has)
+    todo = plan.missing(place.home.store.inventory())
     unrecorded = recorder.recall({stage.key for stage in todo})
     if not (todo or unrecorded or recorder.pending()):
         return Summary(recorder.records)

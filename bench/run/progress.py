@@ -9,6 +9,8 @@ from bench.core.duration import duration
 from bench.plan.stage import Stage, StageResult
 
 _LINE_EVERY_SECONDS = 30.0
+_TRUST = 0.05
+"""The share of a run after which how it went so far counts as much as what was estimated."""
 
 
 class Clock:
@@ -45,8 +47,8 @@ class Clock:
         """The remaining work at the pace so far."""
         worked, total = self._worked(), sum(self._estimates.values())
         elapsed = time.monotonic() - self._began
-        pace = elapsed / worked if worked > 0.05 * total else 1.0
-        return (total - worked) * pace
+        trust = _TRUST * total  # the estimates count as so much work that held them: the pace never jumps
+        return (total - worked) * (elapsed + trust) / (worked + trust) if total else 0.0
 
     def _worked(self) -> float:
         key, fraction = self._current

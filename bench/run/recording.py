@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from bench.core.disk import make_folder, write_atomically, writing
+from bench.plan.estimate import note_pace
 from bench.plan.plan import Plan, PlannedCell
 from bench.plan.stage import Stage, StageResult
 from bench.record.provenance import provenance
@@ -49,6 +50,9 @@ class Recorder:
         made = None if planned is None else self._record(planned, result)
         if made is not None:
             self._records[made.key] = made
+        if result.meta is not None and not result.elsewhere:
+            seconds = result.ended - result.started
+            note_pace(self._plan, result.stage, result.meta, seconds, self._device, self._home.paces)
         # Who runs a stage reports it, or leaves the report to be sent by the first process that has MLflow.
         told = self._tracker.forward(result.stage.kind, result.stage.key) and result.elsewhere
         if result.elsewhere and (made is None or self._is_recorded(made)):

@@ -209,11 +209,16 @@ class Experiment(BaseModel):
 
     def cells(self) -> list[Cell]:
         """Return every cell, clean references included, in the order of the table's rows."""
-        found: dict[str, Cell] = {}
+        return list(self.each_cell())
+
+    def each_cell(self) -> Iterator[Cell]:
+        """Yield every cell in that order."""
+        # No axis repeats a value, so that only two equal rows have cells in common, and then all of them.
+        rows: dict[str, tuple[MethodRow, str]] = {}
         for row, name in zip(self.methods, telling_names(self.methods), strict=True):
-            for cell in self._cells_of(row, name):
-                found.setdefault(cell.identity(), cell)
-        return list(found.values())
+            rows.setdefault(row.identity(), (row, name))
+        for row, name in rows.values():
+            yield from self._cells_of(row, name)
 
     def _cells_of(self, row: MethodRow, name: str) -> Iterator[Cell]:
         method = row.build()

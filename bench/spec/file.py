@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bench.contracts.augment import Augmentation
 from bench.core.errors import FieldError, SepbenchError
 from bench.core.registry import UnknownName
+from bench.core.shipped import shipped
 from bench.core.validation import describe, first_mistake, no_such_field
 from bench.engine.recipe import (
     Cosine,
@@ -40,8 +41,7 @@ _LOCATIONS = {f"dataset.{field}" for field in ("train", "test", "root", "path", 
 
 def experiment_names() -> list[str]:
     """Return the names of the shipped experiments."""
-    folder = files("bench.experiments")
-    return sorted(path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml"))
+    return shipped("bench.experiments")
 
 
 def load_experiment(name: str, *, profile: str | None = None, overrides: Sequence[str] = ()) -> Experiment:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
 from bench.contracts.method import METHODS, Method
 from bench.contracts.network import ARCHITECTURES
 from bench.core.errors import FieldError, SepbenchError
+from bench.core.keys import canonical
 from bench.core.validation import describe, first_mistake, shown
 from bench.engine.recipe import Recipe
 from bench.spec.names import method_label
@@ -35,13 +36,17 @@ class MethodRow(BaseModel):
         fields: dict[str, Any] = self.params.model_dump(mode="json")
         return fields
 
+    def identity(self) -> str:
+        """Return one text that tells this row from every other of its experiment."""
+        return canonical({self.name: self.params_json()})
+
 
 def telling_names(rows: Sequence[MethodRow]) -> list[str]:
     """Return a name for each row: the method's, with those parameters in which rows of the same method differ."""
-    return [
-        method_label(row.name, row.params_json(), [other.params_json() for other in rows if other.name == row.name])
-        for row in rows
-    ]
+    variants: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        variants.setdefault(row.name, []).append(row.params_json())
+    return [method_label(row.name, row.params_json(), variants[row.name]) for row in rows]
 
 
 def read_rows(index: int, entry: Any, recipe: Recipe | None) -> list[MethodRow]:

@@ -30,6 +30,8 @@ def selector(experiment: Experiment, wanted: Sequence[tuple[str, str]]) -> Calla
         if field not in _FIELDS:
             raise UnknownName("field of --only", field, _FIELDS)
         choices.setdefault(field, set()).add(value)
+    if not choices:
+        return lambda cell: True
     cells = experiment.cells()
     for field, values in choices.items():
         known = {_text(cell, field) for cell in cells}

@@ -34,6 +34,16 @@ class Home:
         return self.root / "cards"
 
     @property
+    def paces(self) -> Path:
+        """How fast work goes here, for estimates."""
+        return self.root / "paces"
+
+    @property
+    def costs(self) -> Path:
+        """What networks cost, for estimates."""
+        return self.root / "costs"
+
+    @property
     def outbox(self) -> Path:
         """Reports that MLflow has not confirmed yet."""
         return self.root / "outbox"

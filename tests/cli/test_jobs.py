@@ -205,7 +205,7 @@ def test_cells_that_fail_are_no_breakdown_of_a_worker_and_it_times_nothing(monke
     monkeypatch.setattr(jobs, "stop_with_parent", lambda: None)
     command = ("run", write(TINY), "--no-mlflow", "--only", "method=random-noise")
     assert ask(*command).code == 1
-    monkeypatch.setattr("bench.plan.outlook.estimate_seconds", fail)
+    monkeypatch.setattr("bench.plan.outlook.Estimator", fail)
     home = Home.find()
     plan = plan_experiment(load_experiment("tiny.yaml"), home.cards, lambda cell: cell.method.name == "random-noise")
     place = Workplace(home, CPU, display(), Stop(), tell=False)

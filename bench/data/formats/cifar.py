@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source
+from bench.api import DATASETS, KNOWN, DatasetPlugin, NotHere, Params, SepbenchError, Source
 
 
 class CifarParams(Params):
@@ -46,7 +46,7 @@ class _Cifar(DatasetPlugin[CifarParams]):
         folder = self._root() / self.folder
         if not folder.is_dir():
             if not self.params.download:
-                raise SepbenchError(self._missing())
+                raise (NotHere if self.params.root is None else SepbenchError)(self._missing())
             self._source(train=False)
         return sorted(path for path in folder.iterdir() if path.is_file())
 
@@ -88,6 +88,7 @@ class Cifar10(_Cifar):
     title = "CIFAR-10"
     torchvision_class = "CIFAR10"
     folder = "cifar-10-batches-py"
+    known = KNOWN["cifar10"]
 
 
 @DATASETS.register("cifar100")
@@ -97,3 +98,4 @@ class Cifar100(_Cifar):
     title = "CIFAR-100"
     torchvision_class = "CIFAR100"
     folder = "cifar-100-python"
+    known = KNOWN["cifar100"]
