@@ -8,7 +8,9 @@ from bench.api import METHODS, Budget, CraftContext, CraftData, Method
 
 @METHODS.register("random-noise")
 class RandomNoise(Method):
-    """Noise of the full budget, drawn anew for every pixel: random signs (linf) or a random direction (l2)."""
+    """Noise of the full budget: random signs (linf), a random direction (l2), random pixels in extreme colours (l0)."""
+
+    norms = ("linf", "l2", "l0")
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Add the largest noise the budget allows, before clipping to [0, 1]."""

@@ -1,67 +1,85 @@
 """How far a protected image may be from the original."""
 
 import re
-from typing import Literal
 
-import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
 from bench.core.errors import SepbenchError
+from bench.core.norms import NORMS, Ball, Norm, budget_text
 
-Norm = Literal["linf", "l2"]
+__all__ = ["Budget", "Norm"]
 
 
 class Budget(BaseModel):
     """A norm ball around every image.
 
-    `size` counts levels of 1/255 for linf (a whole number, since protected sets are released as 8-bit images)
-    and is on the [0, 1] pixel scale for l2, where it bounds the norm of the whole perturbation of one image.
+    `size` counts levels of 1/255 for linf and changed pixel positions for l0, whole numbers, and is on the [0, 1] pixel
+    scale for l2, where it bounds the norm of the whole perturbation of one image. It is None for `unbounded`, which
+    bounds nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     norm: Norm
-    size: float
+    size: float | None = None
+
+    @model_validator(mode="after")
+    def _sized_where_there_is_a_bound(self) -> "Budget":
+        if (self.size is None) != (self._ball.bound is None):
+            raise SepbenchError(
+                f"a budget of norm {self.norm} {'needs a size' if self.size is None else 'has no size'}"
+            )
+        return self
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
-        """Read `linf-8` or `l2-1.0`; raises `SepbenchError` for anything else, or a size out of range."""
-        match = re.fullmatch(r"(linf|l2)-(-?\d+(?:\.\d+)?)", text)
-        if match is None:
-            raise SepbenchError(
-                f"'{text}' is not a budget: write linf-LEVELS, such as linf-8, or l2-NORM, such as l2-1.0"
-            )
-        norm, size = match[1], float(match[2])
-        if size < 0:
-            raise SepbenchError(f"budget '{text}' is negative: a budget is at least 0")
-        if norm == "linf" and (size > 255 or size != int(size)):
-            raise SepbenchError(f"budget '{text}' is not a whole number of 1/255 levels from 0 to 255")
-        return cls(norm="linf" if norm == "linf" else "l2", size=size)
+        """Read `linf-8`, `l2-1.0`, `l0-1` or `unbounded`.
+
+        Raises `SepbenchError` for anything else, or a size out of range.
+        """
+        norm, dash, size = text.partition("-")
+        ball = NORMS.get(norm)
+        numbered = re.fullmatch(r"-?\d+(?:\.\d+)?", size) if dash else None
+        if ball is None or bool(numbered) != (ball.bound is not None) or bool(numbered) != bool(dash):
+            *usages, last = (one.usage for one in NORMS.values())
+            raise SepbenchError(f"'{text}' is not a budget: write {', '.join(usages)}, or {last}")
+        mistake = ball.size_mistake(float(size)) if numbered else None
+        if mistake is not None:
+            raise SepbenchError(f"budget '{text}' {mistake}")
+        return cls.model_validate({"norm": norm, "size": float(size) if numbered else None})
 
     def __str__(self) -> str:
-        return f"{self.norm}-{self.size:g}"
+        return budget_text(self.norm, self.size)
 
     @property
     def radius(self) -> float:
-        """The size on the [0, 1] pixel scale."""
-        return self.size / 255 if self.norm == "linf" else self.size
+        """How many times the unit step of `direction` reaches the edge of the ball, on the [0, 1] pixel scale.
+
+        The size for linf and l2; 1 for l0 and unbounded, where a pixel may take any value.
+        """
+        return self._ball.radius(self.size or 0)
 
     def project(self, clean: Tensor, images: Tensor) -> Tensor:
-        """Return the images, [N, 3, H, W] in [0, 1], moved to the nearest point of the ball, then clipped to [0, 1]."""
-        if self.norm == "linf":
-            return torch.clamp(torch.clamp(images, clean - self.radius, clean + self.radius), 0, 1)
-        delta = images - clean
-        norms = delta.flatten(1).norm(dim=1).clamp_min(1e-12)
-        return torch.clamp(clean + delta * (self.radius / norms).clamp(max=1)[:, None, None, None], 0, 1)
+        """Return the images, [N, 3, H, W] of any values, moved into the ball around the clean ones and into [0, 1].
+
+        Under linf and l2 to the nearest point of the ball, then clipped; under l0 they are clipped, and those positions
+        stay changed that changed most; unbounded they are clipped.
+        """
+        return self._ball.project(clean, images, self.size or 0)
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Return the steepest unit step for a gradient: its sign (linf), or each image's gradient at norm 1 (l2)."""
-        if self.norm == "linf":
-            return gradient.sign()
-        unit: Tensor = gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-30)[:, None, None, None]
-        return unit
+        """Return the steepest unit step for a gradient, [N, 3, H, W].
+
+        Its sign (linf, unbounded), each image's gradient at norm 1 (l2), or its sign where it is largest, in as many
+        positions of each image as may change (l0).
+        """
+        return self._ball.direction(gradient, self.size or 0)
+
+    @property
+    def _ball(self) -> Ball:
+        return NORMS[self.norm]
 
 
-UNLIMITED = Budget(norm="linf", size=255)
-"""The ball that holds every image, whatever its centre: what a method that keeps no norm is given."""
+UNLIMITED = Budget(norm="unbounded", size=None)
+"""The ball that holds every image: what a method that adds nothing is given."""

@@ -135,8 +135,9 @@ class Method(Plugin[P_co]):
     """A protection method: from clean images to protected ones.
 
     Set `per_sample` where the perturbation of an image depends on no other image of the call: the harness then
-    crafts in shards, each of which is kept when the run is killed. `norms` are the budgets a method can keep;
-    empty for one that keeps none, which is given the ball of all images, so that `craft` has a budget in any case.
+    crafts in shards, each of which is kept when the run is killed. `norms` are the budgets a method can keep:
+    `unbounded` is that of a method whose images may be anything, such as filtered ones; they are empty for one that
+    adds nothing, which is given the unbounded one, so that `craft` has a budget in any case.
     """
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")

@@ -1,6 +1,5 @@
 """From crafted images to released bytes, and the audit of what was released."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,12 +8,12 @@ from torch import Tensor
 
 from bench.contracts.budget import Budget
 from bench.contracts.method import Rounding
+from bench.core.norms import NORMS, levels, to_bytes
 
 VERSION = 1
 """Bumped when the bytes released for the same crafted images change; part of every key that depends on them."""
 
 _AUDIT_BATCH = 512
-_FLOAT32_ERROR = 1e-7  # of a pixel in [0, 1]
 
 
 class BudgetExceeded(Exception):  # noqa: N818 - reads as what it is
@@ -64,14 +63,14 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None, rounding: Rou
     budget
         None for methods that take none.
     rounding
-        `truncate` reproduces scripts that cut to uint8; one level beyond a linf budget is let through then, and
-        the audit shows it.
+        `truncate` reproduces scripts that cut to uint8: what that adds beyond a linf or l2 budget, one level of a
+        pixel, is let through then, and the audit shows it.
 
     Returns
     -------
     uint8 [N, 3, H, W] within the budget. Rounding to the nearest level keeps an integer linf budget. It can push
     an l2 perturbation out of its ball by the rounding error: such an image's perturbation is shrunk until its
-    bytes fit.
+    bytes fit. An l0 budget counts the positions whose bytes changed.
 
     Raises
     ------
@@ -85,19 +84,15 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None, rounding: Rou
         raise BudgetExceeded("crafted images hold NaN or infinite values")
     if float(crafted.amin()) < -1e-4 or float(crafted.amax()) > 1 + 1e-4:
         raise BudgetExceeded("crafted images leave [0, 1]")
-    released = _to_bytes(crafted) if rounding == "nearest" else (crafted * 255).clamp(0, 255).to(torch.uint8)
-    if budget is None or rounding == "truncate":
-        _refuse_beyond(clean, released, budget, slack=1)
+    truncated = rounding == "truncate"
+    released = (crafted * 255).clamp(0, 255).to(torch.uint8) if truncated else to_bytes(crafted)
+    if budget is None:
         return released
-    if budget.norm == "l2":
-        norms = (crafted - clean.float() / 255).flatten(1).norm(dim=1)
-        if float(norms.amax()) > budget.radius * (1 + 1e-4) + _FLOAT32_ERROR * math.sqrt(clean[0].numel()):
-            raise BudgetExceeded(
-                f"a crafted perturbation has l2 norm {float(norms.amax()):.4f}, the budget is {budget}"
-            )
-        released = _shrink_into_ball(clean, crafted, released, budget.radius)
-    _refuse_beyond(clean, released, budget)
-    return released
+    ball, size = NORMS[budget.norm], budget.size or 0
+    breach = ball.breach(clean, crafted, released, size, truncated=truncated)
+    if breach is not None:
+        raise BudgetExceeded(f"{breach}, the budget is {budget}")
+    return released if truncated else ball.fit(clean, crafted, released, size)
 
 
 def audit(clean: Tensor, released: Tensor) -> Audit:
@@ -106,7 +101,7 @@ def audit(clean: Tensor, released: Tensor) -> Audit:
     squared, similarity = 0.0, 0.0
     for start in range(0, len(clean), _AUDIT_BATCH):
         a, b = clean[start : start + _AUDIT_BATCH], released[start : start + _AUDIT_BATCH]
-        difference = _levels(a, b)
+        difference = levels(a, b)
         energy = difference.flatten(1).double().square().sum(1)
         worst = max(worst, int(difference.abs().amax()))
         l2 = max(l2, float(energy.amax().sqrt()) / 255)
@@ -122,36 +117,6 @@ def audit(clean: Tensor, released: Tensor) -> Audit:
         psnr=None if mse == 0 else float(-10 * torch.log10(torch.tensor(mse, dtype=torch.float64))),
         ssim=similarity / len(clean) if min(clean.shape[-2:]) >= 11 else None,
     )
-
-
-def _refuse_beyond(clean: Tensor, released: Tensor, budget: Budget | None, slack: int = 0) -> None:
-    if budget is None or budget.norm != "linf":
-        return
-    worst = int(_levels(clean, released).abs().amax())
-    if worst > budget.size + slack:
-        raise BudgetExceeded(f"a released pixel moved by {worst} levels, the budget is {budget}")
-
-
-def _to_bytes(images: Tensor) -> Tensor:
-    return (images * 255).round().clamp(0, 255).to(torch.uint8)
-
-
-def _levels(clean: Tensor, released: Tensor) -> Tensor:
-    return released.to(torch.int16) - clean.to(torch.int16)
-
-
-def _shrink_into_ball(clean: Tensor, crafted: Tensor, released: Tensor, radius: float) -> Tensor:
-    base = clean.float() / 255
-    scale = torch.ones(len(clean), device=clean.device)
-    while True:
-        norms = _levels(clean, released).flatten(1).double().norm(dim=1) / 255
-        outside = norms > radius
-        if not bool(outside.any()):
-            return released
-        scale[outside] *= (radius / norms[outside]).float() * 0.999
-        shrunk = base[outside] + (crafted[outside] - base[outside]) * scale[outside][:, None, None, None]
-        released = released.clone()
-        released[outside] = _to_bytes(shrunk)
 
 
 def _ssim(a: Tensor, b: Tensor) -> float:

@@ -20,6 +20,8 @@ from bench.engine.ensemble import Ensemble
 from bench.plan.checkpoints import Checkpoints, load_checkpoints
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Stage, SurrogateJob
+from bench.spec.method_row import changed_parameters
+from bench.spec.names import parameters_text
 from bench.store.artifacts import Store
 
 _BATCH = 256
@@ -155,13 +157,9 @@ def _sets(plan: Plan, surrogate: Stage, clean: Tensor, store: Store, chosen: Ten
     for stage in plan.stages.values():
         if isinstance(stage.job, CraftJob) and surrogate.key in stage.inputs and store.has("craft", stage.key):
             released = store.tensors("craft", stage.key, "protected")["images"]
-            params = ", ".join(f"{name}={value}" for name, value in _changed(stage.job).items())
+            method = stage.job.method
+            params = parameters_text(changed_parameters(method.name, method.params_json()))
             yield f"{stage.name} ({params})" if params else stage.name, released[chosen]
-
-
-def _changed(job: CraftJob) -> dict[str, Any]:
-    changed: dict[str, Any] = job.method.params.model_dump(mode="json", exclude_defaults=True)
-    return changed
 
 
 def _rounded(values: Tensor) -> Any:

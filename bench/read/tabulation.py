@@ -1,12 +1,10 @@
 """From stored records to the table of an experiment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from bench.contracts.method import METHODS
 from bench.core.errors import SepbenchError
-from bench.core.keys import canonical
 from bench.plan.plan import Plan
 from bench.read.tables import CellId, Table, build
 from bench.record.record import Record, read_records
@@ -87,11 +85,11 @@ def cell_id(experiment: Experiment, cell: Cell) -> CellId:
     """Return what the table calls a cell of the experiment."""
     named = {
         **cell.fields(),
-        "method_params": canonical(cell.method.params_json()),
+        "method_params": cell.method.params_json(),
         "dataset": experiment.dataset.name,
         "recipe": experiment.recipe.name,
     }
-    return CellId(**{one.name: named[one.name] for one in fields(CellId)})
+    return CellId.of(named)
 
 
 def _with_every_parameter(record: Record) -> Record:

@@ -5,11 +5,12 @@ import io
 from collections import Counter
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.core.errors import SepbenchError
+from bench.core.norms import NORMS, Norm
 from bench.core.validation import describe, first_mistake
 
 
@@ -23,7 +24,7 @@ class Published(BaseModel):
     method
         As this benchmark calls it; a name that it does not have is what the source speaks of.
     norm, budget
-        None where nothing is added to the images.
+        Both None where nothing is added to the images, the budget alone where the norm is `unbounded`.
     std
         Standard deviation over the `n` runs, where the source gives it.
     note
@@ -38,7 +39,7 @@ class Published(BaseModel):
     victim: str = Field(min_length=1)
     recipe: str = Field(min_length=1)
     method: str = Field(min_length=1)
-    norm: Literal["linf", "l2", "l0"] | None
+    norm: Norm | None
     budget: float | None = Field(gt=0)
     defense: str = Field(min_length=1)
     test_acc: float = Field(ge=0, le=100)
@@ -48,7 +49,10 @@ class Published(BaseModel):
 
     @model_validator(mode="after")
     def _budget_has_a_norm(self) -> "Published":
-        if (self.norm is None) != (self.budget is None):
+        if self.norm is not None and NORMS[self.norm].bound is None:
+            if self.budget is not None:
+                raise SepbenchError(f"norm {self.norm} has no budget: leave that empty")
+        elif (self.norm is None) != (self.budget is None):
             raise SepbenchError("norm and budget come together: give both or neither")
         return self
 

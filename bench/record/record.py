@@ -14,7 +14,8 @@ class Record(BaseModel):
     """One cell of a benchmark, measured once. Accuracies are percent, times seconds, memory MiB.
 
     `status` "failed" comes with a `reason` and without outcome. `norm` and `budget` are None where nothing is
-    added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale.
+    added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale. The
+    norm "unbounded" has no budget.
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
     many classes were protected and judged, `compiled` where the victim trained with torch.compile.
     """

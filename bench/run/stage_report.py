@@ -6,6 +6,8 @@ from bench.plan.plan import Plan, PlannedCell
 from bench.plan.stage import CraftJob, Stage, StageResult, VictimJob
 from bench.record.record import Record
 from bench.record.tracking import DatasetRef, StageReport
+from bench.spec.axes import AXES
+from bench.spec.names import as_text
 
 
 def stage_report(plan: Plan, result: StageResult, planned: PlannedCell | None, made: Record | None) -> StageReport:
@@ -41,13 +43,15 @@ def _tags(plan: Plan, stage: Stage, planned: PlannedCell | None, status: str) ->
         cell = planned.cell.fields()
         tags |= {
             name: str(cell[name])
-            for name in ("method", "victim", "defense", "norm", "budget")
-            if cell[name] is not None
+            for axis in AXES.values()
+            for name in axis.fields
+            if axis.usual is None and cell.get(name) is not None
         }
     elif isinstance(job, CraftJob):
         tags["method"] = job.method.name
         if job.budget is not None:
-            tags |= {"norm": job.budget.norm, "budget": f"{job.budget.size:g}"}
+            size = {} if job.budget.size is None else {"budget": as_text(job.budget.size)}
+            tags |= {"norm": job.budget.norm, **size}
     else:
         tags["surrogate"] = job.architecture
     return tags

@@ -6,6 +6,7 @@ from typing import Any
 from bench.contracts.budget import Budget
 from bench.contracts.defense import Defenses
 from bench.core.keys import canonical
+from bench.spec.axes import unusual_marks
 from bench.spec.method_row import MethodRow
 
 
@@ -49,6 +50,6 @@ class Cell:
     def __str__(self) -> str:
         method = self.method_label or self.method.name
         protected = f"{method} {self.budget}" if self.budget else method
-        share = [f"{100 * self.protected_fraction:g} % protected"] if self.protected_fraction < 1 else []
-        added = [f"{self.clean_images} clean added"] if self.clean_images else []
-        return " · ".join([protected, *share, *added, self.victim, str(self.defense), f"seed {self.seed}"])
+        return " · ".join(
+            [protected, *unusual_marks(self.fields()), self.victim, str(self.defense), f"seed {self.seed}"]
+        )

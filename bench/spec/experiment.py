@@ -24,12 +24,14 @@ from bench.contracts.method import METHODS, Method
 from bench.contracts.network import ARCHITECTURES
 from bench.core.errors import FieldError, SepbenchError
 from bench.core.keys import key
+from bench.core.norms import NORMS
 from bench.core.validation import describe, first_mistake, shown
 from bench.data.spec import DatasetSpec
 from bench.engine.recipe import Recipe
+from bench.spec.axes import AXES
 from bench.spec.cell import Cell
 from bench.spec.layout import TableLayout
-from bench.spec.method_row import MethodRow, read_rows, telling_names
+from bench.spec.method_row import MethodRow, read_rows, row_labels
 
 
 def _architecture(name: Any) -> str:
@@ -161,10 +163,12 @@ class Experiment(BaseModel):
     def _check_budgets(self, name: str, method: Method) -> None:
         usable = [budget for budget in self.budgets if budget.norm in method.norms]
         if not usable:
+            *others, last = method.norms
+            norms = f"{', '.join(others)} or {last}" if others else last
             raise FieldError(
                 ("budgets",),
-                f"method '{name}' needs a budget of norm {' or '.join(method.norms)}, and there is none: add one, "
-                f"such as budgets: [{method.norms[0]}-{8 if method.norms[0] == 'linf' else 1}]",
+                f"method '{name}' needs a budget of norm {norms}, and there is none: add one, "
+                f"such as budgets: [{NORMS[method.norms[0]].example}]",
             )
         if any(budget.size == 0 for budget in usable):
             raise FieldError(
@@ -174,15 +178,12 @@ class Experiment(BaseModel):
     @property
     def layout(self) -> TableLayout:
         """The table's layout, with every axis on which cells differ: those that it leaves out are further columns."""
-        lengths = {
-            "budget": len(self.budgets),
-            "victim": len(self.victims),
-            "defense": len(self.defenses),
-            "protected_fraction": len(self.protected_fractions),
-            "clean_images": len(self.clean_images),
-        }
         shown = {*self.table.row_axes, *self.table.columns}
-        further = [axis for axis, length in lengths.items() if length > 1 and axis not in shown]
+        further = [
+            axis.name
+            for axis in AXES.values()
+            if axis.name not in shown and axis.listed is not None and len(getattr(self, axis.listed)) > 1
+        ]
         return self.table.model_copy(update={"columns": [*self.table.columns, *further]})
 
     def resolved(self) -> dict[str, Any]:
@@ -215,7 +216,7 @@ class Experiment(BaseModel):
         """Yield every cell in that order."""
         # No axis repeats a value, so that only two equal rows have cells in common, and then all of them.
         rows: dict[str, tuple[MethodRow, str]] = {}
-        for row, name in zip(self.methods, telling_names(self.methods), strict=True):
+        for row, name in zip(self.methods, row_labels(self.methods), strict=True):
             rows.setdefault(row.identity(), (row, name))
         for row, name in rows.values():
             yield from self._cells_of(row, name)

@@ -7,28 +7,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from bench.core.registry import UnknownName
 from bench.record.record import Record
 from bench.record.values import value_of
+from bench.spec.axes import AXES, SEEDS
 
 SummaryKind = Literal["mean", "worst", "rank", "surrogates", "surrogate_seconds", "craft_passes"]
 COST_KINDS: tuple[SummaryKind, ...] = ("surrogates", "surrogate_seconds", "craft_passes")
 """The summaries that are costs of a protected set."""
 
-# Every axis with its plural, for messages.
-AXES = {
-    "method": "methods",
-    "budget": "budgets",
-    "victim": "victims",
-    "defense": "defenses",
-    "dataset": "data sets",
-    "recipe": "recipes",
-    "protected_fraction": "protected fractions",
-    "clean_images": "numbers of clean images",
-}
+_IDENTITY = {"protected_classes", *SEEDS, *(field for axis in AXES.values() for field in axis.fields)}
 VALUES = tuple(
     name
     for name, field in Record.model_fields.items()
-    if {int, float} & {field.annotation, *get_args(field.annotation)}
-    and name
-    not in ("budget", "seed", "surrogate_seed", "craft_seed", "protected_fraction", "clean_images", "protected_classes")
+    if {int, float} & {field.annotation, *get_args(field.annotation)} and name not in _IDENTITY
 )
 
 

@@ -1,7 +1,7 @@
 """A method with its parameters, and how people write it."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
@@ -41,7 +41,22 @@ class MethodRow(BaseModel):
         return canonical({self.name: self.params_json()})
 
 
-def telling_names(rows: Sequence[MethodRow]) -> list[str]:
+def changed_parameters(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that differ from the method's defaults, or all of them where nobody knows the method.
+
+    A parameter that a method has gained since a record was made has its default.
+    """
+    if method not in METHODS:
+        return dict(params)
+    try:
+        complete = METHODS.get(method).Params.model_validate(params, strict=False)
+    except ValidationError:
+        return dict(params)
+    changed: dict[str, Any] = complete.model_dump(mode="json", exclude_defaults=True)
+    return changed
+
+
+def row_labels(rows: Sequence[MethodRow]) -> list[str]:
     """Return a name for each row: the method's, with those parameters in which rows of the same method differ."""
     variants: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

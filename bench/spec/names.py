@@ -1,4 +1,4 @@
-"""How fields, budgets and axes are written for people."""
+"""How fields and methods are written for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ from bench.core.keys import canonical
 
 NOTHING = "\N{EN DASH}"
 
-REFERENCES = ("none", "random-noise")
-"""The methods that others are measured against: never the best protection."""
+REFERENCES = {"none": "clean", "random-noise": "noise"}
+"""What others are measured against, with what each stands for: never the best protection."""
 
 
 def as_text(value: object) -> str:
@@ -26,28 +26,21 @@ def as_text(value: object) -> str:
     return str(value)
 
 
+def parameters_text(params: Mapping[str, Any]) -> str:
+    """Return parameters as in `checkpoints=5, steps=30`."""
+    return ", ".join(f"{name}={as_text(value)}" for name, value in params.items())
+
+
+def differing(own: Mapping[str, Any], variants: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return those of a method's `own` parameters in which `variants` of it differ, itself among them."""
+    return {
+        name: value
+        for name, value in own.items()
+        if any(name not in other or other[name] != value for other in variants)
+    }
+
+
 def method_label(name: str, own: Mapping[str, Any], variants: Sequence[Mapping[str, Any]]) -> str:
     """Return a method's name with those of its `own` parameters in which `variants`, all of its name, differ."""
-    telling = [field for field in own if any(field not in one or one[field] != own[field] for one in variants)]
-    return f"{name} ({', '.join(f'{field}={as_text(own[field])}' for field in telling)})" if telling else name
-
-
-def budget_label(norm: str | None, size: float | None) -> str:
-    """Return a budget as in `linf-8`, a dash for none."""
-    return NOTHING if norm is None else f"{norm}-{size:g}"
-
-
-def share_label(fraction: float | None) -> str:
-    """Return the protected share of the training images as in `60 %`, a dash for none."""
-    return NOTHING if fraction is None else f"{100 * fraction:g} %"
-
-
-def clean_label(count: int) -> str:
-    """Return how many clean images a victim has besides the release."""
-    return f"{count or 'no'} clean image{'s' * (count != 1)}"
-
-
-def axis_title(axis: str) -> str:
-    """Return what an axis is called in text."""
-    titles = {"dataset": "data set", "protected_fraction": "protected fraction", "clean_images": "clean images"}
-    return titles.get(axis, axis)
+    parameters = parameters_text(differing(own, variants))
+    return f"{name} ({parameters})" if parameters else name

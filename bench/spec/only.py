@@ -4,20 +4,9 @@ from collections.abc import Callable, Sequence
 
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
+from bench.spec.axes import AXES, SEEDS
 from bench.spec.cell import Cell
 from bench.spec.experiment import Experiment
-
-_FIELDS = (
-    "method",
-    "budget",
-    "victim",
-    "defense",
-    "seed",
-    "surrogate_seed",
-    "craft_seed",
-    "protected_fraction",
-    "clean_images",
-)
 
 
 def selector(experiment: Experiment, wanted: Sequence[tuple[str, str]]) -> Callable[[Cell], bool]:
@@ -25,20 +14,24 @@ def selector(experiment: Experiment, wanted: Sequence[tuple[str, str]]) -> Calla
 
     Raises `UnknownName` for a field that cells lack, `SepbenchError` for a value that no cell has.
     """
-    choices: dict[str, set[str]] = {}
-    for field, value in wanted:
-        if field not in _FIELDS:
-            raise UnknownName("field of --only", field, _FIELDS)
-        choices.setdefault(field, set()).add(value)
-    if not choices:
+    if not wanted:
         return lambda cell: True
     cells = experiment.cells()
+    fields = [name for name in (*AXES, *SEEDS) if name in cells[0].fields()]
+    choices: dict[str, set[str]] = {}
+    for field, value in wanted:
+        if field not in fields:
+            raise UnknownName("field of --only", field, fields)
+        choices.setdefault(field, set()).add(value)
     for field, values in choices.items():
-        known = {_text(cell, field) for cell in cells}
-        for value in sorted(values - known):
-            raise SepbenchError(f"--only {field}={value}: no cell has it; choose from {', '.join(sorted(known))}")
-    return lambda cell: all(_text(cell, field) in values for field, values in choices.items())
+        texts = [_texts(cell, field) for cell in cells]
+        for value in sorted(values.difference(*texts)):
+            known = ", ".join(sorted({usual for usual, *_ in texts}))
+            raise SepbenchError(f"--only {field}={value}: no cell has it; choose from {known}")
+    return lambda cell: all(values.intersection(_texts(cell, field)) for field, values in choices.items())
 
 
-def _text(cell: Cell, field: str) -> str:
-    return str(cell.budget or "none") if field == "budget" else str(cell.fields()[field])
+def _texts(cell: Cell, field: str) -> list[str]:
+    """Return what a person may write for a cell's value, the usual way first."""
+    fields = cell.fields()
+    return AXES[field].texts(fields) if field in AXES else [str(fields[field])]

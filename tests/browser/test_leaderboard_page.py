@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from board import ENTER, ESCAPE, Board
@@ -132,6 +133,53 @@ def test_a_link_to_what_is_gone_shows_what_there_is(board: Board) -> None:
     board.visit("#track=linf-3&victim=vgg&sort=rank")
     assert board.find("input[name=track]:checked").get_attribute("value") == "linf-8"
     assert board.status.startswith("8 rows")
+
+
+@pytest.fixture
+def unbounded(open_board: OpenBoard) -> Board:
+    """Open the leaderboard on two methods that nothing bounds, beside others."""
+    free: dict[str, Any] = {"norm": "unbounded", "budget": None, "linf_levels": 255, "l0": 1024}
+    clean = [one.model_copy(update={"ssim": 1.0}) for one in submissions([90.0, 91.0], method="none")]
+    board = open_board(
+        [
+            *clean,
+            *submissions([40.0, 41.0], psnr=31.0, ssim=0.9),
+            *submissions([20.0, 22.0], method="cuda", psnr=21.26, ssim=0.7512, **free),
+            *submissions([30.0, 31.0], method="offset", psnr=8.5, ssim=0.8, **free),
+        ]
+    )
+    board.visit("#track=unbounded")
+    return board
+
+
+def test_where_nothing_bounds_the_change_psnr_and_ssim_stand_beside_every_row(unbounded: Board) -> None:
+    assert unbounded.texts("thead th.beside button") == ["PSNR (dB)", "SSIM"]
+    assert unbounded.texts("tbody .name") == ["cuda", "offset", "none"]
+    shown = [cell.text for cell in unbounded.all("tbody td.beside")]
+    assert shown == ["21.3", "0.751", "8.5", "0.800", "–", "1.000"]  # noqa: RUF001
+    unbounded.visit("#track=linf-8&published=no")
+    assert unbounded.all(".beside") == []
+    assert unbounded.texts("tbody .name") == ["sep", "none"]
+
+
+def test_psnr_and_ssim_sort_where_they_are_shown(unbounded: Board) -> None:
+    unbounded.find("th [data-sort=psnr]").click()
+    assert unbounded.texts("tbody .name") == ["offset", "cuda", "none"]
+    unbounded.find("th [data-sort=ssim]").click()
+    unbounded.find("th [data-sort=ssim]").click()
+    assert unbounded.texts("tbody .name") == ["none", "offset", "cuda"]
+    unbounded.find("input[name=track][value=linf-8]").send_keys(Keys.SPACE)
+    assert unbounded.find("th[aria-sort] button").get_attribute("data-sort") == "mean"
+
+
+def test_the_download_has_psnr_and_ssim_where_they_are_shown(unbounded: Board, tmp_path: Path) -> None:
+    (tmp_path / "downloads").mkdir()
+    rows = unbounded.downloaded(tmp_path / "downloads")
+    assert [(row["track"], row["method"], row["psnr"], row["ssim"]) for row in rows] == [
+        ("unbounded", "cuda", "21.26", "0.7512"),
+        ("unbounded", "offset", "8.5", "0.8"),
+        ("unbounded", "none", "", "1"),
+    ]
 
 
 def test_the_download_holds_the_visible_rows(board: Board, tmp_path: Path) -> None:

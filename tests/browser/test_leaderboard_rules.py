@@ -44,6 +44,8 @@ def leaderboard(folder: Path, out: Path) -> int:
         ({"method": "none", "norm": "linf", "budget": 8.0}, "method none adds nothing"),
         ({"budget": None}, "norm linf needs a budget"),
         ({"norm": "l7"}, "norm 'l7' is none of linf, l2, l0, unbounded"),
+        ({"norm": "unbounded"}, "norm unbounded has no budget, and yet there is one"),
+        ({"norm": "unbounded", "budget": None, "l0": None}, "the audit of the released bytes (linf_levels, l2, l0)"),
         ({"recipe": "mine"}, "recipe 'mine' is none of"),
         ({"recipe": "mine[epochs=5]"}, "recipe 'mine[epochs=5]' is none of"),
         ({"test_acc": None}, "test_acc is none"),
@@ -82,6 +84,8 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path, capsys: pytest.Captur
         {"norm": "l2", "budget": 1.0, "l2": 1.0 + 1e-9},
         {"method": "method-of-others", "victim": "network-of-others", "defense": "defense-of-others"},
         {"method": "cuda", "norm": None, "budget": None, "linf_levels": 255},
+        {"method": "cuda", "norm": "unbounded", "budget": None, "linf_levels": 255, "l0": 1024},
+        {"norm": "l0", "budget": 1000.0},
         {"status": "failed", "test_acc": None, "linf_levels": None, "reason": "out of memory"},
     ],
 )

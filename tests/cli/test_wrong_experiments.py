@@ -51,7 +51,7 @@ BUDGETS = [
     ("[~]", 10, "budgets.0", "'' is not a budget: write linf-LEVELS, such as linf-8"),
     ("[8]", 10, "budgets.0", "'8' is not a budget: write linf-LEVELS, such as linf-8"),
     ("\n  - linf-8\n  - linf-x", 12, "budgets.1", "'linf-x' is not a budget"),
-    ("[]", 10, "budgets", "method 'random-noise' needs a budget of norm linf or l2, and there is none: add one"),
+    ("[]", 10, "budgets", "method 'random-noise' needs a budget of norm linf, l2 or l0, and there is none: add one"),
     ("[linf-8, linf-8]", 10, "budgets", "linf-8 stands here more than once: name each once"),
     ("linf-8", 10, "budgets", "must be a list, written [a, b], not 'linf-8'"),
 ]
@@ -119,7 +119,7 @@ def test_a_budget_that_cannot_be_is_refused(written: str, line: int, field: str,
 def test_no_budgets_at_all_are_missed_by_the_first_method_that_needs_one() -> None:
     message = refusal("plan", write(changed(TINY, "budgets: [linf-32]\n", "")))
     assert message == (
-        "tiny.yaml: budgets: method 'random-noise' needs a budget of norm linf or l2, and there is none: "
+        "tiny.yaml: budgets: method 'random-noise' needs a budget of norm linf, l2 or l0, and there is none: "
         "add one, such as budgets: [linf-8]"
     )
 

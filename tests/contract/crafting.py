@@ -27,7 +27,12 @@ from bench.spec.method_row import MethodRow
 from bench.store.artifacts import Store
 
 CPU = torch.device("cpu")
-BUDGETS: dict[Norm, Budget] = {"linf": Budget.parse("linf-8"), "l2": Budget.parse("l2-1")}
+BUDGETS: dict[Norm, Budget] = {
+    "linf": Budget.parse("linf-8"),
+    "l2": Budget.parse("l2-1"),
+    "l0": Budget.parse("l0-4"),
+    "unbounded": Budget.parse("unbounded"),
+}
 assert set(BUDGETS) == set(get_args(Norm)), "give every norm a budget to be tested with"
 
 _SMALL = {"checkpoints": 2, "steps": 2, "inner_steps": 2, "runs": 2, "restarts": 1, "iterations": 2, "samples": 1}
@@ -89,12 +94,14 @@ def protect(folder: Path, kind: type[Method], budget: Budget | None, data: Image
 
 def is_within(budget: Budget | None, clean: Tensor, released: Tensor) -> bool:
     """Tell whether every image keeps the budget, counted in whole levels."""
-    if budget is None:
+    if budget is None or budget.size is None:
         return True
-    levels = np.abs(released.numpy().astype(np.int64) - clean.numpy().astype(np.int64)).reshape(len(clean), -1)
+    levels = np.abs(released.numpy().astype(np.int64) - clean.numpy().astype(np.int64))
     if budget.norm == "linf":
         return bool(levels.max() <= budget.size)
-    return math.sqrt(int((levels**2).sum(1).max())) <= 255 * budget.size * (1 + 1e-12)
+    if budget.norm == "l0":
+        return bool((levels > 0).any(axis=1).sum(axis=(1, 2)).max() <= budget.size)
+    return math.sqrt(int((levels**2).sum(axis=(1, 2, 3)).max())) <= 255 * budget.size * (1 + 1e-12)
 
 
 def _untrained(index: int, checkpoint: int) -> Network:

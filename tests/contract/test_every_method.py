@@ -101,7 +101,7 @@ PICTURES = {
 
 
 def sizes(norm: Norm) -> st.SearchStrategy[float]:
-    return st.integers(1, 255).map(float) if norm == "linf" else st.floats(1 / 255, 30)
+    return st.floats(1 / 255, 30) if norm == "l2" else st.integers(1, 255).map(float)
 
 
 @every_case
@@ -111,7 +111,7 @@ def test_no_image_and_no_size_makes_a_method_leave_its_budget(
     name: str, budget: Budget | None, draw: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     chosen = draw.draw(st.lists(st.sampled_from(sorted(PICTURES)), min_size=2, max_size=6), label="pictures")
-    if budget is not None:
+    if budget is not None and budget.size is not None:
         budget = Budget(norm=budget.norm, size=draw.draw(sizes(budget.norm), label="size"))
     data = with_images(np.stack([PICTURES[picture] for picture in chosen]))
     released = protect(tmp_path_factory.getbasetemp() / "surrogates", METHODS.get(name), budget, data)
@@ -152,6 +152,16 @@ def test_another_craft_seed_draws_other_noise(budget: str, tmp_path: Path) -> No
     noise = METHODS.get("random-noise")
     first, second = (protect(tmp_path, noise, Budget.parse(budget), digits(), seed) for seed in (0, 1))
     assert (first != second).float().mean() > 0.1
+
+
+def test_another_craft_seed_draws_other_pixels(tmp_path: Path) -> None:
+    noise, clean = METHODS.get("random-noise"), digits().images
+    sets = [protect(tmp_path, noise, Budget.parse("l0-4"), digits(), seed) for seed in (0, 1)]
+    first, second = ((one != clean).any(1) for one in sets)
+    assert int((first != second).flatten(1).sum(1).min()) > 0
+    for changed, released in zip((first, second), sets, strict=True):
+        colours = released.permute(0, 2, 3, 1)[changed]
+        assert set(colours.flatten().tolist()) == {0, 255}, "a pixel that may take any value is moved as far as it goes"
 
 
 def test_none_releases_the_clean_bytes(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_released_bytes_are_not_the_clean_tensor_itself() -> None:
     assert torch.equal(clean, CLEAN)
 
 
-@pytest.mark.parametrize("budget", [None, "linf-8", "l2-1"])
+@pytest.mark.parametrize("budget", [None, "linf-8", "l2-1", "l0-4", "unbounded"])
 @pytest.mark.parametrize(
     ("value", "says"),
     [(math.nan, "NaN"), (math.inf, "infinite"), (-math.inf, "infinite"), (-0.01, "leave"), (1.01, "leave")],
@@ -142,3 +142,52 @@ def test_one_image_beyond_an_l2_ball_is_refused() -> None:
     with pytest.raises(BudgetExceeded, match=r"l2 norm 1\.01"):
         release(clean, crafted, Budget.parse("l2-1"))
     assert release(clean, crafted, Budget.parse("l2-1.02")).dtype == torch.uint8
+
+
+def changed_pixels(clean: Tensor, released: Tensor) -> list[int]:
+    """Count positions one by one."""
+    return [
+        sum(
+            any(int(a[channel, row, column]) != int(b[channel, row, column]) for channel in range(3))
+            for row in range(a.shape[1])
+            for column in range(a.shape[2])
+        )
+        for a, b in zip(clean, released, strict=True)
+    ]
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(size=st.integers(0, 70), seed=st.integers(0, 2**31), clean=st.sampled_from([CLEAN, GREY]))
+def test_bytes_stay_in_every_l0_ball_and_use_it_up(size: int, seed: int, clean: Tensor) -> None:
+    budget = Budget(norm="l0", size=size)
+    counts = changed_pixels(clean, release(clean, perturbed(budget, seed, clean), budget))
+    assert max(counts) <= size
+    assert clean is CLEAN or set(counts) == {min(size, 64)}
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**31))
+def test_without_a_bound_every_image_is_released_as_it_is(seed: int) -> None:
+    crafted = torch.rand(CLEAN.shape, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(release(CLEAN, crafted, Budget.parse("unbounded")), (crafted * 255).round().to(torch.uint8))
+
+
+def test_one_pixel_beyond_an_l0_budget_is_refused() -> None:
+    crafted = as_float(GREY)
+    crafted[4, 0, :2, :2] = 1.0
+    crafted[4, 2, 0, 0] = 0.0  # the position counts once
+    assert changed_pixels(GREY, release(GREY, crafted, Budget.parse("l0-4"))) == [0, 0, 0, 0, 4, 0]
+    crafted[4, 1, 7, 7] += 1 / 255
+    with pytest.raises(BudgetExceeded, match="a released image has 5 changed pixels, the budget is l0-4"):
+        release(GREY, crafted, Budget.parse("l0-4"))
+
+
+def test_what_rounding_takes_back_is_no_changed_pixel() -> None:
+    crafted = (as_float(GREY) + 0.4 / 255).clamp(0, 1)
+    assert torch.equal(release(GREY, crafted, Budget.parse("l0-0")), GREY)
+
+
+@pytest.mark.parametrize("budget", ["l0-3", "l2-1"])
+def test_cutting_to_bytes_is_no_way_out_of_a_budget(budget: str) -> None:
+    with pytest.raises(BudgetExceeded, match=f"the budget is {budget}"):
+        release(GREY, torch.ones(GREY.shape), Budget.parse(budget), "truncate")

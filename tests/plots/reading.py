@@ -5,7 +5,7 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench.read.tables import Cell, Table
+from bench.read.tables import Table, TableCell
 
 
 def words(figure: Figure) -> set[str]:
@@ -29,7 +29,7 @@ def spans(container: ErrorbarContainer) -> list[tuple[float, float]]:
     return [(float(low[1]), float(high[1])) for low, high in segments]
 
 
-def cell(table: Table, method: str, **wanted: object) -> Cell:
+def cell(table: Table, method: str, **wanted: object) -> TableCell:
     """Return the one cell of a method with these fields."""
     (found,) = [
         one

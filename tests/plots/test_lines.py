@@ -76,6 +76,30 @@ def test_every_budget_has_its_panel_with_the_clean_reference() -> None:
     assert level(first, "none") == level(second, "none") == 90
 
 
+def test_every_norm_has_a_panel_named_as_its_track() -> None:
+    records = [*runs([90.0], method="none")]
+    for norm, budget in (("linf", 8.0), ("l0", 4.0), ("unbounded", None)):
+        records += [*sep(1, [40.0], norm=norm, budget=budget), *sep(2, [30.0], norm=norm, budget=budget)]
+    figure = ablation(build(records, TableLayout()))
+    assert [axes.get_title() for axes in figure.axes] == ["linf-8", "l0-4", "unbounded"]
+    assert [level(axes, "none") for axes in figure.axes] == [90, 90, 90]
+
+
+def test_shares_and_further_clean_images_title_their_panels() -> None:
+    records = [
+        one
+        for share, clean in ((0.5, 0), (1.0, 0), (1.0, 100))
+        for steps in (1, 2)
+        for one in sep(steps, [40.0], protected_fraction=share, clean_images=clean)
+    ]
+    figure = ablation(build(records, TableLayout(columns=["protected_fraction", "clean_images"])))
+    assert [axes.get_title() for axes in figure.axes] == [
+        "protected fraction 50 % · no clean images",
+        "protected fraction 100 % · no clean images",
+        "protected fraction 100 % · 100 clean images",
+    ]
+
+
 def test_a_second_parameter_makes_a_line_for_each_value() -> None:
     records = [
         one

@@ -103,7 +103,7 @@ def test_methods_compete_within_one_share(runs: MakeRuns) -> None:
 
 def test_a_plan_and_its_record_agree_on_the_share(record: MakeRecord) -> None:
     assert CellId.of(record(protected_fraction=0.6)) != CellId.of(record())
-    assert CellId.of(record()).protected_fraction == 1.0
+    assert CellId.of(record())["protected_fraction"] == 1.0
 
 
 def test_json_names_share_and_clean_images(shares: list[Record]) -> None:

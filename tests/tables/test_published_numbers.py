@@ -56,8 +56,8 @@ def test_the_numbers_that_come_with_sepbench_are_read() -> None:
     numbers = read_published()
     (paper,) = (one for one in numbers if one.recipe == "sep-2023" and one.method == "none")
     assert (paper.test_acc, paper.norm, paper.budget, paper.defense) == (94.56, None, None, "plain")
-    assert {one.recipe for one in numbers} == {"sep-2023", "iss-2023", "apbench-2023", "bridgepure-2025"}
-    assert len(numbers) == 160
+    assert {one.recipe for one in numbers} == {"sep-2023", "iss-2023", "apbench-2023", "bridgepure-2025", "cuda-2023"}
+    assert len(numbers) == 169
 
 
 def test_a_number_stands_beside_the_cell_that_it_is_of(records: list[Record]) -> None:
@@ -157,6 +157,17 @@ def test_json_keeps_them_apart(records: list[Record]) -> None:
     assert clean["published"] is em["published"] is None
 
 
+@pytest.mark.parametrize("track", [{"norm": "l0", "budget": 1.0}, {"norm": "unbounded", "budget": None}])
+def test_every_norm_has_its_published_numbers(runs: MakeRuns, track: dict[str, object]) -> None:
+    records = [*runs([94.0], method="none"), *runs([15.0], method="ops", **track), *runs([16.0])]
+    same, other = number(method="ops", **track), number(method="other", **track)
+    table = build(records, TableLayout(), published=[same, other])
+    assert [cell.method for row in table.cells for cell in row if cell.published] == ["ops"]
+    assert table.elsewhere == (other,)
+    name = "l0-1" if track["budget"] else "unbounded"
+    assert f"Without a row here: other {name}: plain 14.7." in to_markdown(table)
+
+
 def test_latex_and_html_tell_them_from_ours(records: list[Record]) -> None:
     table = build(records, TableLayout(), published=[number()])
     assert r"& \textsl{14.7 {[}1]} \\" in to_latex(table)
@@ -174,8 +185,10 @@ def test_latex_and_html_tell_them_from_ours(records: list[Record]) -> None:
         ("S,d,v,r,m,linf,8,plain,nan,,,", "line 3: test_acc: must be a finite number, not 'nan'"),
         ("S,d,v,r,m,linf,8,plain,90,-1,,", "line 3: std: must be at least 0, not '-1'"),
         ("S,d,v,r,m,linf,8,plain,90,,0,", "line 3: n: must be at least 1, not '0'"),
-        ("S,d,v,r,m,tv,8,plain,90,,,", "line 3: norm: must be 'linf', 'l2' or 'l0', not 'tv'"),
+        ("S,d,v,r,m,tv,8,plain,90,,,", "line 3: norm: must be 'linf', 'l2', 'l0' or 'unbounded', not 'tv'"),
         ("S,d,v,r,m,linf,,plain,90,,,", "line 3: norm and budget come together: give both or neither"),
+        ("S,d,v,r,m,,8,plain,90,,,", "line 3: norm and budget come together: give both or neither"),
+        ("S,d,v,r,m,unbounded,8,plain,90,,,", "line 3: norm unbounded has no budget: leave that empty"),
         (",d,v,r,m,linf,8,plain,90,,,", "line 3: source: must be text, and nothing is given"),
         ("S,d,v,r,m,linf,8,plain,90,,", "line 3: has 11 cells where there are 12 columns"),
         ('S,d,v,r,m,linf,8,plain,90,,,"a', "line 3: unexpected end of data: repair the line"),

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from bench.read.tables import (
-    Cell,
     CellId,
     Table,
+    TableCell,
     build,
 )
 from bench.record.record import Record
@@ -21,7 +21,7 @@ def names(headers: tuple[tuple[str, ...], ...]) -> list[str]:
     return [" ".join(header) for header in headers]
 
 
-def cell_at(table: Table, row: str, column: str) -> Cell:
+def cell_at(table: Table, row: str, column: str) -> TableCell:
     return table.cells[names(table.rows).index(row)][names(table.columns).index(column)]
 
 
@@ -87,7 +87,7 @@ def test_the_clean_reference_stands_in_every_budget_column_of_its_defense(record
     assert names(table.columns) == ["linf-2 plain", "linf-2 jpeg-10", "linf-8 plain", "linf-8 jpeg-10"]
     assert [cell.mean for cell in table.cells[0]] == [95.0, 85.0, 95.0, 85.0]
     clean = [cell for cell in table.distinct_cells() if cell.method == "none"]
-    assert [(cell.norm, cell.budget, cell.defense) for cell in clean] == [
+    assert [(cell.norm, cell["budget"], cell["defense"]) for cell in clean] == [
         (None, None, "plain"),
         (None, None, "jpeg-10"),
     ]
@@ -152,9 +152,9 @@ def test_a_combination_nobody_planned_is_a_gap_with_its_own_identity(record: Mak
     ]
     table = build(records, TableLayout())
     gap = cell_at(table, "em", "linf-8 jpeg-10")
-    assert (gap.method, gap.budget, gap.defense, gap.n, gap.mean) == ("em", 8.0, "jpeg-10", 0, None)
-    assert cell_at(table, "none", "linf-8 jpeg-10").budget is None
-    identities = [(c.method, c.budget, c.defense) for c in table.distinct_cells()]
+    assert (gap.method, gap["budget"], gap["defense"], gap.n, gap.mean) == ("em", ("linf", 8.0), "jpeg-10", 0, None)
+    assert cell_at(table, "none", "linf-8 jpeg-10")["budget"] is None
+    identities = [(c.method, c["budget"], c["defense"]) for c in table.distinct_cells()]
     assert len(identities) == len(set(identities))
 
 

@@ -117,7 +117,7 @@ def test_a_misspelt_field_is_answered_with_the_right_one(record: MakeRecord) -> 
 @pytest.mark.parametrize("text", ["4", "linf-4"])
 def test_a_choice_that_nothing_fits_names_what_there_is(record: MakeRecord, text: str) -> None:
     records = [record(test_acc=60.0), record(method="none", test_acc=95.0)]
-    assert refusal(records, where={"budget": text}) == f"no record has budget={text}: choose from 8, none"
+    assert refusal(records, where={"budget": text}) == f"no record has budget={text}: choose from linf-8, none"
 
 
 @pytest.mark.parametrize("where", [{"budget": "8"}, {"budget": "linf-8"}, {"norm": "linf"}])

@@ -9,8 +9,10 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
+from bench.read.leaderboard.columns import column_axes, setting_fields
 from bench.read.leaderboard.rows import Row
-from bench.read.leaderboard.tracks import CLEAN_ONLY, track_order, track_title
+from bench.read.leaderboard.tracks import CLEAN_ONLY, Track
+from bench.record.values import value_of
 
 _SCRIPTS = ("view.js", "table.js", "details.js", "download.js", "main.js")
 
@@ -30,35 +32,53 @@ def render(rows: Sequence[Row]) -> str:
 
 
 def _data(rows: Sequence[Row]) -> dict[str, Any]:
-    tracks = _tracks_of(rows)
-    names = sorted({name for found in tracks for name in found}, key=track_order)
+    stand_in = _tracks_of(rows)
+    tracks = sorted({track for found in stand_in for track in found}, key=lambda track: track.order)
     clean = {row.context: row.mean for row in rows if row.reference == "clean"}
     contexts = {context: number for number, context in enumerate(dict.fromkeys(row.context for row in rows))}
     return {
-        "tracks": [{"name": name, "title": track_title(name)} for name in names],
+        "tracks": [
+            {"name": track.name, "title": track.title, "beside": [_head(field) for field in track.beside]}
+            for track in tracks
+        ],
+        "columns": [{"name": axis.name, "title": axis.title, "plural": axis.plural} for axis in column_axes()],
+        "setting": setting_fields(),
         "rows": [
             {
-                **{name: value for name, value in asdict(row).items() if name != "track"},
+                **{name: value for name, value in asdict(row).items() if name not in ("track", "columns", "audit")},
+                **row.columns,
+                **{field: _rounded(row.audit.get(field)) for field in _beside(found)},
                 "context": contexts[row.context],
-                "tracks": found,
+                "tracks": [track.name for track in found],
                 "clean": clean.get(row.context),
-                "text": _text(row),
+                "text": {**_text(row), **{field: _audit_text(row, field) for field in _beside(found)}},
             }
-            for row, found in zip(rows, tracks, strict=True)
+            for row, found in zip(rows, stand_in, strict=True)
         ],
     }
 
 
-def _tracks_of(rows: Sequence[Row]) -> list[list[str]]:
+def _tracks_of(rows: Sequence[Row]) -> list[list[Track]]:
     """Return the tracks of each row: a clean reference stands in all in which something is compared with it."""
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[Track]] = {}
     for row in rows:
         if row.track is not None:
             found.setdefault(row.context, set()).add(row.track)
     return [
-        [row.track] if row.track is not None else sorted(found.get(row.context, {CLEAN_ONLY}), key=track_order)
+        [row.track]
+        if row.track is not None
+        else sorted(found.get(row.context, {CLEAN_ONLY}), key=lambda track: track.order)
         for row in rows
     ]
+
+
+def _beside(tracks: Sequence[Track]) -> list[str]:
+    """Return the fields of the audit that stand beside a row of these tracks."""
+    return list(dict.fromkeys(field for track in tracks for field in track.beside))
+
+
+def _head(field: str) -> dict[str, str]:
+    return {"name": field, "title": value_of(field).title}
 
 
 def _text(row: Row) -> dict[str, str | None]:
@@ -69,6 +89,15 @@ def _text(row: Row) -> dict[str, str | None]:
         "mean": None if row.mean is None else f"{row.mean:.1f}",
         "spread": None if row.half_width is None else f"± {row.half_width:.1f}",
     }
+
+
+def _audit_text(row: Row, field: str) -> str | None:
+    value = row.audit.get(field)
+    return None if value is None else f"{value:.{value_of(field).decimals}f}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def _in_script(data: dict[str, Any]) -> str:

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 from bench.core.keys import canonical
-from bench.read.leaderboard.rows import REFERENCES, Row
-from bench.read.leaderboard.tracks import budget_name
+from bench.read.leaderboard.columns import column_axes
+from bench.read.leaderboard.rows import Row
+from bench.read.leaderboard.tracks import track_of
 from bench.record.published import Published, read_published
+from bench.spec.names import REFERENCES
 
 
 def published_rows(numbers: Iterable[Published] | None = None) -> list[Row]:
@@ -14,15 +16,13 @@ def published_rows(numbers: Iterable[Published] | None = None) -> list[Row]:
 
 
 def _row(number: Published) -> Row:
+    columns = {axis.name: getattr(number, axis.name, "") for axis in column_axes()}
     return Row(
-        context=canonical([number.source, number.dataset, number.victim, number.recipe, number.defense]),
-        track=None if number.method == "none" else budget_name(number.norm, number.budget),
+        context=canonical([number.source, columns]),
+        track=track_of(number.method, number.norm, number.budget),
         method=number.method,
         parameters="",
-        dataset=number.dataset,
-        victim=number.victim,
-        defense=number.defense,
-        recipe=number.recipe,
+        columns=columns,
         reference=REFERENCES.get(number.method),
         source=number.source,
         note=number.note,

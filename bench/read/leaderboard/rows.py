@@ -3,41 +3,39 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from bench.core.keys import canonical
-from bench.read.leaderboard.parameters import changed_parameters
-from bench.read.leaderboard.tracks import budget_name
+from bench.core.norms import Beside
+from bench.read.leaderboard.columns import column_axes
+from bench.read.leaderboard.tracks import Track, track_of
 from bench.read.stats import summarise_cell
+from bench.read.tables.quality import over_protected_sets
 from bench.record.record import Record
-from bench.spec.names import as_text
+from bench.spec.axes import AXES, unusual_marks
+from bench.spec.method_row import changed_parameters
+from bench.spec.names import REFERENCES, parameters_text
 
-# What must agree for two runs to be compared, and, with what crafted the images, to be averaged.
-_COMPARED = (
-    *("dataset", "train_sha256", "test_sha256", "recipe", "victim", "defense"),
-    *("clean_images", "protected_classes", "profile", "overrides"),
-)
-_CRAFTED = ("method", "norm", "budget", "protected_fraction")
-REFERENCES = {"none": "clean", "random-noise": "noise"}
+# What must agree besides axes for two runs to be compared.
+_COMPARED = ("train_sha256", "test_sha256", "protected_classes", "profile", "overrides")
 
 
 @dataclass(frozen=True)
 class Row:
     """One number of the leaderboard with all that is known about it.
 
-    `context` says which rows may be compared with each other; a published row has a `source`, and the standard
+    `context` says which rows may be compared with each other; a row without a `track` stands in all of its context.
+    `columns` has a text for each axis of `column_axes`. A published row has a `source`, and the standard
     deviation its authors gave as `std`. `mean` and `half_width` are percent, None where nothing was measured.
-    `shared` holds the fields that all runs have in common, `runs` those in which they differ.
+    `shared` holds the fields that all runs have in common, `runs` those in which they differ. `audit` holds the mean
+    over the protected sets of each field that can stand beside numbers.
     """
 
     context: str
-    track: str | None
+    track: Track | None
     method: str
     parameters: str
-    dataset: str
-    victim: str
-    defense: str
-    recipe: str
+    columns: dict[str, str]
     reference: str | None = None
     marks: tuple[str, ...] = ()
     changed: bool = False
@@ -51,6 +49,7 @@ class Row:
     failed: int = 0
     shared: dict[str, Any] = field(default_factory=dict)
     runs: tuple[dict[str, Any], ...] = ()
+    audit: dict[str, float | None] = field(default_factory=dict)
 
 
 def rows_of(records: Iterable[Record]) -> list[Row]:
@@ -72,10 +71,7 @@ def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[st
     """Return what sets a record apart from others with the same columns, data sets with `several` versions among it."""
     marks = [] if record.profile is None else [f"profile {record.profile}"]
     marks += record.overrides
-    if record.protected_fraction != 1:
-        marks.append(f"{100 * record.protected_fraction:g} % protected")
-    if record.clean_images:
-        marks.append(f"{record.clean_images:,} clean images besides")
+    marks += unusual_marks(dict(record))
     if record.protected_classes is not None:
         marks.append(f"first {record.protected_classes} classes protected and judged")
     if record.dataset in several:
@@ -86,8 +82,17 @@ def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[st
 
 
 def _identity(record: Record) -> str:
-    fields = {name: getattr(record, name) for name in (*_COMPARED, *_CRAFTED)}
+    values = dict(record)
+    axes = [field for axis in AXES.values() for field in axis.fields if field != "method_params"]
+    fields = {name: values[name] for name in (*_COMPARED, *axes)}
     return canonical([fields, changed_parameters(record.method, record.method_params)])
+
+
+def _context(record: Record) -> str:
+    """Return what rows that may be compared agree in."""
+    values = dict(record)
+    axes = [axis.name for axis in AXES.values() if not axis.of_release]
+    return canonical({name: values[name] for name in (*_COMPARED, *axes)})
 
 
 def _crafted_alike(records: list[Record]) -> dict[str, list[Record]]:
@@ -123,16 +128,14 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...]) -> Row:
     told_otherwise = {"test_acc_per_class"} | (set() if len(done) < len(records) else {"status", "reason"})
     fields = [record.model_dump(mode="json", exclude=told_otherwise) for record in records]
     shared = [name for name in fields[0] if all(one[name] == fields[0][name] for one in fields)]
+    values = dict(first)
     parameters = changed_parameters(first.method, first.method_params)
     return Row(
-        context=canonical([getattr(first, name) for name in _COMPARED]),
-        track=None if first.method == "none" else budget_name(first.norm, first.budget),
+        context=_context(first),
+        track=track_of(first.method, first.norm, first.budget),
         method=first.method,
-        parameters=", ".join(f"{name}={as_text(value)}" for name, value in parameters.items()),
-        dataset=first.dataset,
-        victim=first.victim,
-        defense=first.defense,
-        recipe=first.recipe,
+        parameters=parameters_text(parameters),
+        columns={axis.name: axis.label(values[axis.name]) for axis in column_axes()},
         reference=REFERENCES.get(first.method),
         marks=marks,
         changed=first.profile is not None or bool(first.overrides) or first.recipe.endswith("]"),
@@ -143,6 +146,7 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...]) -> Row:
         counts=_what_n_counts(done),
         failed=len(records) - len(done),
         shared={name: fields[0][name] for name in shared},
+        audit={name: over_protected_sets(done, name) for name in get_args(Beside)},
         runs=tuple({name: value for name, value in one.items() if name not in shared} for one in fields),
     )
 

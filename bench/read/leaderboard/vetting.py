@@ -5,13 +5,12 @@ import re
 from pathlib import Path
 
 from bench.core.errors import SepbenchError
+from bench.core.norms import NORMS, budget_text
 from bench.engine.recipe import recipe_names
-from bench.read.leaderboard.tracks import NORMS, budget_name
 from bench.record.record import Record, read_record
 from bench.spec.names import as_text
 
-# The audit of each norm with its name for people. Rounding may leave the last bits of an l2 norm outside.
-_AUDITS = {"linf": ("linf_levels", "levels", 0.0), "l2": ("l2", "l2 norm", 1e-6), "l0": ("l0", "changed pixels", 0.0)}
+_BOUNDS = {norm: ball.bound for norm, ball in NORMS.items() if ball.bound is not None}
 
 
 def vet(folder: Path) -> tuple[list[Record], list[str]]:
@@ -55,23 +54,26 @@ def _budget_mistake(record: Record) -> str | None:
         return f"norm '{record.norm}' is none of {', '.join(NORMS)}"
     if record.method == "none" and record.norm is not None:
         return "method none adds nothing, and yet there is a budget"
-    if record.norm in _AUDITS and (record.budget is None or record.budget < 0):
+    if record.norm in _BOUNDS and (record.budget is None or record.budget < 0):
         return f"norm {record.norm} needs a budget of at least 0"
+    if record.norm not in _BOUNDS and record.budget is not None:
+        return f"norm {as_text(record.norm)} has no budget, and yet there is one"
     return None
 
 
 def _outcome_mistake(record: Record) -> str | None:
     if record.test_acc is None or not 0 <= record.test_acc <= 100:
         return f"test_acc is {as_text(record.test_acc)}, not a percentage"
-    if record.linf_levels is None or record.l2 is None or record.l0 is None:
-        return "the audit of the released bytes (linf_levels, l2, l0) is missing"
+    audit = [bound.field for bound in _BOUNDS.values()]
+    if any(getattr(record, field) is None for field in audit):
+        return f"the audit of the released bytes ({', '.join(audit)}) is missing"
     if record.method == "none" and record.linf_levels:
         return f"method none adds nothing, and yet the audit found {record.linf_levels} levels"
-    if record.norm not in _AUDITS or record.budget is None:
+    if record.norm not in _BOUNDS or record.budget is None:
         return None
-    field, unit, slack = _AUDITS[record.norm]
-    found = getattr(record, field)
-    if found > record.budget * (1 + slack):
-        budget = budget_name(record.norm, record.budget)
-        return f"the audit found {as_text(found)} {unit}, beyond the budget {budget}"
+    bound = _BOUNDS[record.norm]
+    found = getattr(record, bound.field)
+    if found > record.budget * (1 + bound.slack):
+        budget = budget_text(record.norm, record.budget)
+        return f"the audit found {as_text(found)} {bound.unit}, beyond the budget {budget}"
     return None

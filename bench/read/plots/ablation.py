@@ -30,15 +30,15 @@ from bench.read.plots.panels import (
 )
 from bench.read.plots.reference_lines import partial, reference_lines
 from bench.read.plots.style import (
-    REFERENCES,
+    REFERENCE_LOOKS,
     Look,
     looks,
     theme,
 )
-from bench.read.tables import Cell, Table
+from bench.read.tables import Table, TableCell
 
 _LOG_FROM = 8  # the ratio of the largest to the smallest value
-_APART = 3.5  # points between the markers of two methods at one place
+_OFFSET = 3.5  # points between the markers of two methods at one place
 
 
 def ablation(table: Table, title: str = "") -> Figure:
@@ -57,7 +57,7 @@ def ablation(table: Table, title: str = "") -> Figure:
             f"{{sep: {{checkpoints: [1, 3, 5]}}}}"
         )
     names = method_labels(cells, without=parameter)
-    known = looks(names[one.method, one.method_params] for one in cells if one.method not in REFERENCES)
+    known = looks(names[one.method, one.method_params] for one in cells if one.method not in REFERENCE_LOOKS)
     shown = [panel for panel in panels(table) if any(_at(cell, parameter) is not None for cell in panel.cells)]
     with theme():
         figure, grid = panel_canvas(len(shown), 2.5, title or table.experiment, table_footnote(table))
@@ -69,7 +69,7 @@ def ablation(table: Table, title: str = "") -> Figure:
         return finish(figure)
 
 
-def varying_parameter(cells: Sequence[Cell]) -> str | None:
+def varying_parameter(cells: Sequence[TableCell]) -> str | None:
     """Return the numeric parameter with the most different values within methods; of several the first by name."""
     found: defaultdict[str, defaultdict[str, set[float]]] = defaultdict(lambda: defaultdict(set))
     for cell in cells:
@@ -89,7 +89,7 @@ def _draw(
     names: Mapping[tuple[str, str], str],
     known: Mapping[str, Look],
 ) -> None:
-    lines: defaultdict[tuple[str, str], list[tuple[float, Cell]]] = defaultdict(list)
+    lines: defaultdict[tuple[str, str], list[tuple[float, TableCell]]] = defaultdict(list)
     levels = []
     for cell in panel.cells:
         label, place = names[cell.method, cell.method_params], _at(cell, parameter)
@@ -103,9 +103,9 @@ def _draw(
 
     beside, notes = [], []
     for i, ((label, _), line) in enumerate(lines.items()):
-        look = REFERENCES.get(label) or known[label]
+        look = REFERENCE_LOOKS.get(label) or known[label]
         line.sort(key=lambda one: one[0])
-        _line(figure, axes, line, look, label, _APART * (i - (len(lines) - 1) / 2))
+        _line(figure, axes, line, look, label, _OFFSET * (i - (len(lines) - 1) / 2))
         gone = ", ".join(f"{place:g}" for place, cell in line if cell.mean is None)
         measured = [cell.mean for _, cell in line if cell.mean is not None]
         text = f"{label} ({gone} missing)" if gone else label
@@ -115,7 +115,9 @@ def _draw(
     label_points(figure, axes, notes)
 
 
-def _line(figure: Figure, axes: Axes, line: Sequence[tuple[float, Cell]], look: Look, label: str, shift: float) -> None:
+def _line(
+    figure: Figure, axes: Axes, line: Sequence[tuple[float, TableCell]], look: Look, label: str, shift: float
+) -> None:
     """Draw one method, `shift` points to the right: intervals of several methods at one place stand side by side."""
     beside = ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans)
     axes.errorbar(
@@ -145,10 +147,10 @@ def _line(figure: Figure, axes: Axes, line: Sequence[tuple[float, Cell]], look: 
         )
 
 
-def _at(cell: Cell, parameter: str) -> float | None:
+def _at(cell: TableCell, parameter: str) -> float | None:
     value = json.loads(cell.method_params).get(parameter)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _others(cell: Cell, parameter: str) -> str:
+def _others(cell: TableCell, parameter: str) -> str:
     return canonical({name: value for name, value in json.loads(cell.method_params).items() if name != parameter})

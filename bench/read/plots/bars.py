@@ -18,16 +18,16 @@ from bench.read.plots.frame import (
     top_of,
     value_title,
 )
-from bench.read.plots.panels import planned, telling_apart
+from bench.read.plots.panels import baseline_labels, planned
 from bench.read.plots.reference_lines import partial
 from bench.read.plots.style import (
     MUTED,
-    REFERENCES,
+    REFERENCE_LOOKS,
     Look,
     looks,
     theme,
 )
-from bench.read.tables import Cell, Table
+from bench.read.tables import Table, TableCell
 
 _BAR = 0.16  # inches
 _BETWEEN = 0.7  # bars
@@ -35,7 +35,7 @@ _BESIDE = 3  # facets
 _LEGEND = 40  # letters, of about the width of the axes
 _REFERENCE = Look("0.8", "", "-", "")
 
-Slots = list[tuple[str | None, Cell]]
+Slots = list[tuple[str | None, TableCell]]
 """The bars of a group from top to bottom, each with its column; None is a reference that belongs to no column."""
 
 
@@ -47,7 +47,7 @@ class _Facet:
     groups: list[Slots]
 
     @property
-    def references(self) -> list[Cell]:
+    def references(self) -> list[TableCell]:
         return [cell for group in self.groups for name, cell in group if name is None]
 
 
@@ -105,7 +105,7 @@ def _facets(table: Table) -> list[_Facet]:
     ]
 
 
-def _slots(row: Sequence[tuple[str, Cell]], methods_are_columns: bool) -> Slots:
+def _slots(row: Sequence[tuple[str, TableCell]], methods_are_columns: bool) -> Slots:
     there = [(name, cell) for name, cell in row if cell.runs]
     if methods_are_columns:
         return list(there)
@@ -154,15 +154,15 @@ def _draw(axes: Axes, facet: _Facet, starts: Sequence[float], known: dict[str, L
         if own:
             _bars(axes, own, look, "_reference" if name is None else name)
     references = facet.references
-    apart = telling_apart(references)
+    labels = baseline_labels(references)
     for y, _, cell in placed:
-        _note(axes, y, cell, apart.get(cell, ""))
+        _note(axes, y, cell, labels.get(cell, ""))
     if len(references) == 1 and references[0].mean is not None:
-        look = REFERENCES["none"]
+        look = REFERENCE_LOOKS["none"]
         axes.axvline(references[0].mean, color=look.colour, linestyle=look.dashes, linewidth=0.8, zorder=0.9)
 
 
-def _bars(axes: Axes, placed: Sequence[tuple[float, Cell]], look: Look, label: str) -> None:
+def _bars(axes: Axes, placed: Sequence[tuple[float, TableCell]], look: Look, label: str) -> None:
     axes.barh(
         [y for y, _ in placed],
         [nan if cell.mean is None else cell.mean for _, cell in placed],
@@ -177,7 +177,7 @@ def _bars(axes: Axes, placed: Sequence[tuple[float, Cell]], look: Look, label: s
     )
 
 
-def _note(axes: Axes, y: float, cell: Cell, name: str) -> None:
+def _note(axes: Axes, y: float, cell: TableCell, name: str) -> None:
     """Write beside a bar what it does not say itself."""
     words = [name, partial(cell) if cell.mean is not None else "missing"]
     axes.annotate(

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from bench.engine.judge import best_renaming
 from bench.read.plots.frame import canvas, finish
-from bench.read.plots.style import REFERENCES, looks, theme
+from bench.read.plots.style import REFERENCE_LOOKS, looks, theme
 
 _ANNOTATED = 10
 _NAMED = 18  # classes: of more only some are named
@@ -46,7 +46,7 @@ def classes(judged: Judged, reference: Judged | None, names: Sequence[str], titl
     """
     count = len(judged.confusion)
     own = names[:count]
-    outputs = best_renaming(judged.confusion)
+    _, outputs = best_renaming(judged.confusion)
     side = 2.3 if count <= _NAMED else 2.8
     with theme():
         figure = canvas(2.4 + 2.5 * side, side + 0.9, f"{title}: {judged.label}", footnote)
@@ -64,11 +64,6 @@ def classes(judged: Judged, reference: Judged | None, names: Sequence[str], titl
         return finish(figure)
 
 
-def best_renaming(confusion: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return for each class the output that stands for it in the one-to-one assignment of highest accuracy."""
-    return np.asarray(linear_sum_assignment(confusion, maximize=True)[1], dtype=np.int64)
-
-
 def _accuracy(confusion: NDArray[np.float64]) -> float:
     return float(confusion.diagonal().mean())
 
@@ -83,7 +78,7 @@ def _accuracies(axes: Axes, judged: Judged, reference: Judged | None, names: Seq
     if reference is not None:
         axes.errorbar(
             reference.confusion.diagonal(), places, xerr=reference.half_width, linestyle="", marker="|", markersize=7,
-            color=REFERENCES["none"].colour, elinewidth=0.8, label=reference.label,
+            color=REFERENCE_LOOKS["none"].colour, elinewidth=0.8, label=reference.label,
         )  # fmt: skip
     axes.set(xlim=(0, 104), xticks=(0, 50, 100), ylim=(len(names) - 0.5, -0.5), xlabel="Class accuracy (%)")
     axes.set_yticks(*_ticks(names))

@@ -13,7 +13,7 @@ from bench.read.plots.frame import (
     value_title,
 )
 from bench.read.plots.labels import Label, label_right
-from bench.read.plots.style import REFERENCES, looks, theme
+from bench.read.plots.style import REFERENCE_LOOKS, looks, theme
 
 MEASURES = ("test_acc", "train_acc")
 _LABEL = 0.16  # inches of a label beside the axes
@@ -58,12 +58,12 @@ def curves(frame: pd.DataFrame, title: str, footnote: str) -> Figure:
 
 def _draw(figure: Figure, axes: Axes, part: pd.DataFrame, frame: pd.DataFrame) -> None:
     methods = dict(zip(frame["label"], frame["method"], strict=True))
-    known = looks(label for label, method in methods.items() if method not in REFERENCES)
+    known = looks(label for label, method in methods.items() if method not in REFERENCE_LOOKS)
     percent_limits(axes, float(frame["mean"].max()))
     labels = []
     for label, points in part.groupby("label", sort=False):
         name = str(label)
-        look = REFERENCES.get(methods[name]) or known[name]
+        look = REFERENCE_LOOKS.get(methods[name]) or known[name]
         points = points.sort_values("epoch")
         x, y = points["epoch"].to_numpy(), points["mean"].to_numpy()
         half = points["half_width"].to_numpy()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bench.read.plots.style import MUTED
-from bench.read.tables import Cell, Table
+from bench.read.tables import Table, TableCell
 from bench.record.values import value_of
 
 # Of the font of the theme, in the middle of English text.
@@ -61,7 +61,7 @@ def value_title(value: str) -> str:
     return f"{title[:1].upper()}{title[1:]}"
 
 
-def top_of(cells: Iterable[Cell]) -> float:
+def top_of(cells: Iterable[TableCell]) -> float:
     """Return the highest end of an interval."""
     return max((cell.mean + (cell.half_width or 0) for cell in cells if cell.mean is not None), default=0.0)
 

@@ -11,7 +11,7 @@ from bench.data.images import Splits
 from bench.data.loading import load
 from bench.plan.make import plan_experiment
 from bench.plan.plan import Plan
-from bench.read.tables import Cell, Table
+from bench.read.tables import Table, TableCell
 from bench.read.tabulation import experiment_records, tabulate
 from bench.record.record import Record
 from bench.spec.experiment import Experiment
@@ -56,7 +56,7 @@ class Sources:
         """The data set."""
         return load(self.experiment.dataset.located())
 
-    def victims(self, cell: Cell) -> list[dict[str, Any]]:
+    def victims(self, cell: TableCell) -> list[dict[str, Any]]:
         """Return the meta data of the artifacts of a cell's victims, as far as the store has them."""
         store = self.home.store
         return [store.meta("victim", key) for key in cell.keys if store.has("victim", key)]

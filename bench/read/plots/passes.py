@@ -29,12 +29,12 @@ from bench.read.plots.panels import (
 )
 from bench.read.plots.reference_lines import partial, reference_lines
 from bench.read.plots.style import (
-    REFERENCES,
+    REFERENCE_LOOKS,
     Look,
     looks,
     theme,
 )
-from bench.read.tables import Cell, Table
+from bench.read.tables import Table, TableCell
 
 Method = tuple[str, str]
 
@@ -63,7 +63,7 @@ def passes(table: Table, spent: Mapping[Method, float], title: str = "") -> Figu
         raise SepbenchError(f"no finished run of {table.experiment} has crafting passes to draw its value against")
     names = method_labels(cells)
     fields, settings = settings_within(cells)
-    known = looks(cell.method for cell in cells if cell.method not in REFERENCES)
+    known = looks(cell.method for cell in cells if cell.method not in REFERENCE_LOOKS)
     shown = [panel for panel in panels(table) if any((_place(cell, spent) or 0) > 0 for cell in panel.cells)]
     footnote = table_footnote(table)
     if fields:
@@ -94,7 +94,7 @@ def _draw(
     settings: Mapping[Method, str],
     known: Mapping[str, Look],
 ) -> None:
-    points: defaultdict[str, list[tuple[float, Cell]]] = defaultdict(list)
+    points: defaultdict[str, list[tuple[float, TableCell]]] = defaultdict(list)
     levels = []
     for cell in panel.cells:
         place = _place(cell, spent)
@@ -106,7 +106,7 @@ def _draw(
     beside, notes = [], []
     for method, found in points.items():
         found.sort(key=lambda one: one[0])
-        look = REFERENCES.get(method) or known[method]
+        look = REFERENCE_LOOKS.get(method) or known[method]
         axes.errorbar(
             [place for place, _ in found],
             [nan if cell.mean is None else cell.mean for _, cell in found],
@@ -128,6 +128,6 @@ def _draw(
     label_points(figure, axes, notes)
 
 
-def _place(cell: Cell, spent: Mapping[Method, float]) -> float | None:
+def _place(cell: TableCell, spent: Mapping[Method, float]) -> float | None:
     """Return where the cell stands: a cell without a value stands nowhere."""
     return None if cell.mean is None else spent.get((cell.method, cell.method_params))

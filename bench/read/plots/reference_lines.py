@@ -6,11 +6,11 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 
 from bench.read.plots.labels import Label
-from bench.read.plots.style import REFERENCES, Look
-from bench.read.tables import Cell
+from bench.read.plots.style import REFERENCE_LOOKS, Look
+from bench.read.tables import TableCell
 
 
-def reference_lines(axes: Axes, cells: Iterable[tuple[str, Cell]], known: Mapping[str, Look]) -> list[Label]:
+def reference_lines(axes: Axes, cells: Iterable[tuple[str, TableCell]], known: Mapping[str, Look]) -> list[Label]:
     """Draw each cell as a level across the axes with its interval as a band, and return the labels to write.
 
     Looks of other than the usual references are `known` by label. A cell without a value is named in a label that says
@@ -18,7 +18,7 @@ def reference_lines(axes: Axes, cells: Iterable[tuple[str, Cell]], known: Mappin
     """
     labels = []
     for label, cell in cells:
-        look = REFERENCES.get(cell.method) or replace(known[label], marker="")
+        look = REFERENCE_LOOKS.get(cell.method) or replace(known[label], marker="")
         if cell.mean is None:
             labels.append(Label(f"{label} (missing)", 0, axes.get_ylim()[0], look))
             continue
@@ -30,6 +30,6 @@ def reference_lines(axes: Axes, cells: Iterable[tuple[str, Cell]], known: Mappin
     return labels
 
 
-def partial(cell: Cell) -> str:
+def partial(cell: TableCell) -> str:
     """Return how many of the runs are in the mean, as `2 of 3`, or nothing where all are."""
     return f"{len(cell.keys)} of {cell.runs}" if 0 < len(cell.keys) < cell.runs else ""

@@ -7,6 +7,8 @@ from typing import Any
 
 from matplotlib.typing import ColorType, LineStyleType
 
+from bench.spec.names import REFERENCES
+
 _SIZES: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # the one that matplotlib brings along: figures are alike on every machine
     "font.size": 8,
@@ -48,7 +50,9 @@ class Look:
 
 
 # The same in every figure.
-REFERENCES = {"none": Look("0.15", "", (0, (6, 2)), ""), "random-noise": Look("0.45", "", (0, (1, 1.5)), "")}
+REFERENCE_LOOKS = dict(
+    zip(REFERENCES, (Look("0.15", "", (0, (6, 2)), ""), Look("0.45", "", (0, (1, 1.5)), "")), strict=True)
+)
 MUTED = "0.35"
 
 

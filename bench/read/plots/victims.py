@@ -22,7 +22,7 @@ from bench.read.plots.panels import (
 )
 from bench.read.plots.replicates import mean_over_victims
 from bench.read.stats import CONFIDENCE
-from bench.read.tables import Cell
+from bench.read.tables import TableCell
 
 
 def curves_of(sources: Sources) -> Figure:
@@ -78,7 +78,7 @@ def classes_of(sources: Sources) -> Figure:
     return classes(judged, reference, shown, sources.title, footnote)
 
 
-def _trained(sources: Sources, kind: str) -> list[tuple[Panel, Cell, list[dict[str, Any]]]]:
+def _trained(sources: Sources, kind: str) -> list[tuple[Panel, TableCell, list[dict[str, Any]]]]:
     """Return every cell that has victims in the store, in its panel, with their meta data."""
     found = [
         (panel, cell, victims)

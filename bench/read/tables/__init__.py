@@ -7,25 +7,24 @@ from bench.read.tables.html import html_table, to_html
 from bench.read.tables.latex import latex_document, to_latex
 from bench.read.tables.markdown import to_markdown
 from bench.read.tables.table import (
-    Cell,
     CellId,
     Setting,
     SummaryCell,
     SummaryColumn,
     Table,
+    TableCell,
 )
-from bench.spec.layout import AXES, VALUES, TableLayout
+from bench.spec.layout import VALUES, TableLayout
 
 __all__ = [
-    "AXES",
     "FORMATS",
     "VALUES",
-    "Cell",
     "CellId",
     "Setting",
     "SummaryCell",
     "SummaryColumn",
     "Table",
+    "TableCell",
     "TableLayout",
     "build",
     "html_table",

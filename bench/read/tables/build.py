@@ -5,6 +5,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bench.core.errors import SepbenchError
+from bench.core.keys import canonical
+from bench.core.norms import beside
 from bench.read.stats import counts_replicates, samples_of, summarise
 from bench.read.tables.captions import (
     common_n,
@@ -19,18 +21,20 @@ from bench.read.tables.placement import (
     lay_out,
     varying,
 )
+from bench.read.tables.quality import over_protected_sets
 from bench.read.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
 from bench.read.tables.sources import attach
 from bench.read.tables.summaries import describe_summaries, summarise_rows
 from bench.read.tables.table import (
-    Cell,
     CellId,
     Setting,
     Table,
+    TableCell,
 )
 from bench.record.published import Published, read_published
 from bench.record.record import Record
-from bench.spec.layout import AXES, TableLayout
+from bench.spec.axes import AXES
+from bench.spec.layout import TableLayout
 
 
 def build(
@@ -84,7 +88,8 @@ def build(
     groups: dict[Setting, dict[CellId, Record | None]] = {}
     for run, result in runs.items():
         groups.setdefault(run.setting, {})[run] = result
-    labels = {axis: axis_labels(axis, list(groups), order or ()) for axis in AXES}
+    wanted = {"method": [(name, canonical(params)) for name, params in order or ()]}
+    labels = {axis: axis_labels(axis, list(groups), wanted.get(axis, ())) for axis in AXES}
     refuse_unused_axes(labels, {*layout.row_axes, *layout.columns})
 
     measured = {setting: _summarise(setting, group, layout.value) for setting, group in groups.items()}
@@ -120,14 +125,15 @@ def build(
     )
 
 
-def _summarise(setting: Setting, runs: Mapping[CellId, Record | None], value: str) -> Cell:
+def _summarise(setting: Setting, runs: Mapping[CellId, Record | None], value: str) -> TableCell:
     done = [record for record in runs.values() if record is not None]
     done.sort(key=lambda record: (record.surrogate_seed, record.craft_seed, record.seed))
     measured = [record for record in done if getattr(record, value) is not None]
-    cell = Cell(**asdict(setting), runs=len(runs), missing=len(runs) - len(done))
+    shown = tuple((field, over_protected_sets(done, field)) for field in beside(setting.norm))
+    cell = TableCell(setting.values, runs=len(runs), missing=len(runs) - len(done), beside=shown)
     if not measured:
         return cell
-    replicated = counts_replicates({(run.surrogate_seed, run.craft_seed) for run in runs}, value)
+    replicated = counts_replicates({run.replicate for run in runs}, value)
     samples = samples_of(measured, value, replicated)
     return replace(
         cell,

@@ -3,21 +3,12 @@
 from collections.abc import Iterable, Mapping
 
 from bench.read.stats import CONFIDENCE, OF_THE_PROTECTED_SET
-from bench.read.tables.table import (
-    BUDGET_FREE,
-    SHARE_FREE,
-    Cell,
-    CellId,
-    Labels,
-)
+from bench.read.tables.table import CellId, Labels, TableCell
 from bench.record.record import Record
-from bench.spec.names import axis_title
-
-# What needs no mention.
-USUAL = (("protected_fraction", 1.0), ("clean_images", 0))
+from bench.spec.axes import axes_in_order, is_usual
 
 
-def common_n(cells: Iterable[Cell]) -> int | None:
+def common_n(cells: Iterable[TableCell]) -> int | None:
     """Return the n that all complete cells share, None where they differ."""
     measured = [cell for cell in cells if cell.n]
     sizes = {cell.n for cell in measured if not cell.partial} or {cell.n for cell in measured}
@@ -27,10 +18,10 @@ def common_n(cells: Iterable[Cell]) -> int | None:
 def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[Record]) -> str:
     """Name what the headers leave out, such as `Data set cifar10, victim resnet18.`"""
     parts = [
-        label if axis == "clean_images" else f"{axis_title(axis)} {label}"
-        for axis in ("dataset", "victim", "recipe", "budget", "defense", "method", "protected_fraction", "clean_images")
-        for value, label in labels[axis].items()
-        if axis not in shown and value not in (BUDGET_FREE, SHARE_FREE) and (axis, value) not in USUAL
+        axis.phrase(value, list(labels[axis.name]))
+        for axis in axes_in_order("dataset", "victim", "recipe", "budget", "defense")
+        for value in labels[axis.name]
+        if axis.name not in shown and not is_usual(axis, value)
     ]
     if done and done[0].profile is not None:
         parts.append(f"profile {done[0].profile}")
@@ -41,7 +32,7 @@ def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[R
 
 
 def describe_counts(
-    cells: list[Cell], value: str, n: int | None, runs: Mapping[CellId, Record | None], failed: set[CellId]
+    cells: list[TableCell], value: str, n: int | None, runs: Mapping[CellId, Record | None], failed: set[CellId]
 ) -> str:
     """Say what n and the intervals are and how much is missing."""
     measured = [cell for cell in cells if cell.n]
@@ -55,7 +46,7 @@ def describe_counts(
     return f"{'; '.join(parts)}."
 
 
-def _what_n_counts(measured: list[Cell], value: str, n: int | None) -> str:
+def _what_n_counts(measured: list[TableCell], value: str, n: int | None) -> str:
     s = "" if n == 1 else "s"
     averaged = value not in OF_THE_PROTECTED_SET and any(cell.n < len(cell.keys) for cell in measured)
     replicates = f"crafting replicate{s}{' (victims averaged within each)' if averaged else ''}"
@@ -70,13 +61,14 @@ def _what_n_counts(measured: list[Cell], value: str, n: int | None) -> str:
 
 
 def describe_oddities(
-    cells: list[Cell], value: str, runs: Mapping[CellId, Record | None], done: list[Record]
+    cells: list[TableCell], value: str, runs: Mapping[CellId, Record | None], done: list[Record]
 ) -> tuple[str, ...]:
     """Return a sentence for each thing that a reader would not expect."""
     notes = []
     norms = list(dict.fromkeys(cell.norm for cell in cells if cell.norm is not None))
     if len(norms) > 1:
-        notes.append(f"{' and '.join(norms)} budgets are separate tracks: compare methods within one norm.")
+        *others, last = norms
+        notes.append(f"{', '.join(others)} and {last} budgets are separate tracks: compare methods within one norm.")
     results = [record for record in runs.values() if record is not None]
     for dataset, count in dict.fromkeys((record.dataset, record.protected_classes) for record in done):
         if count is not None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
+from bench.core.norms import Beside
 from bench.read.tables.costs import COSTS
 from bench.read.tables.sources import Source, numbered_sources, source_of
-from bench.read.tables.table import Cell, SummaryCell, Table
+from bench.read.tables.table import SummaryCell, Table, TableCell
 from bench.record.published import Published
 from bench.record.values import value_of
 from bench.spec.names import NOTHING
@@ -63,13 +65,13 @@ def _columns_with_published(table: Table) -> set[int]:
     return found
 
 
-def _measured(cell: Cell, decimals: int, n: int | None) -> Entry:
+def _measured(cell: TableCell, decimals: int, n: int | None) -> Entry:
     number = NOTHING if cell.mean is None else f"{cell.mean:.{decimals}f}"
     half = "" if cell.half_width is None else f"{cell.half_width:.{decimals}f}"
     return Entry(number, half, _mark(cell, n), bool(cell.best))
 
 
-def _mark(cell: Cell, n: int | None) -> str:
+def _mark(cell: TableCell, n: int | None) -> str:
     if cell.partial:
         progress = f"{len(cell.keys)} of {cell.runs}"
         return f"({progress})" if cell.n in (n, len(cell.keys)) else f"(n = {cell.n}, {progress})"
@@ -92,6 +94,8 @@ def _summary(cell: SummaryCell | None, decimals: int, n: int | None) -> Entry:
     if cell.kind == "rank":
         interval = "" if cell.low is None else f"[{cell.low:.2f}, {cell.high:.2f}]"
         return Entry(f"{cell.mean:.2f}", mark=interval)
+    if cell.kind in get_args(Beside):
+        return Entry(f"{cell.mean:.{value_of(cell.kind).decimals}f}")
     if cell.kind in COSTS:
         return Entry(f"{cell.mean:,.{COSTS[cell.kind].decimals}f}")
     half = "" if cell.low is None or cell.high is None else f"{(cell.high - cell.low) / 2:.{decimals}f}"

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from bench.core.norms import Beside
 from bench.read.tables.table import (
-    Cell,
     Grid,
     SummaryCell,
     SummaryColumn,
+    TableCell,
 )
 from bench.record.record import Record
 from bench.spec.layout import SummaryKind
@@ -23,7 +24,7 @@ class Cost:
     of: Callable[[Record], float | None]
 
 
-COSTS: dict[SummaryKind, Cost] = {
+COSTS: dict[SummaryKind | Beside, Cost] = {
     "surrogates": Cost("surrogates trained", 0, lambda record: float(len(set(record.surrogate_keys)))),
     "surrogate_seconds": Cost("surrogate training (s)", 0, lambda record: record.surrogate_seconds),
     "craft_passes": Cost("crafting passes", 0, lambda record: record.craft_passes),
@@ -45,7 +46,7 @@ def cost_columns(
     )
 
 
-def _cost(row: Sequence[Cell], kind: SummaryKind, records: Mapping[str, Record]) -> SummaryCell:
+def _cost(row: Sequence[TableCell], kind: SummaryKind, records: Mapping[str, Record]) -> SummaryCell:
     keys = tuple(dict.fromkeys(key for cell in row for key in cell.keys))
     of_each = {records[key].protected_key: COSTS[kind].of(records[key]) for key in keys}
     known = [cost for cost in of_each.values() if cost is not None]

@@ -3,27 +3,33 @@
 import csv
 import io
 import json
-from dataclasses import asdict, fields
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
-from bench.read.tables.table import (
-    Cell,
-    Setting,
-    SummaryCell,
-    Table,
-)
+from bench.core.keys import canonical
+from bench.core.norms import Beside
+from bench.read.tables.table import SummaryCell, Table, TableCell
+from bench.spec.axes import AXES
+
+# The order that programs read since the first version: axes that came later follow the numbers.
+_FIRST = ("method", "budget", "dataset", "victim", "defense")
 
 
 def to_csv(table: Table) -> str:
-    """Return one line per cell with its whole identity; keys are separated by spaces, None is empty."""
-    names = [field.name for field in fields(Setting)]
+    """Return one line per cell with its whole identity; keys are separated by spaces, None is empty.
+
+    Where a norm has fields of the audit beside its numbers, these are further columns.
+    """
+    cells = table.distinct_cells()
     numbers = ["mean", "half_width", "n", "missing", "best"]
+    beside = list(dict.fromkeys(field for cell in cells for field, _ in cell.beside))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["experiment", "value", *names, *numbers, "keys"])
-    for cell in table.distinct_cells():
-        values = [getattr(cell, name) for name in (*names, *numbers)]
-        writer.writerow([table.experiment, table.value, *values, " ".join(cell.keys)])
+    writer.writerow(["experiment", "value", *cells[0].fields(), *numbers, *beside, "keys"])
+    for cell in cells:
+        identity = [canonical(value) if isinstance(value, Mapping) else value for value in cell.fields().values()]
+        values = [*(getattr(cell, name) for name in numbers), *map(dict(cell.beside).get, beside)]
+        writer.writerow([table.experiment, table.value, *identity, *values, " ".join(cell.keys)])
     return text.getvalue()
 
 
@@ -31,29 +37,28 @@ def to_json(table: Table) -> str:
     """Return the table as the JSON that other programs read, numbers unrounded.
 
     The budget-free reference is one cell with norm and budget null, however many columns repeat it. `best` is null
-    where it was not judged. `summaries` is there where the layout asks for some.
+    where it was not judged. `summaries` is there where the layout asks for some. A cell whose norm bounds no change has
+    fields of the audit too, the mean over its protected sets.
     """
     document: dict[str, Any] = {
         "experiment": table.experiment,
         "value": table.value,
         "cells": [_cell(cell) for cell in table.distinct_cells()],
     }
-    if table.summaries:
-        document["summaries"] = [
-            _summary(column.header, cell) for column in table.summaries for cell in column.cells if cell is not None
-        ]
+    summaries = [
+        _summary(column.header, cell)
+        for column in table.summaries
+        for cell in column.cells
+        if cell is not None and cell.kind not in get_args(Beside)
+    ]
+    if summaries:
+        document["summaries"] = summaries
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: TableCell) -> dict[str, Any]:
     return {
-        "method": cell.method,
-        "method_params": json.loads(cell.method_params),
-        "norm": cell.norm,
-        "budget": cell.budget,
-        "dataset": cell.dataset,
-        "victim": cell.victim,
-        "defense": cell.defense,
+        **{name: value for axis in _FIRST for name, value in AXES[axis].write(cell[axis]).items()},
         "mean": cell.mean,
         "half_width": cell.half_width,
         "n": cell.n,
@@ -63,16 +68,14 @@ def _cell(cell: Cell) -> dict[str, Any]:
             for one in cell.published
         ]
         or None,
-        "recipe": cell.recipe,
-        "protected_fraction": cell.protected_fraction,
-        "clean_images": cell.clean_images,
+        **{name: value for axis in AXES if axis not in _FIRST for name, value in AXES[axis].write(cell[axis]).items()},
         "missing": cell.missing,
         "best": cell.best,
+        **dict(cell.beside),
     }
 
 
 def _summary(header: tuple[str, ...], cell: SummaryCell) -> dict[str, Any]:
-    settings = [{**asdict(one), "method_params": json.loads(one.method_params)} for one in cell.settings]
     return {
         "summary": cell.kind,
         "label": list(header),
@@ -81,5 +84,5 @@ def _summary(header: tuple[str, ...], cell: SummaryCell) -> dict[str, Any]:
         "high": cell.high,
         "n": cell.n,
         "keys": list(cell.keys),
-        "settings": settings,
+        "settings": [one.fields() for one in cell.settings],
     }

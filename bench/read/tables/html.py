@@ -13,7 +13,7 @@ from bench.read.tables.columns import (
 from bench.read.tables.sources import describe_sources
 from bench.read.tables.spans import spans
 from bench.read.tables.table import Table
-from bench.spec.names import axis_title
+from bench.spec.axes import AXES
 
 STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; margin: 2rem; }
@@ -66,7 +66,7 @@ def html_table(table: Table) -> str:
         "<table>",
         f"<caption>{_text(title_of(table))}</caption>",
         "<thead>",
-        *_head([axis_title(axis) for axis in table.row_axes], columns),
+        *_head([AXES[axis].title for axis in table.row_axes], columns),
         "</thead>",
         "<tbody>",
         *body,

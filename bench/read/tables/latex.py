@@ -13,7 +13,7 @@ from bench.read.tables.columns import (
 from bench.read.tables.sources import describe_sources
 from bench.read.tables.spans import spans
 from bench.read.tables.table import Table
-from bench.spec.names import axis_title
+from bench.spec.axes import AXES
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -44,7 +44,7 @@ def to_latex(table: Table) -> str:
     below each other; a further line below the tabular names each source of published numbers.
     """
     columns = columns_of(table)
-    names = [axis_title(axis) for axis in table.row_axes]
+    names = [AXES[axis].title for axis in table.row_axes]
     alignment = "l" * len(names) + "".join("r" if column.kind == "published" else "r@{}l" for column in columns)
     body = [
         " & ".join([*map(escape, labels), *texts]) + r" \\"

@@ -14,12 +14,12 @@ from bench.read.tables.columns import (
 )
 from bench.read.tables.sources import describe_sources
 from bench.read.tables.table import Table
-from bench.spec.names import axis_title
+from bench.spec.axes import AXES
 
 
 def to_markdown(table: Table) -> str:
     """Return a GitHub table with title and caption, padded so that it also reads well in a terminal."""
-    names = [axis_title(axis) for axis in table.row_axes]
+    names = [AXES[axis].title for axis in table.row_axes]
     columns = [
         *([name, *labels] for name, labels in zip(names, zip(*table.rows, strict=True), strict=True)),
         *([_label(column), *_aligned(column)] for column in columns_of(table)),

@@ -10,7 +10,7 @@ from bench.read.stats import (
     Test,
     best_and_ties,
 )
-from bench.read.tables.table import Cell, Grid, Setting
+from bench.read.tables.table import Grid, Setting, TableCell
 from bench.record.values import value_of
 from bench.spec.layout import TableLayout
 from bench.spec.names import REFERENCES
@@ -32,7 +32,7 @@ def mark_best(grid: Grid, layout: TableLayout) -> tuple[Grid, tuple[str, ...]]:
         why = f"Nothing is marked: neither end of {layout.value} is better."
         return grid, () if layout.best == "auto" else (why,)
     test: Test = "ttest" if layout.best == "auto" else layout.best
-    marks: dict[Cell, bool] = {}
+    marks: dict[TableCell, bool] = {}
     unjudged = 0
     for line in grid if by_row else zip(*grid, strict=True):
         groups = competitors(line)
@@ -50,16 +50,16 @@ def mark_best(grid: Grid, layout: TableLayout) -> tuple[Grid, tuple[str, ...]]:
     return marked, tuple(sentences)
 
 
-def competitors(line: Sequence[Cell]) -> list[list[Cell]]:
+def competitors(line: Sequence[TableCell]) -> list[list[TableCell]]:
     """Return the measured cells of a line that differ in their method alone, without references."""
-    groups: defaultdict[Setting, list[Cell]] = defaultdict(list)
+    groups: defaultdict[Setting, list[TableCell]] = defaultdict(list)
     for cell in dict.fromkeys(line):
         if competes(cell) and cell.samples:
-            groups[replace(cell.setting, method="", method_params="")].append(cell)
+            groups[cell.without("method")].append(cell)
     return list(groups.values())
 
 
-def competes(cell: Cell) -> bool:
+def competes(cell: TableCell) -> bool:
     """Return whether the cell is a protection rather than what protections are measured against."""
     return cell.norm is not None and cell.method not in REFERENCES
 

@@ -5,15 +5,10 @@ from collections.abc import Iterable, Mapping
 
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
-from bench.read.tables.table import (
-    BUDGET_FREE,
-    SHARE_FREE,
-    CellId,
-    Labels,
-)
+from bench.read.tables.table import CellId, Labels
 from bench.record.record import Record
-from bench.spec.layout import AXES
-from bench.spec.names import as_text, budget_label, share_label
+from bench.spec.axes import AXES, Fields, axis_of
+from bench.spec.names import as_text
 
 
 def choose(records: list[Record], planned: list[CellId], where: Mapping[str, str]) -> tuple[list[Record], list[CellId]]:
@@ -21,28 +16,25 @@ def choose(records: list[Record], planned: list[CellId], where: Mapping[str, str
     for field, text in where.items():
         if field not in Record.model_fields:
             raise UnknownName("record field", field, Record.model_fields)
-        everything: list[Record | CellId] = [*records, *planned]
-        candidates = [item for item in everything if hasattr(item, field)]
-        if candidates and not any(_has(item, field, text) for item in candidates):
-            known = ", ".join(dict.fromkeys(as_text(getattr(item, field)) for item in candidates))
+        measured = [(record, dict(record)) for record in records]
+        to_come = [(run, run.fields()) for run in planned]
+        candidates = [fields for _, fields in [*measured, *to_come] if field in fields]
+        if candidates and not any(text in _texts(fields, field) for fields in candidates):
+            known = ", ".join(dict.fromkeys(_texts(fields, field)[0] for fields in candidates))
             raise SepbenchError(f"no record has {field}={text}: choose from {known}")
-        records = [record for record in records if _fits(record, field, text)]
-        planned = [run for run in planned if not hasattr(run, field) or _fits(run, field, text)]
+        records = [record for record, fields in measured if _fits(fields, field, text)]
+        planned = [run for run, fields in to_come if field not in fields or _fits(fields, field, text)]
     return records, planned
 
 
-def _fits(item: Record | CellId, field: str, text: str) -> bool:
-    budget_free = field in ("norm", "budget") and item.norm is None
-    share_free = field == "protected_fraction" and item.method == "none"
-    return budget_free or share_free or _has(item, field, text)
+def _fits(fields: Fields, field: str, text: str) -> bool:
+    axis = axis_of(field)
+    return (axis is not None and axis.read(fields) is None) or text in _texts(fields, field)
 
 
-def _has(item: Record | CellId, field: str, text: str) -> bool:
-    if field == "budget" and text == budget_label(item.norm, item.budget):
-        return True
-    if field == "protected_fraction" and text == share_label(item.protected_fraction):
-        return True
-    return as_text(getattr(item, field)) == text
+def _texts(fields: Fields, field: str) -> list[str]:
+    """Return what a person may write for a field."""
+    return AXES[field].texts(fields) if field in AXES else [as_text(fields[field])]
 
 
 def refuse_mixed_provenance(records: list[Record]) -> None:
@@ -58,20 +50,10 @@ def refuse_mixed_provenance(records: list[Record]) -> None:
 
 def refuse_unused_axes(labels: Mapping[str, Labels], used: set[str]) -> None:
     """Raise `SepbenchError` where an axis that is not in the table has several values."""
-    for axis, plural in AXES.items():
-        otherwise = f", or make {axis} an axis of the table"
-        if axis in used:
-            continue
-        if axis == "method":
-            _refuse_several(plural, axis, [name for name, _ in labels[axis]], otherwise)
-            _refuse_several("settings of one method", "method_params", [p for _, p in labels[axis]], otherwise)
-        else:
-            found = [
-                label if axis == "budget" else as_text(value)
-                for value, label in labels[axis].items()
-                if value not in (BUDGET_FREE, SHARE_FREE)
-            ]
-            _refuse_several(plural, axis, found, otherwise)
+    for axis in AXES.values():
+        if axis.name not in used:
+            for what, field, texts in axis.offers(list(labels[axis.name])):
+                _refuse_several(what, field, texts, f", or make {axis.name} an axis of the table")
 
 
 def _refuse_several(what: str, field: str, values: Iterable[str], otherwise: str = "") -> None:

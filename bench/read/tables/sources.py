@@ -5,19 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bench.core.errors import SepbenchError
-from bench.read.tables.table import Cell, Setting, Table
+from bench.core.norms import budget_text
+from bench.read.tables.table import Setting, Table, TableCell
 from bench.record.published import Published
 from bench.record.record import Record
+from bench.spec.axes import AXES, is_usual
 from bench.spec.layout import TableLayout
-from bench.spec.names import budget_label
 
 # A number's source and what has to be known of the number.
 Source = tuple[str, str]
 
 
 def attach(
-    cells: Mapping[Setting, Cell], published: Iterable[Published], layout: TableLayout, done: Sequence[Record]
-) -> tuple[dict[Setting, Cell], tuple[Published, ...]]:
+    cells: Mapping[Setting, TableCell], published: Iterable[Published], layout: TableLayout, done: Sequence[Record]
+) -> tuple[dict[Setting, TableCell], tuple[Published, ...]]:
     """Return the cells with their published numbers, and those numbers for the same settings that fit no cell.
 
     A number fits where data set, victim, recipe, method, norm, budget and defense agree, all images of all classes are
@@ -31,7 +32,8 @@ def attach(
     usual = [
         setting
         for setting in cells
-        if setting.protected_fraction == 1 and setting.clean_images == 0 and setting.dataset not in in_part
+        if setting["dataset"] not in in_part
+        and all(is_usual(axis, setting[axis.name]) for axis in AXES.values() if axis.usual is not None)
     ]
     fitting: defaultdict[Setting, list[Published]] = defaultdict(list)
     elsewhere = []
@@ -47,9 +49,11 @@ def attach(
 
 
 def _same_place(setting: Setting, one: Published) -> bool:
-    names = ("dataset", "victim", "recipe", "norm", "budget")
-    return all(getattr(setting, name) == getattr(one, name) for name in names) and (
-        setting.defense == one.defense or setting.defense == _canonical(one.defense)
+    agrees = all(setting[name] == getattr(one, name) for name in ("dataset", "victim", "recipe"))
+    return (
+        agrees
+        and setting["budget"] == AXES["budget"].read(dict(one))
+        and (setting["defense"] == one.defense or setting["defense"] == _canonical(one.defense))
     )
 
 
@@ -88,10 +92,10 @@ def describe_sources(table: Table) -> list[str]:
 
 def _in_words(numbers: Sequence[Published]) -> str:
     """Return the numbers by method, as in `em linf-8: plain 21.1, jpeg-10 81.5`."""
-    telling = [name for name in ("dataset", "recipe", "victim") if len({getattr(one, name) for one in numbers}) > 1]
+    differing = [name for name in ("dataset", "recipe", "victim") if len({getattr(one, name) for one in numbers}) > 1]
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for one in numbers:
-        budget = [] if one.norm is None else [budget_label(one.norm, one.budget)]
-        group = " ".join([*(getattr(one, name) for name in telling), one.method, *budget])
+        budget = [] if one.norm is None else [budget_text(one.norm, one.budget)]
+        group = " ".join([*(getattr(one, name) for name in differing), one.method, *budget])
         groups[group].append(f"{one.defense} {one.test_acc:.1f}")
     return "; ".join(f"{group}: {', '.join(entries)}" for group, entries in groups.items())

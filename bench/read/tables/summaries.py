@@ -3,21 +3,24 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.norms import Beside
 from bench.read.stats import mean_ranks, summarise
 from bench.read.tables.costs import COSTS, cost_columns
 from bench.read.tables.marking import competes
+from bench.read.tables.quality import quality_columns
 from bench.read.tables.table import (
-    Cell,
     Grid,
     Header,
     Labels,
     Setting,
     SummaryCell,
     SummaryColumn,
+    TableCell,
 )
 from bench.record.record import Record
 from bench.record.values import value_of
@@ -35,7 +38,7 @@ def summarise_rows(
     labels: Mapping[str, Labels],
     records: Mapping[str, Record],
 ) -> tuple[SummaryColumn, ...]:
-    """Return the summary columns of a layout.
+    """Return the summary columns of a layout, and what stands beside numbers of norms that bound no change.
 
     Parameters
     ----------
@@ -61,12 +64,13 @@ def summarise_rows(
         for kind in (kind for kind in layout.summary if kind in ("mean", "worst") and len(indices) > 1):
             cells = tuple(_over([row[index] for index in indices], kind, layout.value) for row in grid)
             columns.append(SummaryColumn((*names, TITLES[kind]), indices[-1], cells))
+        columns += quality_columns(grid, indices, names, records)
     if "rank" in layout.summary:
         columns += _rank_columns(grid, layout.value)
     return (*columns, *cost_columns(grid, layout.summary, records))
 
 
-def _over(cells: Sequence[Cell], kind: SummaryKind, value: str) -> SummaryCell:
+def _over(cells: Sequence[TableCell], kind: SummaryKind, value: str) -> SummaryCell:
     """Summarise the cells of one row; nothing where one of them is missing, which might have been the worst."""
     empty = SummaryCell(kind, tuple(cell.setting for cell in cells))
     if any(cell.mean is None for cell in cells):
@@ -102,7 +106,7 @@ def _rank_columns(grid: Grid, value: str) -> Iterable[SummaryColumn]:
         yield SummaryColumn(header, len(grid[0]) - 1, _ranks(own, value))
 
 
-def _ranks(grid: Sequence[Sequence[Cell | None]], value: str) -> tuple[SummaryCell | None, ...]:
+def _ranks(grid: Sequence[Sequence[TableCell | None]], value: str) -> tuple[SummaryCell | None, ...]:
     """Rank the rows that have a number over those columns where all of them have one."""
     ranked = [i for i, row in enumerate(grid) if any(c is not None and competes(c) and c.samples for c in row)]
     summaries: list[SummaryCell | None] = [None] * len(grid)
@@ -126,15 +130,14 @@ def _ranks(grid: Sequence[Sequence[Cell | None]], value: str) -> tuple[SummaryCe
     return tuple(summaries)
 
 
-def _strata(rows: Sequence[Sequence[Cell | None]]) -> tuple[list[NDArray[np.float64]], list[list[Cell]]]:
+def _strata(rows: Sequence[Sequence[TableCell | None]]) -> tuple[list[NDArray[np.float64]], list[list[TableCell]]]:
     """Return the values of each stratum, [settings, seeds, methods], and the columns that they come from."""
-    strata: defaultdict[Setting, list[list[Cell]]] = defaultdict(list)
+    strata: defaultdict[Setting, list[list[TableCell]]] = defaultdict(list)
     for places in zip(*rows, strict=True):
         column = [cell for cell in places if cell is not None and cell.samples]
         if len(column) == len(rows):
-            drawn = replace(column[0].setting, method="", method_params="")
-            if column[0].replicated:  # victims and defenses that share protected sets are drawn together
-                drawn = replace(drawn, victim="", defense="")
+            # Victims and defenses that share protected sets are drawn together.
+            drawn = column[0].without("method", *(SUMMARISED if column[0].replicated else ()))
             strata[drawn].append(column)
     arrays, columns = [], []
     for stratum in strata.values():
@@ -165,4 +168,10 @@ def describe_summaries(columns: Sequence[SummaryColumn], value: str) -> tuple[st
         )
     if kinds & {*COSTS}:
         sentences.append("Costs are of one protected set: the mean over those of a row.")
+    shown = [value_of(field).title for field in get_args(Beside) if field in kinds]
+    if shown:
+        sentences.append(
+            f"{' and '.join(shown)}: of the released images against the clean ones, the mean over the protected sets "
+            f"of a row; no budget bounds what was changed."
+        )
     return tuple(sentences)

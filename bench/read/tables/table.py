@@ -1,68 +1,108 @@
 """Settings, runs and cells: what a table is made of, and the table itself."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from bench.core.keys import canonical
+from bench.core.norms import Beside
 from bench.record.published import Published
 from bench.record.record import Record
+from bench.spec.axes import (
+    AXES,
+    SEEDS,
+    AxisValue,
+    axes_in_order,
+)
 from bench.spec.layout import SummaryKind
 
-# A method is (name, canonical JSON of its parameters), a budget (norm, size), any other axis value a name or a number.
-AxisValue = Any
 Labels = dict[AxisValue, str]
 Header = tuple[AxisValue, ...]
-BUDGET_FREE = (None, None)
-
-# What `none` is trained on is nobody's protected set: it has no share that is protected.
-SHARE_FREE = None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is compared: all that identifies a run but its seeds. `method_params` is canonical JSON."""
+    """What is compared: all that identifies a run but its seeds. `values` has one for each axis, in their order."""
 
-    method: str
-    method_params: str
-    norm: str | None
-    budget: float | None
-    dataset: str
-    recipe: str
-    victim: str
-    defense: str
-    protected_fraction: float
-    clean_images: int
+    values: tuple[AxisValue, ...]
+
+    def __getitem__(self, axis: str) -> AxisValue:
+        return dict(zip(AXES, self.values, strict=True))[axis]
+
+    def at(self, axis: str, value: AxisValue) -> "Setting":
+        """Return the setting moved to another value of an axis."""
+        return Setting(tuple(value if name == axis else own for name, own in zip(AXES, self.values, strict=True)))
+
+    def without(self, *axes: str) -> "Setting":
+        """Return what settings have in common that differ on these axes alone."""
+        return Setting(tuple(None if name in axes else own for name, own in zip(AXES, self.values, strict=True)))
+
+    def fields(self) -> dict[str, Any]:
+        """Return the record fields that identify the setting."""
+        order = axes_in_order("method", "budget", "dataset", "recipe")
+        return {name: value for axis in order for name, value in axis.write(self[axis.name]).items()}
 
     @property
     def setting(self) -> "Setting":
         """The setting alone, without seeds or results."""
-        return Setting(**{field.name: getattr(self, field.name) for field in fields(Setting)})
+        return Setting(self.values)
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        name: str = self["method"][0]
+        return name
+
+    @property
+    def method_params(self) -> str:
+        """The method's parameters as canonical JSON."""
+        params: str = self["method"][1]
+        return params
+
+    @property
+    def norm(self) -> str | None:
+        """The budget's norm, None where nothing is added to the images."""
+        return None if self["budget"] is None else self["budget"][0]
+
+    @property
+    def recipe(self) -> str:
+        """How networks are trained."""
+        name: str = self["recipe"]
+        return name
 
 
 @dataclass(frozen=True)
 class CellId(Setting):
     """One run, planned or done: a setting with its seeds."""
 
-    seed: int
-    surrogate_seed: int
-    craft_seed: int
+    seeds: tuple[int, int, int]
 
     @classmethod
-    def of(cls, record: Record) -> "CellId":
-        """Return what `record` measured."""
-        values = {field.name: getattr(record, field.name) for field in fields(cls)}
-        return cls(**{**values, "method_params": canonical(record.method_params)})
+    def of(cls, record: Record | Mapping[str, Any]) -> "CellId":
+        """Return what `record` measured, or what fields of one say that it will."""
+        fields = dict(record)
+        seed, surrogate_seed, craft_seed = (fields[name] for name in SEEDS)
+        return cls(tuple(axis.read(fields) for axis in AXES.values()), (seed, surrogate_seed, craft_seed))
+
+    @property
+    def replicate(self) -> tuple[int, int]:
+        """The surrogate seed and the craft seed of its protected set."""
+        return self.seeds[1:]
+
+    def fields(self) -> dict[str, Any]:
+        """Return the record fields that identify the run."""
+        return {**super().fields(), **dict(zip(SEEDS, self.seeds, strict=True))}
 
 
 @dataclass(frozen=True)
-class Cell(Setting):
+class TableCell(Setting):
     """One number of a table: a setting and the runs behind it.
 
     `mean` is None where nothing was measured, `half_width` where n < 2; n counts crafting replicates where
     `replicated`, else victim seeds. Of `runs` planned or started runs `missing` have no result; `keys` are
     those of the records in the mean. `samples` are the independent samples of the mean with the seeds that they were
     drawn with, as `bench.read.stats.Samples`. `best` says whether this is the best of its column or not to be told
-    from the best, None where that was not judged. `published` is what others report for the same setting.
+    from the best, None where that was not judged. `published` is what others report for the same setting. `beside`
+    holds those fields of the audit that stand beside numbers of its norm, each with its mean over the protected sets.
     """
 
     mean: float | None = None
@@ -75,6 +115,7 @@ class Cell(Setting):
     samples: tuple[tuple[tuple[int, ...], float], ...] = ()
     best: bool | None = None
     published: tuple[Published, ...] = ()
+    beside: tuple[tuple[Beside, float | None], ...] = ()
 
     @property
     def partial(self) -> bool:
@@ -82,20 +123,20 @@ class Cell(Setting):
         return 0 < len(self.keys) < self.runs
 
 
-Grid = tuple[tuple[Cell, ...], ...]
+Grid = tuple[tuple[TableCell, ...], ...]
 """Cells by [row][column]."""
 
 
 @dataclass(frozen=True)
 class SummaryCell:
-    """What a row comes to over several columns of one norm, or what its protected sets cost.
+    """What a row comes to over several columns of one norm, what its protected sets cost, or how much they changed.
 
     `low` and `high` bound the confidence interval, None without one. `settings` are the columns it spans, which for
     a rank are those where all ranked methods are measured. `n` counts samples as in a cell; it is 0 where a number is
-    missing, for ranks the smallest of the columns, and for costs the number of protected sets.
+    missing, for ranks the smallest of the columns, and for costs and changes the number of protected sets.
     """
 
-    kind: SummaryKind
+    kind: SummaryKind | Beside
     settings: tuple[Setting, ...]
     mean: float | None = None
     low: float | None = None
@@ -144,6 +185,6 @@ class Table:
     summaries: tuple[SummaryColumn, ...] = ()
     elsewhere: tuple[Published, ...] = ()
 
-    def distinct_cells(self) -> list[Cell]:
+    def distinct_cells(self) -> list[TableCell]:
         """Return the cells row by row, a repeated reference once."""
         return list(dict.fromkeys(cell for row in self.cells for cell in row))

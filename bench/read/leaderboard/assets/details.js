@@ -1,9 +1,7 @@
 // The runs behind a number, in a dialog.
 
 const GROUPS = [
-  ["Setting", ["experiment", "profile", "overrides", "recipe", "dataset", "method", "method_params", "norm", "budget",
-    "victim", "defense", "protected_fraction", "clean_images",
-    "protected_classes"]],
+  ["Setting", data.setting],
   ["Seeds", ["seed", "surrogate_seed", "craft_seed"]],
   ["Outcome", ["status", "reason", "test_acc", "peak_acc", "train_acc", "relabelled_acc", "n_test", "epochs"]],
   ["Audit of the released bytes", ["linf_levels", "l2", "l0", "psnr", "ssim"]],
@@ -18,7 +16,7 @@ function fillDetails(dialog, row, track) {
   const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
   close.addEventListener("click", () => dialog.close());
   const title = element("h2", { id: "details-title" }, label(row));
-  const setting = [row.dataset, row.victim, row.defense, row.recipe, ...(row.reference === "clean" ? [] : [track])];
+  const setting = [...FILTERS.map((name) => row[name]), ...(row.reference === "clean" ? [] : [track])];
   const about = element("p", { class: "small" }, [...setting, ...row.marks].join(" · "));
   const parts = row.source === null ? measured(row) : published(row);
   dialog.replaceChildren(element("div", { class: "top" }, title, close), about, ...parts);

@@ -1,15 +1,15 @@
 // The rows that are shown as CSV, numbers unrounded.
 
-const CSV = ["source", "track", "method", "parameters", "marks", "dataset", "victim", "defense", "recipe", "mean",
-  "half_width", "std", "n", "failed", "keys"];
-
 function csvOf(rows, track) {
+  const audit = beside(track).map(({ name }) => name);
+  const names = ["source", "track", "method", "parameters", "marks", ...FILTERS, "mean", "half_width", "std", "n", "failed",
+    ...audit, "keys"];
   const lines = rows.map((row) => {
     const keys = row.shared.key ? [row.shared.key] : row.runs.map((run) => run.key);
     const fields = { ...row, track, source: row.source ?? "sepbench", marks: row.marks.join("; "), keys: keys.join(" ") };
-    return CSV.map((name) => quoted(fields[name])).join(",");
+    return names.map((name) => quoted(fields[name])).join(",");
   });
-  return [CSV.join(","), ...lines].join("\r\n") + "\r\n";
+  return [names.join(","), ...lines].join("\r\n") + "\r\n";
 }
 
 function quoted(value) {

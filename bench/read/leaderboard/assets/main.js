@@ -1,13 +1,12 @@
 // The page: one view, and what changes it.
 
-const data = JSON.parse(document.getElementById("data").textContent);
 const form = document.getElementById("choices");
 const table = document.getElementById("numbers");
 const dialog = document.getElementById("details");
 const more = document.getElementById("more");
 const title = (name) => data.tracks.find((track) => track.name === name)?.title ?? "";
 
-let view = readView(location.hash, data);
+let view = readView(location.hash);
 let limit = AT_FIRST;
 
 document.getElementById("tracks").append(
@@ -16,8 +15,12 @@ document.getElementById("tracks").append(
   ),
 );
 
+document.getElementById("filters").replaceWith(
+  ...data.columns.map(({ name, title }) => element("label", {}, `${capital(title)} `, element("select", { name }))),
+);
+
 function show(next) {
-  view = possible(next, data);
+  view = possible(next);
   limit = AT_FIRST;
   history.replaceState(null, "", writeView(view));
   fillForm();
@@ -29,7 +32,7 @@ function fillForm() {
     if (radio) radio.checked = radio.value === view.track;
   }
   for (const name of FILTERS) {
-    const options = ["", ...choices(data, view.track, name)];
+    const options = ["", ...choices(view.track, name)];
     form.elements[name].replaceChildren(...options.map((value) => element("option", { value }, value || "all")));
     form.elements[name].value = view[name];
   }
@@ -37,12 +40,12 @@ function fillForm() {
 }
 
 function fill() {
-  const rows = rowsOf(view, data);
+  const rows = rowsOf(view);
   table.caption.textContent = `Accuracy on clean test images after training on the release, ${title(view.track)}`;
   table.classList.toggle("grouped", view.grouped);
   fillHead(table.tHead.rows[0], view);
   for (const body of [...table.tBodies]) body.remove();
-  table.append(...bodies(rows, limit, view.grouped, open));
+  table.append(...bodies(rows, limit, view, open));
   document.getElementById("status").textContent = counted(rows);
   hint(rows);
   document.getElementById("link").href = writeView(view);
@@ -59,9 +62,10 @@ function counted(rows) {
 
 // A ranking across settings means nothing; the page says so rather than forbidding it.
 function hint(rows) {
-  const names = { dataset: "data sets", victim: "victims", defense: "defenses", recipe: "recipes" };
   const ours = rows.filter((row) => row.source === null);
-  const mixed = FILTERS.map((name) => [new Set(ours.map((row) => row[name])).size, names[name]]).filter(([n]) => n > 1);
+  const mixed = data.columns
+    .map(({ name, plural }) => [new Set(ours.map((row) => row[name])).size, plural])
+    .filter(([n]) => n > 1);
   const line = document.getElementById("hint");
   line.hidden = view.grouped || !mixed.length;
   line.textContent = `Measured rows differ in ${mixed.map(([n, what]) => `${n} ${what}`).join(", ")}: compare those that agree.`;
@@ -89,14 +93,14 @@ more.addEventListener("click", () => {
   table.querySelectorAll("tbody .mean button")[before]?.focus();
 });
 document.getElementById("download").addEventListener("click", () => {
-  save(csvOf(rowsOf(view, data), view.track), `sepbench-${view.track}.csv`);
+  save(csvOf(rowsOf(view), view.track), `sepbench-${view.track}.csv`);
 });
 dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address is the view
   table.focus();
 });
-addEventListener("hashchange", () => show(readView(location.hash, data)));
+addEventListener("hashchange", () => show(readView(location.hash)));
 
 if (matchMedia("(max-width: 48rem)").matches) document.getElementById("reading").open = false;
 show(view);

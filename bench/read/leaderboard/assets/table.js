@@ -2,16 +2,21 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const AT_FIRST = 250;
-const HEADERS = [
-  ["method", "Method"],
-  ["mean", "Accuracy (%)"],
-  [null, "Interval on a scale of 0 to 100 %"],
-  ["n", "n"],
-  ["defense", "Defense"],
-  ["victim", "Victim"],
-  ["dataset", "Data set"],
-  ["recipe", "Recipe"],
-];
+
+function headers(track) {
+  return [
+    ["method", "Method"],
+    ["mean", "Accuracy (%)"],
+    [null, "Interval on a scale of 0 to 100 %"],
+    ["n", "n"],
+    ...beside(track).map(({ name, title }) => [name, title]),
+    ...data.columns.map(({ name, title }) => [name, capital(title)]),
+  ];
+}
+
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
+}
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -28,8 +33,8 @@ function shape(name, attributes) {
 
 function fillHead(line, view) {
   line.replaceChildren(
-    ...HEADERS.map(([name, text]) => {
-      const head = element("th", { scope: "col", role: "columnheader", class: FILTERS.includes(name) ? `context ${name}` : (name ?? "graphic") });
+    ...headers(view.track).map(([name, text]) => {
+      const head = element("th", { scope: "col", role: "columnheader", class: kindOf(name) });
       if (name === null) {
         head.setAttribute("aria-label", text);
         head.append(element("span", { class: "scale", "aria-hidden": "true" }, ...scale()));
@@ -44,12 +49,18 @@ function fillHead(line, view) {
   );
 }
 
+function kindOf(name) {
+  if (name === null) return "graphic";
+  if (FILTERS.includes(name)) return `context ${name}`;
+  return ["method", "mean", "n"].includes(name) ? name : `beside ${name}`;
+}
+
 function scale() {
   return ["0", "50", "100"].map((text) => element("span", {}, text));
 }
 
 // Each group, or without groups ours and what others published, is a body of the table under its own heading.
-function bodies(rows, limit, grouped, open) {
+function bodies(rows, limit, { grouped, track }, open) {
   const ours = rows.filter((row) => row.source === null);
   const theirs = rows.filter((row) => row.source !== null);
   let left = limit;
@@ -59,21 +70,21 @@ function bodies(rows, limit, grouped, open) {
       const shown = own.slice(0, left);
       left -= shown.length;
       const body = element("tbody", { class: own[0].source === null ? "measured" : "published", role: "rowgroup" });
-      body.append(heading(own[0], grouped), ...shown.map((row) => line(row, open)));
+      body.append(heading(own[0], grouped, track), ...shown.map((row) => line(row, track, open)));
       return body;
     });
 }
 
-function heading(first, grouped) {
+function heading(first, grouped, track) {
   const kind = first.source === null ? "Measured here" : "Published elsewhere";
-  const cell = element("th", { colspan: HEADERS.length, scope: "rowgroup", role: "rowheader" });
+  const cell = element("th", { colspan: headers(track).length, scope: "rowgroup", role: "rowheader" });
   cell.append(grouped ? element("span", { class: "setting" }, settingOf(first)) : kind);
   if (grouped && first.source !== null) cell.prepend(element("span", { class: "tag" }, "published"));
   if (grouped && first.changed) cell.prepend(element("span", { class: "tag strong" }, "changed settings"));
   return element("tr", { class: "heading", role: "row" }, cell);
 }
 
-function line(row, open) {
+function line(row, track, open) {
   const cell = (name, ...content) => element("td", { class: name, role: "cell" }, ...content);
   const number = (name, described, ...content) => {
     const button = element("button", { type: "button", class: "number", "aria-label": described }, ...content);
@@ -88,9 +99,16 @@ function line(row, open) {
     number("mean", `${spoken(row)}: open its records`, ...accuracy(row)),
     cell("graphic", graphic(row)),
     number("n", `n ${row.n ?? "not stated"}: open its records`, row.n === null ? "–" : String(row.n)),
-    ...["defense", "victim", "dataset", "recipe"].map((name) => cell(`context ${name}`, row[name])),
+    ...beside(track).map(({ name, title }) => audited(name, title, row)),
+    ...FILTERS.map((name) => cell(`context ${name}`, row[name])),
   );
   return made;
+}
+
+// On a narrow screen a number says itself what it is.
+function audited(name, title, row) {
+  const label = element("span", { class: "what" }, `${title} `);
+  return element("td", { class: `beside ${name}`, role: "cell" }, label, row.text[name] ?? "–");
 }
 
 function naming(row) {

@@ -1,16 +1,25 @@
 // What is shown: the view is the address behind #, and the rows that fit it.
 
-const FILTERS = ["dataset", "victim", "defense", "recipe"];
+const data = JSON.parse(document.getElementById("data").textContent);
+const FILTERS = data.columns.map(({ name }) => name);
 const SWITCHES = ["published", "changed", "grouped"];
-const SORTS = ["method", "mean", "n", "defense", "victim", "dataset", "recipe"];
 
-function readView(hash, data) {
+// What stands beside every number of a track, such as PSNR where nothing bounds the change.
+function beside(track) {
+  return data.tracks.find(({ name }) => name === track)?.beside ?? [];
+}
+
+function sorts(track) {
+  return ["method", "mean", "n", ...beside(track).map(({ name }) => name), ...FILTERS];
+}
+
+function readView(hash) {
   const asked = new URLSearchParams(hash.replace(/^#/, ""));
   const names = data.tracks.map((track) => track.name);
   const track = names.includes(asked.get("track")) ? asked.get("track") : names.includes("linf-8") ? "linf-8" : names[0];
   const view = {
     track,
-    sort: SORTS.includes(asked.get("sort")) ? asked.get("sort") : "mean",
+    sort: asked.get("sort") ?? "mean",
     descending: asked.get("order") === "descending",
     published: asked.get("published") !== "no",
     changed: asked.get("changed") !== "no",
@@ -19,7 +28,7 @@ function readView(hash, data) {
   // An address that says nothing asks for the usual table: victims that do not defend themselves.
   if (!asked.has("track")) asked.set("defense", "plain");
   for (const name of FILTERS) view[name] = asked.get(name) ?? "";
-  return possible(view, data);
+  return possible(view);
 }
 
 function writeView(view) {
@@ -32,19 +41,19 @@ function writeView(view) {
 }
 
 // A filter keeps a value only where the track has rows with it; within a group there is nothing to sort by setting.
-function possible(view, data) {
+function possible(view) {
   const kept = { ...view };
-  for (const name of FILTERS) if (!choices(data, view.track, name).includes(view[name])) kept[name] = "";
-  if (kept.grouped && FILTERS.includes(kept.sort)) kept.sort = "mean";
+  for (const name of FILTERS) if (!choices(view.track, name).includes(view[name])) kept[name] = "";
+  if (!sorts(kept.track).includes(kept.sort) || (kept.grouped && FILTERS.includes(kept.sort))) kept.sort = "mean";
   return kept;
 }
 
-function choices(data, track, name) {
+function choices(track, name) {
   const values = data.rows.filter((row) => row.tracks.includes(track)).map((row) => row[name]);
   return [...new Set(values)].sort(byName);
 }
 
-function rowsOf(view, data) {
+function rowsOf(view) {
   const fits = (row) =>
     row.tracks.includes(view.track) &&
     FILTERS.every((name) => !view[name] || row[name] === view[name]) &&
@@ -64,7 +73,7 @@ function order({ sort, descending }) {
   };
 }
 
-// Rows that may be compared with each other: one data set, victim, defense, recipe and, if published, source.
+// Rows that may be compared with each other: of one setting and, if published, one source.
 function groupsOf(rows) {
   const groups = new Map();
   for (const row of rows) {
@@ -76,7 +85,7 @@ function groupsOf(rows) {
 }
 
 function settingOf(row) {
-  const parts = [row.dataset, row.victim, row.defense, row.recipe];
+  const parts = FILTERS.map((name) => row[name]);
   return [...parts, ...(row.source === null ? [] : [row.source])].join(" · ");
 }
 
