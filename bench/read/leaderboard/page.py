@@ -9,7 +9,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from bench.read.leaderboard.columns import column_axes, setting_fields
+from bench.read.leaderboard.page_columns import column_axes, setting_fields
 from bench.read.leaderboard.rows import Row
 from bench.read.leaderboard.tracks import CLEAN_ONLY, Track
 from bench.record.values import value_of

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bench.core.keys import canonical
-from bench.read.leaderboard.columns import column_axes
+from bench.read.leaderboard.page_columns import column_axes
 from bench.read.leaderboard.rows import Row
 from bench.read.leaderboard.tracks import track_of
 from bench.record.published import Published, read_published

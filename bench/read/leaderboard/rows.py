@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from bench.core.keys import canonical
 from bench.core.norms import Beside
-from bench.read.leaderboard.columns import column_axes
+from bench.read.leaderboard.page_columns import column_axes
 from bench.read.leaderboard.tracks import Track, track_of
 from bench.read.stats import summarise_cell
 from bench.read.tables.quality import over_protected_sets

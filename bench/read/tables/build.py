@@ -14,13 +14,13 @@ from bench.read.tables.captions import (
     describe_counts,
     describe_oddities,
 )
-from bench.read.tables.marking import mark_best
-from bench.read.tables.placement import (
+from bench.read.tables.grid import (
     axis_labels,
     header_labels,
     lay_out,
     varying,
 )
+from bench.read.tables.marking import mark_best
 from bench.read.tables.quality import over_protected_sets
 from bench.read.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
 from bench.read.tables.sources import attach
