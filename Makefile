@@ -7,13 +7,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test lint results clean
+.PHONY: help quickstart check test lint results clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quickstart: $(VENV)/installed ## install, then protect, train and compare on the digits: minutes on two cores
 	@$(BIN)/sepbench run quickstart
+
+check: lint ## check style, format and types, then run the tests that take moments: for every edit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 -m 'not slow and not gpu'
 
 test: $(VENV)/installed-dev ## install with the development tools, then run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4

@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 
 import pytest
-from asking import Finished, ask, done
 
 from bench.record.tracking import StageReport
 from bench.record.tracking.outbox import put
+from tests.making.asking import Finished, ask, done
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 @pytest.fixture

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from asking import TINY, Finished, ask, changed, done, refusal, write
 from safetensors.torch import load_file, save_file
 
 from bench.data.loading import load
 from bench.data.spec import DatasetSpec
 from bench.record.record import Record, read_records
+from tests.making.asking import Finished, ask, changed, done, refusal, write
+from tests.making.experiments import TINY
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 NOISE_ONLY = "methods:\n  - none\n  - random-noise\n"
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from asking import TINY, Finished, done, write
 
 from bench.contracts.method import METHODS
 from bench.engine.recipe import recipe_names
+from tests.making.asking import Finished, done, write
+from tests.making.experiments import TINY
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 SOME = {
     "methods": "sep",

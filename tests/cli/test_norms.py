@@ -9,13 +9,13 @@ from pathlib import Path
 import mlflow
 import pytest
 import torch
-from asking import done, refusal, write
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Method
 from bench.core.registry import Registry
 from bench.record.record import Record, read_records
 from bench.record.tracking import default_uri
+from tests.making.asking import done, refusal, write
 
 TRACKS = """\
 name: tracks

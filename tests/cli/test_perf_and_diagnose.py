@@ -4,12 +4,16 @@ import json
 import math
 
 import pytest
-from asking import TINY, Finished, changed, done, refusal, write
 
 from bench.record.tracking import default_uri
 from bench.record.tracking.connection import connected
+from tests.making.asking import Finished, changed, done, refusal, write
+from tests.making.experiments import TINY
+
+pytestmark = pytest.mark.usefixtures("own_place", "loops_in_forks")
 
 
+@pytest.mark.slow
 def test_perf_prints_a_ratio_for_every_number_of_checkpoints_and_format() -> None:
     shown = json.loads(
         done("perf", "craft", "--network", "resnet8", "--checkpoints", "1,2", "--size", "16", "--batch", "4")
@@ -30,6 +34,7 @@ def test_perf_prints_a_ratio_for_every_number_of_checkpoints_and_format() -> Non
         assert math.isclose(shown["spread"][precision], max(one, two) / min(one, two), abs_tol=0.01)
 
 
+@pytest.mark.slow
 def test_perf_of_training_prints_a_ratio_for_every_format() -> None:
     shown = json.loads(done("perf", "train", "--network", "resnet8", "--size", "16", "--batch", "8", "--images", "20"))
     assert (shown["what"], shown["architecture"], shown["image"]) == ("train", "resnet8", 16)

@@ -1,17 +1,18 @@
 """`plan`: a summary by kind and method, times that two plans agree on, data sets that are not here."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import TINY, Finished, ask, changed, done, refusal, write
 
 from bench.data.loading import DataCard
-from bench.plan import outlook
 from bench.plan.make import make_plan
 from bench.spec.file import experiment_names, load_experiment
+from tests.making.asking import Finished, ask, changed, done, refusal, write
+from tests.making.experiments import TINY
 
 SEEN = DataCard(
     train_sha256="a" * 64,
@@ -27,7 +28,7 @@ SEEN = DataCard(
 
 @pytest.fixture(autouse=True)
 def _idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlook.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -101,8 +102,8 @@ def test_a_home_that_has_run_says_what_it_has_measured(finished: Finished) -> No
 
 
 def test_a_busy_machine_is_said_to_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlook.os, "getloadavg", lambda: (7.25, 0.0, 0.0))
-    monkeypatch.setattr(outlook.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "getloadavg", lambda: (7.25, 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
     busy = done("plan", write(TINY))
     assert "cpu is busy now (7.2 programs on 4 cores): while it is, everything takes longer\n" in busy
 
@@ -117,7 +118,7 @@ def test_no_gain_of_several_processes_is_promised_that_nothing_measured_tells() 
 def test_several_processes_take_what_was_measured_for_their_threads(
     finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlook.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     more = ("tiny.yaml", "--set", "seeds=[0,1,2]", "--jobs", "2")
     found = plan(*more)
     seconds = [stage["seconds"] for stage in found["stages"] if not stage["done"]]

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
-from asking import TINY, Finished, ask, changed, done, refusal, write
 
 from bench.read.plots import KINDS
+from tests.making.asking import Finished, ask, changed, done, refusal, write
+from tests.making.experiments import TINY
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 def test_a_run_gives_every_kind_that_it_has_enough_for(finished: Finished, tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from asking import TINY, Finished, ask, changed, done, write
 
 from bench.contracts.network import build_network
+from tests.making.asking import Finished, ask, changed, done, write
+from tests.making.experiments import TINY
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 FORMS = ("md", "csv", "json")
 
@@ -200,8 +203,10 @@ def test_experiments_on_different_data_sets_stand_in_one_table_side_by_side() ->
     ]
     together = json.loads(done("table", "tiny.yaml", "other.yaml", "--records", "home/records", "--format", "json"))
     assert {cell["dataset"] for cell in together["cells"]} == {"digits", "more"}
-    measured = lambda table: {(cell["dataset"], cell["method"]): cell["mean"] for cell in table["cells"]}  # noqa: E731
-    assert measured(together) == measured(alone[0]) | measured(alone[1])
+    measured = [
+        {(cell["dataset"], cell["method"]): cell["mean"] for cell in table["cells"]} for table in (together, *alone)
+    ]
+    assert measured[0] == measured[1] | measured[2]
 
 
 def test_experiments_under_different_recipes_do_not_stand_in_one_table() -> None:

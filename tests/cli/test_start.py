@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 import pytest
-from asking import ask, done
 
 import bench
 from bench.cli.app import cli
+from tests.making.asking import ask, done
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 HEAVY = ("torch", "torchvision", "mlflow", "pandas", "sklearn", "scipy", "pyarrow")
 
@@ -31,6 +33,7 @@ def test_help_and_version_import_nothing_heavy(request_: list[str]) -> None:
     assert process("-c", code, *request_).stdout.splitlines()[-1] == "heavy:"
 
 
+@pytest.mark.slow
 def test_a_listing_leaves_mlflow_and_pandas_alone() -> None:
     code = (
         "import sys, bench.cli.app; bench.cli.main(['ls', 'recipes']); print({'mlflow', 'pandas'} & set(sys.modules))"

@@ -5,8 +5,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from asking import TINY, changed, refusal, write
-from tiny_data import LABELS, encoded, pets, pixels, write_parquet
+
+from tests.making.asking import changed, refusal, write
+from tests.making.experiments import TINY
+from tests.making.tiny_data import LABELS, encoded, pets, pixels, write_parquet
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 NAMES = ["cat", "dog", "frog"]
 DATASET = "dataset:\n  name: digits\n  limit: 200\n  test_limit: 100\n"

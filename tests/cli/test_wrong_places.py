@@ -5,7 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from asking import TINY, Finished, ask, refusal, write
+
+from tests.making.asking import Finished, ask, refusal, write
+from tests.making.experiments import TINY
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 @pytest.fixture

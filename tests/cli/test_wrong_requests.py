@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from asking import TINY, Finished, refusal, write
 
 import bench
+from tests.making.asking import Finished, refusal, write
+from tests.making.experiments import TINY
+
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,7 @@ def test_a_wrong_request_leaves_finished_work_alone(request_: list[str], says: s
     assert says in refusal(*request_)
 
 
+@pytest.mark.slow
 def test_a_real_process_answers_in_one_line_too(tmp_path: Path) -> None:
     root = str(Path(bench.__file__).parents[1])
     command = [sys.executable, "-m", "bench", "plan", "quikstart"]

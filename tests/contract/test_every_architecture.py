@@ -51,7 +51,7 @@ def multiply_adds(network: nn.Module, x: torch.Tensor) -> int:
     counts: list[int] = []
 
     def count(layer: nn.Module, inputs: object, output: torch.Tensor) -> None:
-        counts.append(output.numel() * layer.weight[0].numel())  # type: ignore[operator, index]
+        counts.append(output.numel() * layer.weight[0].numel())  # type: ignore[index]
 
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

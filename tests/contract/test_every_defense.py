@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from crafting import digits, small_params
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from bench.contracts.augment import Augmentation
 from bench.contracts.defense import DEFENSES, Defense, Defenses
+from tests.making.crafting import digits, small_params
+from tests.making.images import seeded
+
+pytestmark = pytest.mark.usefixtures("files_of_defenses")
 
 NAMES = DEFENSES.names()
 every_defense = pytest.mark.parametrize("name", NAMES)
@@ -30,10 +33,6 @@ def batch() -> tuple[Tensor, Tensor]:
 
 def _cross_entropy(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
     return nn.functional.cross_entropy(network(x), y)
-
-
-def seeded(seed: int = 5) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def variants(name: str) -> Iterator[Defense]:
@@ -71,7 +70,7 @@ def test_a_defense_describes_itself(name: str) -> None:
 @every_defense
 def test_a_batch_stays_images_with_a_target_each(name: str) -> None:
     x, y = batch()
-    changed, targets = defense(name).batch(x.clone(), y.clone(), seeded())
+    changed, targets = defense(name).batch(x.clone(), y.clone(), seeded(5))
     assert changed.shape == x.shape
     assert changed.dtype == x.dtype
     assert float(changed.amin()) >= 0
@@ -87,7 +86,7 @@ def test_a_batch_stays_images_with_a_target_each(name: str) -> None:
 @every_defense
 def test_the_training_images_stay_bytes_and_the_release_is_not_overwritten(name: str) -> None:
     images, labels = digits().images.clone(), digits().labels.clone()
-    changed = defense(name).dataset(images, labels, seeded())
+    changed = defense(name).dataset(images, labels, seeded(5))
     assert changed.dtype == torch.uint8
     assert changed.shape == images.shape
     assert torch.equal(images, digits().images)
@@ -101,7 +100,7 @@ def test_the_generator_alone_decides_what_a_defense_draws(name: str) -> None:
         torch.manual_seed(global_seed)
         x, y = batch()
         results.append(
-            (*defense(name).batch(x, y, seeded()), defense(name).dataset(digits().images, digits().labels, seeded()))
+            (*defense(name).batch(x, y, seeded(5)), defense(name).dataset(digits().images, digits().labels, seeded(5)))
         )
     assert all(torch.equal(first, second) for first, second in zip(*results, strict=True))
 
@@ -111,7 +110,7 @@ def test_the_loss_is_finite_and_can_be_learned_from(name: str) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, CLASSES))
     x, y = batch()
     loss = defense(name).loss(_cross_entropy, epoch=0)
-    value = loss(network, x, y, seeded())
+    value = loss(network, x, y, seeded(5))
     assert value.shape == ()
     value.backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -138,10 +137,10 @@ def test_a_written_chain_reads_back_as_the_same(name: str) -> None:
 def test_plain_changes_nothing() -> None:
     plain = defense("plain")
     x, y = batch()
-    changed, targets = plain.batch(x, y, seeded())
+    changed, targets = plain.batch(x, y, seeded(5))
     assert torch.equal(changed, x)
     assert torch.equal(targets, y)
-    assert torch.equal(plain.dataset(digits().images, y, seeded()), digits().images)
+    assert torch.equal(plain.dataset(digits().images, y, seeded(5)), digits().images)
     assert plain.augmentation(Augmentation(crop_padding=4, flip=True)) == Augmentation(crop_padding=4, flip=True)
     network = nn.Linear(1, 1)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)

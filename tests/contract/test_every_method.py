@@ -9,7 +9,6 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from crafting import CPU, cases, digits, is_within, networks, protect, small_params, with_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from bench.contracts.method import (
     Method,
 )
 from bench.run.stages import craft as harness
+from tests.making.crafting import CPU, cases, digits, is_within, networks, protect, small_params, with_images
 
 NAMES = METHODS.names()
 every_method = pytest.mark.parametrize("name", NAMES)

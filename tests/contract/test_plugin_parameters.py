@@ -5,13 +5,13 @@ from typing import Any, TypeVar
 
 import pytest
 import torch
-from crafting import digits, protect
 from torch import Tensor
 
 from bench.api import DATASETS, DEFENSES, METHODS, Budget, CraftContext, CraftData, Defense, Field, Method, Params
 from bench.contracts.dataset import DatasetPlugin
 from bench.contracts.defense import Defenses
 from bench.contracts.plugin import Plugin
+from tests.making.crafting import digits, protect
 
 KINDS = [
     *(METHODS.get(name) for name in METHODS.names()),
@@ -50,7 +50,7 @@ class Further(Filled):
 class Written(Method):
     """Says them in its body, as plug-ins did before brackets."""
 
-    Params = Strength  # type: ignore[assignment]
+    Params = Strength
 
     def craft(self, data: CraftData, budget: Budget | None, ctx: CraftContext) -> Tensor:
         assert budget is not None
@@ -60,14 +60,14 @@ class Written(Method):
 class Nested(Method):
     """Declares them in its body."""
 
-    class Params(Params):  # type: ignore[misc]
+    class Params(Params):
         steps: int = 4
 
 
 class Both(Method[Steps]):
     """Says in its body what counts."""
 
-    Params = Strength  # type: ignore[assignment]
+    Params = Strength
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import yaml
-from pages import read
 
 from bench import __version__
 from bench.contracts.reference import references
+from tests.making.pages import read
 
 
 @pytest.fixture(scope="module")

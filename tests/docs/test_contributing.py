@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pages import ROOT, blocks, read
 
 import bench
 from bench.record.record import Record, read_records
+from tests.making.pages import ROOT, blocks, read
+
+pytestmark = pytest.mark.slow
 
 FILES = {block.file: block.text for block in blocks("CONTRIBUTING.md", "python", "yaml", "toml") if block.file}
 PLUGINS = {path: text for path, text in FILES.items() if path.endswith(".py")}
@@ -139,9 +141,12 @@ def test_a_package_of_ones_own_brings_them_in_as_entry_points(tmp_path: Path) ->
 
 
 def test_the_examples_keep_the_contracts(tree: Path) -> None:
-    shutil.copytree(ROOT / "tests" / "contract", tree / "tests" / "contract")
+    for folder in ("contract", "making"):
+        shutil.copytree(ROOT / "tests" / folder, tree / "tests" / folder)
+    for file in ("__init__.py", "conftest.py"):
+        shutil.copy(ROOT / "tests" / file, tree / "tests")
     shutil.copy(ROOT / "pyproject.toml", tree)
-    only = "uniform-shift or next-class or conv3 or channel-shuffle"
+    only = "uniform-shift or next-class or conv3 or channel-shuffle or shapes"
     printed = python(["-m", "pytest", "-p", "no:cacheprovider", "tests/contract", "-k", only], tree, [tree])
     assert " passed" in printed
     assert "failed" not in printed

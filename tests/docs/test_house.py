@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import ROOT
 
 import bench
+from tests.making.pages import ROOT
 
 ORDER = ["core", "store", "record", "contracts", "data", "engine", "spec", "plan", "run", "read", "perf", "cli"]
 APART = {"run", "read"}

@@ -10,7 +10,8 @@ import zipfile
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from pages import ROOT, read
+
+from tests.making.pages import ROOT, read
 
 PACKAGES = ("bench", "methods", "victims")
 PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
@@ -33,6 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return set(archive.namelist())
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: set[str]) -> None:
     there = {
         path.relative_to(ROOT).as_posix()
@@ -43,11 +45,13 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: set[
     assert {name for name in wheel if ".dist-info/" not in name} == there
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_license_and_the_command(wheel: set[str]) -> None:
     described = {re.sub(r"^[^/]+\.dist-info/", "", name) for name in wheel if ".dist-info/" in name}
     assert {"METADATA", "entry_points.txt", "licenses/LICENSE"} <= described
 
 
+@pytest.mark.slow
 def test_every_package_is_typed(wheel: set[str]) -> None:
     assert {f"{package}/py.typed" for package in PACKAGES} <= wheel
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import ROOT, anchors, commands, headings, links, read, rows, tables
-from tiny_data import encoded, pixels, write_parquet
 
 from bench import cli
 from bench.cli.app import cli as group
@@ -25,6 +23,8 @@ from bench.contracts.reference import references
 from bench.core.registry import Registry
 from bench.record.record import read_records
 from bench.spec.file import experiment_names, load_experiment
+from tests.making.pages import ROOT, anchors, commands, headings, links, read, rows, tables
+from tests.making.tiny_data import encoded, pixels, write_parquet
 
 PAGES = ("README.md", "CONTRIBUTING.md")
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
@@ -74,8 +74,10 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(empty_database, home)
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,13 @@ def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(home: Path, cifar10: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+def shell(
+    home: Path,
+    cifar10: Path,
+    loops_in_forks: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Shell:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("SEPBENCH_HOME", str(home))
     monkeypatch.setenv("SEPBENCH_DATA", str(cifar10))
@@ -254,6 +262,7 @@ def test_commands_were_found() -> None:
     assert any(command.startswith("sepbench run") for command in COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_a_page_shows_works(command: str, shell: Shell) -> None:
     words = shlex.split(command, comments=True)

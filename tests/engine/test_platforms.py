@@ -9,17 +9,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
-from mlflow_reports import parents
 
 from bench.engine.memory import keep_freed_memory, peak_memory_mb
 from bench.record.tracking import Tracker, default_uri
 from bench.store.lock import acquire
+from tests.making.reports import parents
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def hiding_proc(method):  # type: ignore[no-untyped-def]
+def hiding_proc(method: Callable[..., object]) -> Callable[..., object]:
     def look(path: Path, *arguments: object, **named: object) -> object:
         if path.is_relative_to("/proc"):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))

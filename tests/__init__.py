@@ -1,0 +1,1 @@
+"""What is promised, in the order of the house; `making` holds what tests are made with."""

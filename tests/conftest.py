@@ -1,0 +1,186 @@
+"""What tests are given: one thread, no settings from outside, homes of their own, and finished runs to share."""
+
+import multiprocessing
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bench.contracts.network import build_network
+from bench.data.images import images_digest
+from bench.record.tracking import Tracker, default_uri
+from bench.record.tracking.connection import connected
+from tests.making.asking import Finished, ask, write
+from tests.making.crafting import digits
+from tests.making.experiments import STAGES, TINY
+from tests.making.whole_runs import FORKS, Sepbench, Undisturbed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_and_no_settings() -> Iterator[None]:
+    """Compute with one thread: tiny tensors gain nothing from more, and waiting for a busy core costs seconds."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        for name in ("SEPBENCH_DATA", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with all its tables and nothing in them, to copy: making one takes over a second."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    with connected(f"sqlite:///{path}"):
+        return path
+
+
+# A command asked in this process.
+
+
+@pytest.fixture
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with a home to be made in it."""
+    _go(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def finished(_finished: Finished, own_place: None, monkeypatch: pytest.MonkeyPatch) -> Finished:
+    """Work where the tiny experiment has run; what is there stays as it is."""
+    _go(monkeypatch, _finished.folder)
+    return _finished
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Finished:
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "home").mkdir()
+    shutil.copy(empty_database, folder / "home")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _go(monkeypatch, folder)
+        answer = ask("run", write(TINY), "--results", "results")
+    return Finished(folder, answer)
+
+
+def _go(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SEPBENCH_HOME", str(folder / "home"))
+
+
+# The command in processes of its own.
+
+
+@pytest.fixture
+def sepbench(tmp_path: Path) -> Sepbench:
+    """The command in an empty home."""
+    return Sepbench(tmp_path)
+
+
+@pytest.fixture
+def tracked(tmp_path: Path, empty_database: Path) -> Sepbench:
+    """The command in a home that holds nothing but an empty MLflow database."""
+    return _with_database(Sepbench(tmp_path), empty_database)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Undisturbed:
+    """What the tiny experiment comes to where nothing happens to it."""
+    home = _with_database(Sepbench(tmp_path_factory.mktemp("undisturbed")), empty_database)
+    ended = home.call("run", home.experiment())
+    assert ended.code == 0, ended.err
+    assert set(ended.ran) == STAGES
+    keys = {event.label: event.key for event in ended.events if event.what == "started"}
+    return Undisturbed(home, ended.table, home.outcomes(), keys)
+
+
+@pytest.fixture
+def after_a_run(tmp_path: Path, undisturbed: Undisturbed) -> Sepbench:
+    """The command in a home where the tiny experiment has run."""
+    return undisturbed.home.copy(tmp_path)
+
+
+@pytest.fixture
+def before(tmp_path: Path, undisturbed: Undisturbed) -> Callable[[str], Sepbench]:
+    """Return the command in a home where the tiny experiment has come to a stage of sep, whose label starts so."""
+    return lambda label: undisturbed.before(label, tmp_path)
+
+
+def _with_database(sepbench: Sepbench, database: Path) -> Sepbench:
+    sepbench.home.mkdir()
+    shutil.copy(database, sepbench.home / "mlflow.db")
+    return sepbench
+
+
+@pytest.fixture
+def loops_in_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what perf measures in an interpreter of its own be a fork that has imported what takes seconds."""
+    context = multiprocessing.get_context
+    monkeypatch.setattr(multiprocessing, "get_context", lambda how=None: FORKS if how == "spawn" else context(how))
+
+
+# The experiment log.
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty_database: Path) -> Path:
+    """A home that holds nothing but an empty MLflow database."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+@pytest.fixture
+def uri(home: Path) -> str:
+    return default_uri(home)
+
+
+@pytest.fixture
+def tracker(uri: str, home: Path) -> Tracker:
+    tracker = Tracker(uri, home / "outbox")
+    tracker.start("quick", {"name": "quick", "seeds": (0, 1)}, {"victim": 2})
+    return tracker
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+# Plug-ins.
+
+
+@pytest.fixture(scope="session")
+def _outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what defenses read from files: a purified copy of the digits, and pretrained weights."""
+    folder = tmp_path_factory.mktemp("outside")
+    images = digits().images
+    (folder / "purified").mkdir()
+    copy = (images // 2).permute(0, 2, 3, 1).numpy()
+    np.savez(folder / "purified" / f"{images_digest(images)}.npz", images=copy)
+    network = build_network("resnet8", 10, images, normalise=False, seed=3, device=torch.device("cpu"))
+    weights = {name: value.contiguous() for name, value in network.classifier.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    return folder
+
+
+@pytest.fixture
+def files_of_defenses(_outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name what defenses read from files where their parameters look for it."""
+    monkeypatch.setenv("SEPBENCH_PURIFIED", str(_outside / "purified"))
+    monkeypatch.setenv("SEPBENCH_PRETRAINED", str(_outside / "weights.safetensors"))
+
+
+@pytest.fixture
+def empty_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Import name of a package without plug-ins, for registries of the tests' own."""
+    (tmp_path / "a_package_without_plugins").mkdir()
+    (tmp_path / "a_package_without_plugins" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    return "a_package_without_plugins"

@@ -1,0 +1,148 @@
+"""The ablation and the cost of protection: points, intervals, references, gaps."""
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from bench.core.errors import SepbenchError
+from bench.core.keys import canonical
+from bench.read.plots import ablation, passes
+from bench.read.tables import build
+from bench.spec.layout import TableLayout
+from tests.making.figures import cell, errorbars, spans, words
+from tests.making.records import checkpoint_table, runs, sep
+
+
+def params(checkpoints: int) -> str:
+    return canonical({"checkpoints": checkpoints, "steps": 10})
+
+
+def level(axes: Axes, label: str) -> float:
+    (line,) = [line for line in axes.lines if line.get_label() == label]
+    return float(np.asarray(line.get_ydata())[0])
+
+
+def test_a_line_holds_the_means_and_half_widths_of_its_cells_and_a_gap_for_a_missing_one() -> None:
+    table = checkpoint_table()
+    line = errorbars(ablation(table).axes[0])["sep"]
+    assert list(line[0].get_xdata()) == [1, 3, 15]
+    y = list(line[0].get_ydata())
+    assert (y[0], y[2]) == (42.0, 23.0)
+    assert math.isnan(y[1])
+    for checkpoints, (low, high) in zip((1, 15), spans(line), strict=True):
+        half = cell(table, "sep", method_params=params(checkpoints)).half_width
+        assert half is not None
+        assert math.isclose((high - low) / 2, half)
+
+
+def test_what_is_missing_is_named_and_marked_on_the_axis() -> None:
+    figure = ablation(checkpoint_table())
+    assert "sep (3 missing)" in words(figure)
+    (cross,) = [line for line in figure.axes[0].lines if line.get_label() == "_missing sep"]
+    assert list(np.asarray(cross.get_xdata())) == [3]
+
+
+def test_a_cell_that_lacks_runs_says_how_many_it_has() -> None:
+    table = checkpoint_table(*sep(30, [10.0, None, 12.0]))
+    assert "2 of 3" in words(ablation(table))
+
+
+def test_references_are_levels_with_the_interval_as_a_band() -> None:
+    table = checkpoint_table()
+    axes = ablation(table).axes[0]
+    assert level(axes, "none") == 91.0
+    assert level(axes, "random-noise") == 89.5
+    half = cell(table, "none").half_width
+    assert half is not None
+    bands = [(patch.get_y(), patch.get_height()) for patch in axes.patches]  # type: ignore[attr-defined]
+    assert any(math.isclose(y, 91 - half) and math.isclose(height, 2 * half) for y, height in bands)
+
+
+@pytest.mark.parametrize(("values", "scale"), [((1, 3, 15), "log"), ((1, 2, 3), "linear"), ((0, 5, 50), "linear")])
+def test_the_axis_is_logarithmic_where_values_span_a_lot(values: tuple[int, ...], scale: str) -> None:
+    table = build([one for value in values for one in sep(value, [30.0, 31.0])], TableLayout())
+    assert ablation(table).axes[0].get_xscale() == scale
+
+
+def test_every_budget_has_its_panel_with_the_clean_reference() -> None:
+    records = [*runs([90.0], method="none")]
+    for budget in (4.0, 8.0):
+        records += [*sep(1, [40.0 + budget], budget=budget), *sep(2, [30.0 + budget], budget=budget)]
+    first, second = ablation(build(records, TableLayout())).axes
+    assert [axes.get_title() for axes in (first, second)] == ["linf-4", "linf-8"]
+    assert [list(errorbars(axes)["sep"][0].get_ydata()) for axes in (first, second)] == [[44, 34], [48, 38]]
+    assert level(first, "none") == level(second, "none") == 90
+
+
+def test_every_norm_has_a_panel_named_as_its_track() -> None:
+    records = [*runs([90.0], method="none")]
+    for norm, budget in (("linf", 8.0), ("l0", 4.0), ("unbounded", None)):
+        records += [*sep(1, [40.0], norm=norm, budget=budget), *sep(2, [30.0], norm=norm, budget=budget)]
+    figure = ablation(build(records, TableLayout()))
+    assert [axes.get_title() for axes in figure.axes] == ["linf-8", "l0-4", "unbounded"]
+    assert [level(axes, "none") for axes in figure.axes] == [90, 90, 90]
+
+
+def test_shares_and_further_clean_images_title_their_panels() -> None:
+    records = [
+        one
+        for share, clean in ((0.5, 0), (1.0, 0), (1.0, 100))
+        for steps in (1, 2)
+        for one in sep(steps, [40.0], protected_fraction=share, clean_images=clean)
+    ]
+    figure = ablation(build(records, TableLayout(columns=["protected_fraction", "clean_images"])))
+    assert [axes.get_title() for axes in figure.axes] == [
+        "protected fraction 50 % · no clean images",
+        "protected fraction 100 % · no clean images",
+        "protected fraction 100 % · 100 clean images",
+    ]
+
+
+def test_a_second_parameter_makes_a_line_for_each_value() -> None:
+    records = [
+        one
+        for checkpoints in (1, 2, 4)
+        for steps in (5, 10)
+        for one in runs([50.0 - checkpoints - steps], method_params={"checkpoints": checkpoints, "steps": steps})
+    ]
+    lines = errorbars(ablation(build(records, TableLayout())).axes[0])
+    assert {label: list(line[0].get_ydata()) for label, line in lines.items()} == {
+        "sep, steps=5": [44, 43, 41],
+        "sep, steps=10": [39, 38, 36],
+    }
+
+
+def test_an_ablation_needs_a_number_that_varies_within_a_method() -> None:
+    table = build(
+        [*runs([1.0], method_params={"steps": 3}), *runs([2.0], method="em", method_params={"steps": 5})], TableLayout()
+    )
+    with pytest.raises(SepbenchError, match="no numeric parameter of a method varies in small"):
+        ablation(table)
+
+
+def test_a_switch_is_no_number() -> None:
+    records = [*runs([1.0], method_params={"augment": True}), *runs([2.0], method_params={"augment": False})]
+    with pytest.raises(SepbenchError, match="no numeric parameter"):
+        ablation(build(records, TableLayout()))
+
+
+def test_points_stand_at_the_passes_of_their_setting_on_a_logarithmic_axis() -> None:
+    spent = {("none", "{}"): 0.0, ("random-noise", "{}"): 0.0} | {("sep", params(n)): 10.0 * n for n in (1, 3, 15)}
+    figure = passes(checkpoint_table(), spent)
+    axes = figure.axes[0]
+    points = errorbars(axes)["sep"]
+    assert axes.get_xscale() == "log"
+    assert list(points[0].get_xdata()) == [10, 150]
+    assert list(points[0].get_ydata()) == [42, 23]
+    assert level(axes, "none") == 91
+    assert {"1", "15", "sep", "none", "random-noise"} <= words(figure)
+    footnote = figure._supxlabel.get_text().replace("\n", " ")  # type: ignore[attr-defined]
+    assert "Beside points: checkpoints." in footnote
+    assert "Missing: sep, checkpoints=3." in footnote
+
+
+def test_nothing_is_drawn_against_passes_that_nobody_spent() -> None:
+    with pytest.raises(SepbenchError, match="crafting passes"):
+        passes(checkpoint_table(), {("sep", params(3)): 30.0})  # its runs failed
