@@ -109,6 +109,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
     missing = card.missing if isinstance(card, PublishedCard) else None
     todo = plan.missing((lambda kind, key: False) if missing else home.store.inventory())
     left = {stage.key for stage in todo}
+    jobs = min(jobs, len(left))  # as a run starts no more than it has stages
     paces, costs = Paces(home.paces), Costs(home.costs)
     estimate = Estimator(plan, todo, device, paces)
     methods = {planned.victim: planned.cell.method.name for planned in reversed(plan.cells)}
@@ -138,7 +139,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
         cells=len(plan.cells),
         missing=missing,
         busy=_busy(device),
-        sharing=_sharing(plan, todo, device, paces, jobs) if jobs > 1 and todo else None,
+        sharing=_sharing(plan, todo, device, paces, jobs) if jobs > 1 else None,
         stages=tuple(map(planned, plan.stages.values())),
     )
 
@@ -150,7 +151,6 @@ def _busy(device: torch.device) -> str | None:
 
 
 def _sharing(plan: Plan, todo: Sequence[Stage], device: torch.device, paces: Paces, jobs: int) -> Sharing:
-    jobs = min(jobs, len(todo))
     threads = threads_of_each(device, jobs)
     seconds = measured_seconds(plan, todo, device, paces, threads) if threads else None
     if seconds is None:

@@ -22,6 +22,8 @@ ALL = (places.METHODS, places.ARCHITECTURES, places.DEFENSES, places.DATASETS)
 TOY = '''
 from bench.api import METHODS
 
+pytestmark = pytest.mark.usefixtures("own_place")
+
 
 @METHODS.register("toy")
 class Toy:

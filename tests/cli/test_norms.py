@@ -17,6 +17,8 @@ from bench.record.record import Record, read_records
 from bench.record.tracking import default_uri
 from tests.making.asking import done, refusal, write
 
+pytestmark = pytest.mark.usefixtures("own_place")
+
 TRACKS = """\
 name: tracks
 recipe:

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.contracts.network import Network, build_network, channel_statistics
+from bench.plan.cost import flops_of_a_pass
 from tests.making.images import noise
 from tests.making.networks import CPU
 
@@ -90,3 +93,12 @@ def test_a_network_is_laid_out_for_the_device_and_takes_any_layout(architecture:
     x = noise(2, side=16).float() / 255
     with torch.inference_mode():
         torch.testing.assert_close(network(x), network(x.to(memory_format=torch.channels_last)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["resnet8", "mobilenet-v2"])
+def test_operations_are_counted_as_torch_counts_them(architecture: str) -> None:
+    network = build_network(architecture, 10, noise(1, side=32), normalise=False, seed=0, device=CPU)
+    network.eval().requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        F.cross_entropy(network(torch.zeros(1, 3, 32, 32, requires_grad=True)), torch.zeros(1).long()).backward()
+    assert flops_of_a_pass(architecture, 10, 32, 32) == counter.get_total_flops() > 1e6

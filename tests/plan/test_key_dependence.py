@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from bench.api import ARCHITECTURES, METHODS
+from bench.contracts.defense import Defenses
+from bench.core.keys import canonical, key, key_of_texts
 from bench.data.loading import DataCard
 from bench.engine import release, training
 from bench.plan.make import make_plan, plan_experiment
@@ -245,3 +247,30 @@ def test_further_clean_images_are_other_victims_and_count_by_their_content() -> 
     other = WITH_MORE.model_copy(update={"extra_sha256": {50: "d" * 64}})
     first, second = keys(WITH_MORE, clean_images=[50]), keys(other, clean_images=[50])
     assert {stage for stage in first if first[stage] != second[stage]} == VICTIMS
+
+
+def test_a_key_of_texts_is_the_key_of_what_they_say() -> None:
+    value = {"b": ["é", 1.5, None], "a": {"d": True, "c": 2**70}, "ab": '"quoted"'}
+    assert key_of_texts({name: canonical(part) for name, part in value.items()}) == key(value)
+
+
+def test_what_a_defense_reads_is_digested_once_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    identity = Defenses.identity
+
+    def note(self: Defenses) -> Any:
+        asked.append(str(self))
+        return identity(self)
+
+    monkeypatch.setattr(Defenses, "identity", note)
+    experiment = Experiment.model_validate({**LEARNING, "defenses": ["cutout", "mixup"], "seeds": [0, 1, 2]})
+    for _ in range(2):  # a second plan asks again: files may have changed
+        asked.clear()
+        make_plan(experiment, CARD)
+        assert sorted(asked) == ["cutout-16", "mixup", "plain"]
+
+
+def test_equal_rows_are_one_row() -> None:
+    twice = Experiment.model_validate({**LEARNING, "methods": ["random-noise", {"random-noise": {}}]})
+    once = Experiment.model_validate({**LEARNING, "methods": ["random-noise"]})
+    assert [cell.identity() for cell in twice.cells()] == [cell.identity() for cell in once.cells()]

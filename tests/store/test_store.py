@@ -531,3 +531,21 @@ def test_unreadable_for_a_passing_reason_is_not_taken_for_damage(store: Store, m
         with pytest.raises(SepbenchError, match=r"cannot read .*Too many open files"):
             store.has(KIND, KEY)
     assert holds(store)
+
+
+def test_an_inventory_knows_what_the_store_has(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    has = store.inventory()
+    assert not has(KIND, KEY)
+    folder = commit(store)
+    has = store.inventory()
+    assert has(KIND, KEY)
+    assert not has("other", KEY)
+    (folder / "meta.json").unlink()
+    assert not store.inventory()(KIND, KEY)
+    monkeypatch.setattr(Store, "has", lambda *asked: pytest.fail("there is no folder for it"))
+    assert not store.inventory()(KIND, "f" * 64)
+
+
+def test_a_meta_json_that_lost_its_end_is_noticed(store: Store) -> None:
+    truncate(commit(store) / "meta.json")
+    assert not store.has(KIND, KEY)
