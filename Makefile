@@ -16,10 +16,10 @@ quickstart: $(VENV)/installed ## install, then protect, train and compare on the
 	@$(BIN)/sepbench run quickstart
 
 check: lint ## check style, format and types, then run the tests that take moments: for every edit
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 -m 'not slow and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m 'not slow and not gpu'
 
 test: $(VENV)/installed-dev ## install with the development tools, then run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/installed-dev ## check style, format and types
 	$(BIN)/ruff check

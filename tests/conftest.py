@@ -18,7 +18,8 @@ from bench.record.tracking.connection import connected
 from tests.making.asking import Finished, ask, write
 from tests.making.crafting import digits
 from tests.making.experiments import STAGES, TINY
-from tests.making.whole_runs import FORKS, Sepbench, Undisturbed
+from tests.making.forks import FORKS
+from tests.making.whole_runs import Sepbench, Undisturbed
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,27 +8,20 @@ import torch
 
 from bench.cli.app import main
 from bench.record.record import read_records
+from tests.making.experiments import FIELDS
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 
-TINY = {
-    "name": "tiny-gpu",
-    "recipe": {"name": "digits", "epochs": 2},
-    "dataset": {"name": "digits", "limit": 200, "test_limit": 100},
-    "surrogate": "resnet8",
-    "budgets": ["linf-32", "l2-2"],
-    "methods": ["random-noise", {"sep": {"checkpoints": 2, "steps": 2, "step_size": 8}}],
-    "victims": ["resnet8"],
-}
+TWO_BUDGETS = {**FIELDS, "budgets": ["linf-32", "l2-2"]}
 
 
 def test_a_run_on_a_gpu_leaves_records_that_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEPBENCH_HOME", str(tmp_path / "home"))
     spec = tmp_path / "tiny.yaml"
-    spec.write_text(json.dumps(TINY))  # JSON is YAML
+    spec.write_text(json.dumps(TWO_BUDGETS))  # JSON is YAML
     main(["run", str(spec), "--devices", "cuda", "--no-mlflow"])
     records = read_records(tmp_path / "home" / "records")
     assert len(records) == 5
@@ -47,7 +40,7 @@ def test_a_run_on_a_gpu_leaves_records_that_say_so(tmp_path: Path, monkeypatch: 
 def test_training_compiles_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEPBENCH_HOME", str(tmp_path / "home"))
     spec = tmp_path / "tiny.yaml"
-    spec.write_text(json.dumps(TINY))
+    spec.write_text(json.dumps(TWO_BUDGETS))
     main(["run", str(spec), "--devices", "cuda", "--no-mlflow", "--compile", "--only", "method=random-noise"])
     records = read_records(tmp_path / "home" / "records")
     assert records

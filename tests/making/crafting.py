@@ -1,6 +1,7 @@
 """Crafting a few images the way a run does it, with small parameters."""
 
 import math
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -105,6 +106,11 @@ def is_within(budget: Budget | None, clean: Tensor, released: Tensor) -> bool:
 
 
 def _untrained(index: int, checkpoint: int) -> Network:
+    return deepcopy(_built(index, checkpoint))
+
+
+@cache
+def _built(index: int, checkpoint: int) -> Network:
     seed = 100 * index + checkpoint
     return build_network("resnet8", 10, digits().images, normalise=True, seed=seed, device=CPU).eval()
 

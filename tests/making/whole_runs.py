@@ -1,6 +1,5 @@
 """sepbench in processes of its own, in homes of its own."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from bench.record.record import Record, read_records
 from bench.store.artifacts import Store
 from tests.making.alterations import Alteration, take_notes
 from tests.making.experiments import LEARNING, SEP
+from tests.making.forks import FORKS
 from tests.making.process_notes import Event, Notes
 
 KINDS = ("surrogate", "craft", "victim")
@@ -26,10 +26,6 @@ KINDS = ("surrogate", "craft", "victim")
 _COSTS = ("craft_seconds", "surrogate_seconds", "train_seconds", "peak_memory_mb")
 _ORIGIN = ("started", "git_sha", "dirty")
 _PATIENCE_SECONDS = 120
-
-# One server imports what takes seconds, and every process starts as a fork of it.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.making.preloaded", "tests.making.whole_runs"])
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from bench.run.stopping import Stop
 from bench.spec.experiment import Experiment
 from bench.store.home import Home
 from methods._targeted import targets
+from tests.making.experiments import FIELDS
 from tests.making.renaming import best_by_trying
 from tests.making.tiny_data import complaint, encoded, pets, pixels, spec_of, write_parquet
 
@@ -38,13 +39,10 @@ OF_TWO = Splits(CLEAN, CLEAN, protected_classes=2)
 def experiment(**changes: object) -> Experiment:
     return Experiment.model_validate(
         {
+            **FIELDS,
             "name": "some-classes",
             "recipe": {"name": "digits", "epochs": 2, "augmentation": {"crop_padding": 0, "resized_crop": 0.25}},
             "dataset": {**DIGITS, "protected_classes": 4},
-            "surrogate": "resnet8",
-            "budgets": ["linf-32"],
-            "methods": ["none", "random-noise", {"sep": {"checkpoints": 2, "steps": 2, "step_size": 8}}],
-            "victims": ["resnet8"],
             **changes,
         }
     )

@@ -28,28 +28,26 @@ from bench.spec.experiment import Experiment
 from bench.store.artifacts import Store
 from bench.store.home import Home
 from bench.store.lock import Lock, acquire
+from tests.making.experiments import FIELDS
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 EXPERIMENT = Experiment.model_validate(
     {
+        **FIELDS,
         "name": "one-cell",
         "recipe": {"name": "digits", "epochs": 1},
         "dataset": {"name": "digits", "limit": 40, "test_limit": 20},
-        "surrogate": "resnet8",
-        "budgets": ["linf-32"],
         "methods": ["random-noise"],
-        "victims": ["resnet8"],
     }
 )
 
 
 @pytest.fixture(scope="module")
-def run_by_a_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_by_a_worker(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """A home where a worker did all and nobody told MLflow, whose database is there."""
     home = Home(tmp_path_factory.mktemp("worker"))
-    with connected(f"sqlite:///{home.root / 'mlflow.db'}"):
-        pass
+    shutil.copy(empty_database, home.root)
     run(home, tracker=Tracker(default_uri(home.root), home.outbox, leave=True))
     return home.root
 

@@ -1,7 +1,6 @@
 """Locks: one live owner at a time, a dead one is replaced, nobody removes another's."""
 
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -20,8 +19,7 @@ import pytest
 
 from bench.core.errors import SepbenchError
 from bench.store.lock import Lock, acquire, owner
-
-PROCESSES = multiprocessing.get_context("forkserver")
+from tests.making.forks import FORKS
 
 
 def contend(folder: Path, rounds: int, together: Barrier, answers: Connection) -> None:
@@ -73,7 +71,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def start(work: Callable[..., None], *arguments: Any) -> BaseProcess:
-    child = PROCESSES.Process(target=work, args=arguments, daemon=True)
+    child = FORKS.Process(target=work, args=arguments, daemon=True)
     child.start()
     arguments[-1].close()  # so that a child that fails ends the wait for its answer
     return child
@@ -81,8 +79,8 @@ def start(work: Callable[..., None], *arguments: Any) -> BaseProcess:
 
 def winners(folder: Path, rounds: int, rivals: int = 4) -> list[int]:
     """Let several processes try for each of `rounds` locks at once; return how many got each."""
-    together = PROCESSES.Barrier(rivals)
-    pipes = [PROCESSES.Pipe(duplex=False) for _ in range(rivals)]
+    together = FORKS.Barrier(rivals)
+    pipes = [FORKS.Pipe(duplex=False) for _ in range(rivals)]
     children = [start(contend, folder, rounds, together, end) for _, end in pipes]
     counts = [sum(answers.recv() for answers, _ in pipes) for _ in range(rounds)]
     for child in children:
@@ -90,10 +88,12 @@ def winners(folder: Path, rounds: int, rivals: int = 4) -> list[int]:
     return counts
 
 
+@pytest.mark.slow
 def test_of_several_processes_exactly_one_gets_a_lock(tmp_path: Path) -> None:
     assert winners(tmp_path, rounds=5) == [1] * 5
 
 
+@pytest.mark.slow
 def test_of_several_processes_exactly_one_takes_over_a_dead_owners_lock(tmp_path: Path) -> None:
     dead = ended_pid()
     for n in range(5):
@@ -120,8 +120,9 @@ def test_of_several_threads_exactly_one_gets_a_lock(tmp_path: Path, monkeypatch:
     winning[0].release()
 
 
+@pytest.mark.slow
 def test_a_live_owner_keeps_the_lock_and_a_killed_one_loses_it(tmp_path: Path) -> None:
-    ready, end = PROCESSES.Pipe(duplex=False)
+    ready, end = FORKS.Pipe(duplex=False)
     child = start(hold, tmp_path, end)
     pid = ready.recv()
     os.utime(tmp_path / "stage.lock", (0, 0))  # on this host the process counts, not its heartbeat

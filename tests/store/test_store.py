@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import multiprocessing
 import os
 import pickle
 import resource
@@ -23,10 +22,9 @@ from torch import Tensor
 
 from bench.core.errors import SepbenchError
 from bench.store.artifacts import CorruptArtifact, Draft, Store
+from tests.making.forks import FORKS
 
 KIND, KEY = "surrogate", "0123456789abcdef" * 4
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["torch", "safetensors.torch"])
 
 
 @pytest.fixture
@@ -324,8 +322,8 @@ def put_without_end(root: Path, tell: Connection) -> None:
 @pytest.mark.slow
 def test_a_process_killed_at_any_moment_leaves_its_last_put_or_the_one_in_progress(store: Store) -> None:
     for _ in range(6):
-        told, tell = PROCESSES.Pipe(duplex=False)
-        child = PROCESSES.Process(target=put_without_end, args=(store.root, tell), daemon=True)
+        told, tell = FORKS.Pipe(duplex=False)
+        child = FORKS.Process(target=put_without_end, args=(store.root, tell), daemon=True)
         child.start()
         tell.close()
         for _ in range(8):
@@ -366,7 +364,7 @@ def each_kill(work: Callable[[Store], None], prepare: Callable[[Store], Any], fo
     for n in count(1):
         stores.append(Store(folder / str(n)))
         shutil.copytree(folder / "prepared", stores[-1].root)
-        child = PROCESSES.Process(target=killed_before_operation, args=(n, work, stores[-1].root))
+        child = FORKS.Process(target=killed_before_operation, args=(n, work, stores[-1].root))
         child.start()
         child.join()
         if child.exitcode == 0:
@@ -380,6 +378,7 @@ def put_new(store: Store) -> None:
     store.draft(KIND, KEY).put("shard", weights(2), {"value": 2})
 
 
+@pytest.mark.slow
 def test_a_put_killed_before_any_of_its_steps_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     found = []
     for store in each_kill(
@@ -484,12 +483,13 @@ def put_beyond_the_limit(root: Path, tell: Connection) -> None:
         tell.send(str(error))
 
 
+@pytest.mark.slow
 def test_a_file_the_system_cuts_off_is_one_clear_sentence_and_harms_nothing(store: Store) -> None:
     commit(store)
     put_all(store)
     before = files(store.root)
-    told, tell = PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=put_beyond_the_limit, args=(store.root, tell))
+    told, tell = FORKS.Pipe(duplex=False)
+    child = FORKS.Process(target=put_beyond_the_limit, args=(store.root, tell))
     child.start()
     tell.close()
     assert "File too large" in told.recv()
