@@ -109,7 +109,7 @@ class in_workers:  # noqa: N801
                 alter(notes)
 
         def start_or_fork(command: Any, **options: Any) -> Any:
-            if "--worker" not in command:
+            if "work" not in command:
                 return start(command, **options)
             arguments = command[command.index("bench") + 1 :]
             return ForkedWorker(arguments, stdout=options["stdout"], env=options["env"], prepare=prepare)
