@@ -122,7 +122,7 @@ def test_no_mlflow_writes_no_database_and_no_reports(before: Before, undisturbed
     run = sepbench.run()
     assert run.code == 0
     assert run.out.strip() == undisturbed.table  # and no word of MLflow
-    assert {path.name for path in sepbench.home.iterdir()} == {"cards", "locks", "records", "store"}
+    assert {path.name for path in sepbench.home.iterdir()} == {"cards", "locks", "paces", "records", "store"}
 
 
 def test_another_experiment_reports_the_victims_it_shares_without_training_them(

@@ -260,5 +260,5 @@ def test_the_paths_of_defenses_reach_a_worker() -> None:
     file = write(TINY + "profiles:\n  x:\n    defenses: [plain, {purified: {folder: /somewhere}}, jpeg-10+cutout]\n")
     experiment = load_experiment(file, profile="x")
     again = Experiment.model_validate(experiment.resolved())
-    assert again.defenses[1].written() == [{"purified": {"folder": "/somewhere"}}]
+    assert again.defenses[1].written() == [{"purified": {"by": "unnamed", "folder": "/somewhere"}}]
     assert [str(one) for one in again.defenses] == [str(one) for one in experiment.defenses]
