@@ -95,7 +95,7 @@ class Defenses(Defense):
     @classmethod
     def parse(cls, value: Any) -> "Defenses":
         """Read a name (`cutmix`), its short form (`jpeg-10`), `name:field=value,field=value`, a mapping
-        (`{jpeg: {quality: 10}}`), several of the written forms joined by `+`, or a list of any of these.
+        (`{jpeg: {quality: 10}}`), several of the written forms joined by `+`, or a list of mappings.
 
         Raises `UnknownName` or `SepbenchError`, or pydantic's ValidationError for a bad parameter.
         """
@@ -105,7 +105,7 @@ class Defenses(Defense):
             name, params = next(iter(value.items()))
             kind = DEFENSES.get(name)
             return cls([kind(kind.Params.model_validate(params or {}))])
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             return cls([part for one in value for part in cls.parse(one).chain])
         raise SepbenchError(
             f"{shown(value)} is not a defense: write its name, or one name with a mapping of parameters"

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 # the heap has settled.
 _STEPS = """
 import resource, sys, torch
-from bench.memory import keep_freed_memory
+from bench.engine.memory import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 for _ in range(20):

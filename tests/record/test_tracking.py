@@ -173,7 +173,7 @@ def test_mlflow_leaves_environment_and_loggers_as_they_were(
 KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
-from bench.tracking import Tracker, default_uri
+from bench.record.tracking import Tracker, default_uri
 home = Path(sys.argv[1])
 Tracker(default_uri(home), home / "outbox").start("quick", {}, "")
 os.kill(os.getpid(), signal.SIGKILL)

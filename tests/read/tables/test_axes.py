@@ -37,7 +37,7 @@ from bench.spec.layout import TableLayout
 from bench.spec.only import selector
 from tests.making.records import runs
 
-HARNESS = Path(__file__).parents[2] / "bench"
+HARNESS = Path(__file__).parents[3] / "bench"
 DISPLAYING = [
     HARNESS / name for name in ("read/plots", "read/leaderboard", "read/stats", "read/tables", "spec/only.py")
 ]
@@ -146,6 +146,10 @@ def test_what_is_usual_needs_no_mention_and_the_rest_is_marked(records: list[Rec
 def test_figures_place_a_further_axis(records: list[Record]) -> None:
     names = {str(one.get_label()) for one in bars(by_precision(records)).axes[0].containers}
     assert {"float32", "bfloat16"} <= names
+
+
+def test_what_displays_is_looked_at() -> None:
+    assert all(path.exists() for path in DISPLAYING)
 
 
 @pytest.mark.parametrize("path", [path for one in DISPLAYING for path in [one, *one.rglob("*.py")] if path.suffix])
