@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.contracts.budget import Budget
 from bench.contracts.method import METHODS, CraftContext, CraftData
 from bench.contracts.network import Network, build_network
-from bench.perf.turns import apart, in_turns
+from bench.perf.turns import baseline, in_turns
 from bench.plan.cost import flops_of_a_pass
 from bench.record.provenance import device_name
 
@@ -64,7 +64,7 @@ def craft_throughput(
             for network, path in zip(networks, paths, strict=True):
                 torch.save(network.state_dict(), path)
             loops = {precision: _sep_loop(networks, data, precision, device) for precision in precisions}
-            with apart(device, _plain_loop, architecture, paths, batch, side, device) as plain:
+            with baseline(device, _plain_loop, architecture, paths, batch, side, device) as plain:
                 seconds, memory = in_turns({"plain": plain, **loops}, device)
             for precision in precisions:
                 passes = count * batch / median(seconds[precision])

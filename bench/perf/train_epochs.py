@@ -24,7 +24,7 @@ from bench.engine.training import (
     make_optimizer,
     train_epoch,
 )
-from bench.perf.turns import apart, in_turns
+from bench.perf.turns import baseline, in_turns
 from bench.record.provenance import device_name
 
 _CLASSES = 10
@@ -76,7 +76,7 @@ def train_throughput(
         for one in precisions
         for compiled in ([False, True] if compile else [False])
     }
-    with apart(device, _plain_epoch, architecture, images, side, batch, device) as plain_epoch:
+    with baseline(device, _plain_epoch, architecture, images, side, batch, device) as plain_epoch:
         loops, compile_seconds = {"plain": plain_epoch}, {}
         for name, (one, compiled) in kinds.items():
             began = time.perf_counter()

@@ -36,7 +36,7 @@ def in_turns(loops: dict[str, Loop], device: torch.device) -> tuple[dict[str, li
 
 
 @contextmanager
-def apart(device: torch.device, build: Callable[..., Loop], *arguments: object) -> Iterator[Loop]:
+def baseline(device: torch.device, build: Callable[..., Loop], *arguments: object) -> Iterator[Loop]:
     """Yield a loop as it runs in a process that sepbench has not set up; this process is set up as for its stages.
 
     On a GPU, for which nothing is set up, it is the loop itself.

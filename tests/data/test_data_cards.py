@@ -91,7 +91,9 @@ def test_a_cached_card_decodes_nothing_even_under_another_name(
         card(spec_of(parquet, limit=5), tmp_path / "cards")
 
 
-def test_a_cached_card_needs_neither_torchvision_nor_sklearn_nor_mlflow(parquet: dict[str, Any], tmp_path: Path) -> None:
+def test_a_cached_card_needs_neither_torchvision_nor_sklearn_nor_mlflow(
+    parquet: dict[str, Any], tmp_path: Path
+) -> None:
     made = card(spec_of(parquet), tmp_path / "cards")
     code = (
         "import json, sys; from pathlib import Path\n"

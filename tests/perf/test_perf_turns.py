@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.core.errors import SepbenchError
-from bench.perf.turns import apart, in_turns
+from bench.perf.turns import baseline, in_turns
 from tests.making.networks import CPU
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def test_a_loop_apart_runs_elsewhere_with_as_many_threads(tmp_path_factory: pyte
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with apart(CPU, notes, path, 7) as loop:
+        with baseline(CPU, notes, path, 7) as loop:
             seconds, _ = in_turns({"apart": loop}, CPU)
     finally:
         torch.set_num_threads(before)
@@ -50,5 +50,5 @@ def test_a_loop_apart_runs_elsewhere_with_as_many_threads(tmp_path_factory: pyte
 
 def test_where_its_process_ends_one_sentence_says_so() -> None:
     sentence = "^the process of the plain loop ended before its time: see what it printed$"
-    with apart(CPU, dies) as loop, pytest.raises(SepbenchError, match=sentence):
+    with baseline(CPU, dies) as loop, pytest.raises(SepbenchError, match=sentence):
         loop()
