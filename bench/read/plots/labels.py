@@ -58,7 +58,7 @@ def label_right(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
     ]
     for box in boxes:
         axes.add_artist(box)
-    figure.draw_without_rendering()  # only now heights are known
+    _lay_out(figure)  # only now heights are known
     heights = [axes.transData.transform((0, label.y))[1] * 72 / figure.dpi for label in ordered]
     bottom, top = (end * 72 / figure.dpi for end in axes.get_window_extent().intervaly)
     for box, height, place in zip(boxes, heights, spread(heights, _LINE_HEIGHT, bottom, top), strict=True):
@@ -67,7 +67,7 @@ def label_right(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
 
 def label_points(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
     """Write labels beside their points, where they cover as little of what is drawn as possible."""
-    figure.draw_without_rendering()
+    _lay_out(figure)
     taken = _ink(axes)
     inside = axes.get_window_extent()
     for label in labels:
@@ -142,3 +142,10 @@ def _ink(axes: Axes) -> list[Bbox]:
 def _outside(box: Bbox, frame: Bbox) -> float:
     shared = Bbox.intersection(box, frame)
     return box.width * box.height - (0.0 if shared is None else shared.width * shared.height)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give axes their places, as drawing does first; all else that drawing does takes as long and moves nothing."""
+    engine = figure.get_layout_engine()
+    assert engine is not None, "figures are made with a layout engine"
+    engine.execute(figure)
