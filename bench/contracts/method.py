@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -165,8 +165,3 @@ class Method(Plugin[P_co]):
 
 
 METHODS: Registry[type[Method]] = Registry.at(places.METHODS)
-
-
-def method_params(name: str, given: dict[str, Any]) -> Any:
-    """Return the validated parameters of a method; raises pydantic's ValidationError or `UnknownName`."""
-    return METHODS.get(name).Params.model_validate(given)
