@@ -107,8 +107,8 @@ def work(file: Path) -> None:
     from bench.run.stopping import Stop
     from bench.store.home import Home
 
-    stop_with_parent()
     told = Assignment.read(file)
+    stop_with_parent()
     home = Home.find()
     wanted = told.plan(home)
     # It times nothing: the first process tells how long it takes.

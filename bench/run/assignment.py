@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.core.disk import make_folder, write_atomically, writing
+from bench.core.errors import SepbenchError
 from bench.plan.make import plan_experiment
 from bench.plan.plan import Plan
 from bench.run.executors.executor import Workplace
@@ -70,8 +71,11 @@ class Assignment(BaseModel):
 
     @classmethod
     def read(cls, file: Path) -> "Assignment":
-        """Read what `handed_over` wrote."""
-        return cls.model_validate_json(file.read_bytes())
+        """Read what `handed_over` wrote; raises `SepbenchError` for anything else."""
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise SepbenchError(f"{file} is no assignment of a run: run --jobs writes them, use that") from error
 
     def plan(self, home: Home) -> Plan:
         """Return the plan of what is asked for."""

@@ -262,3 +262,12 @@ def test_the_paths_of_defenses_reach_a_worker() -> None:
     again = Experiment.model_validate(experiment.resolved())
     assert again.defenses[1].written() == [{"purified": {"by": "unnamed", "folder": "/somewhere"}}]
     assert [str(one) for one in again.defenses] == [str(one) for one in experiment.defenses]
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_what_is_no_assignment_is_a_sentence(content: str | None) -> None:
+    if content is not None:
+        Path("job.json").write_text(content)
+    answer = ask("work", "job.json")
+    assert answer.code == 2
+    assert answer.err == "sepbench: job.json is no assignment of a run: run --jobs writes them, use that\n"
