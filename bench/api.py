@@ -26,6 +26,7 @@ from bench.contracts.placement import Placement
 from bench.contracts.plugin import Params
 from bench.core.device import precision
 from bench.core.errors import NotHere, SepbenchError
+from bench.core.impostors import is_unfinished, what_it_is
 from bench.core.registry import UnknownName
 from bench.data.decoding import decode
 from bench.data.images import ImageSet, Splits, images_digest
@@ -73,5 +74,7 @@ __all__ = [
     "decode",
     "draw",
     "images_digest",
+    "is_unfinished",
     "precision",
+    "what_it_is",
 ]

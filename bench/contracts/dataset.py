@@ -42,7 +42,7 @@ class Source:
 
 
 class DatasetPlugin(Plugin[P_co], ABC):
-    """Base of the data-set formats. Paths are `str` parameters, with `~` and `${NAME}` already expanded.
+    """Base of the data-set formats. Paths are `str` parameters or lists of these, with `~` and `${NAME}` expanded.
 
     Both methods raise `SepbenchError` where a file is missing or is not what it should be; `NotHere` where the data was
     never brought to this machine, and nobody said where it is. `known` are the sizes of a format that holds one

@@ -1,10 +1,40 @@
 """Labels and class names that make sense together."""
 
+import unicodedata
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts.dataset import Source
 from bench.core.errors import SepbenchError
+
+
+def with_composed_names(name: str, part: str, source: Source) -> Source:
+    """Return a split with its class names in composed form, Unicode's NFC, in which all formats compare and show them.
+
+    Macs and archives made on them may write é as two characters, where other systems write one. Raises `SepbenchError`
+    where two classes of the split become one so.
+
+    Parameters
+    ----------
+    name
+        What the data set is called, for the message.
+    part
+        `training` or `test`.
+    source
+        The split as its plug-in opened it.
+
+    """
+    composed: dict[str, str] = {}
+    for given in source.classes:
+        other = composed.setdefault(unicodedata.normalize("NFC", given), given)
+        if other != given:
+            raise SepbenchError(
+                f"the {part} set of '{name}' has two classes called '{given}', written in two forms of Unicode "
+                f"({other!a} and {given!a}): make them one, or rename one"
+            )
+    return replace(source, classes=tuple(unicodedata.normalize("NFC", given) for given in source.classes))
 
 
 def check_labels(name: str, train: Source, test: Source) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.contracts.dataset import Source
 from bench.core.errors import SepbenchError
+from bench.core.impostors import what_it_is
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,7 +24,10 @@ def decode(data: bytes | Path, where: str) -> "Image":
             image.load()
             return image
     except UnidentifiedImageError as error:
-        raise SepbenchError(f"{where} is not an image that Pillow can read: repair or remove it") from error
+        named = what_it_is(data) if data else "is empty (0 bytes): repair or remove it"
+        raise SepbenchError(
+            f"{where} {named or 'is not an image that Pillow can read: repair or remove it'}"
+        ) from error
     # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
     except Exception as error:
         raise SepbenchError(f"{where} cannot be decoded ({error}): repair or remove it") from error

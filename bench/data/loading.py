@@ -15,13 +15,13 @@ from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
 from bench.contracts.known import KNOWN, Known
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import NotHere, SepbenchError
-from bench.data.checks import check_labels
+from bench.data.checks import check_labels, with_composed_names
 from bench.data.decoding import stack
 from bench.data.images import ImageSet, Splits
 from bench.data.spec import DatasetSpec
 from bench.data.stratify import stratified_prefix
 
-_CARD_VERSION = 1  # bumped when the same files and spec load as other tensors
+_CARD_VERSION = 2  # bumped when the same files and spec load as other tensors
 
 
 class DataCard(BaseModel):
@@ -57,7 +57,10 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
     Raises `SepbenchError` where files are missing or damaged, labels do not fit the classes, images differ in
     size, or a limit asks for more images than there are.
     """
-    train, test = _plugin(spec).open()
+    train, test = (
+        with_composed_names(spec.name, part, source)
+        for part, source in zip(("training", "test"), _plugin(spec).open(), strict=True)
+    )
     check_labels(spec.name, train, test)
     if spec.protected_classes is not None:
         test = _of_protected_classes(test, spec)

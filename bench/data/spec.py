@@ -78,6 +78,8 @@ class DatasetSpec(BaseModel):
 
 
 def _expand(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expand(key, item) for item in value]
     if not isinstance(value, str):
         return value
     return expand_variables(f"dataset.{key}", value, f"give the path with --set dataset.{key}=PATH")

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.making.asking import changed, refusal, write
+from tests.making.asking import ask, changed, refusal, write
 from tests.making.experiments import TINY
 from tests.making.tiny_data import LABELS, encoded, pets, pixels, write_parquet
 
@@ -61,7 +61,7 @@ def test_cifar_that_is_not_there_says_how_to_get_it() -> None:
     assert message.endswith("dataset.download to true")
 
 
-@pytest.mark.parametrize("damage", ["no parquet at all", "", "cut", "zeros"])
+@pytest.mark.parametrize("damage", ["no parquet at all", "cut", "zeros"])
 def test_a_damaged_parquet_file_is_named(damage: str, data: dict[str, Any]) -> None:
     whole = Path(data["train"]).read_bytes()
     kinds = {"cut": whole[:-20], "zeros": whole[:40] + bytes(40) + whole[80:]}
@@ -113,6 +113,24 @@ def test_a_set_without_images_is_refused(part: str, called: str, data: dict[str,
 def test_a_column_that_the_file_lacks_is_answered_with_those_it_has(data: dict[str, Any]) -> None:
     message = answer(data, image="picture")
     assert message.endswith("has no column 'picture': it has image, label; name the right one as dataset.image")
+
+
+def test_shards_are_given_on_the_command_line_as_a_pattern_a_folder_or_a_list(data: dict[str, Any]) -> None:
+    for number, labels in enumerate(([0, 1, 2, 0], [2, 1, 0, 1])):
+        images = [encoded(x) for x in pixels(4, seed=number)]
+        write_parquet(Path(f"train-0000{number}-of-00002.parquet"), images, labels, NAMES)
+    fields = "".join(f"  {field}: {value}\n" for field, value in {**data, "resize": 16}.items())
+    experiment = write(changed(TINY, DATASET, f"dataset:\n{fields}"))
+    Path("test").mkdir()
+    Path(data["test"]).rename("test/0000.parquet")
+    pattern = "dataset.train=train-*-of-00002.parquet"
+    listed = "dataset.train=[train-00000-of-00002.parquet, train-00001-of-00002.parquet]"
+    for train in (pattern, listed):
+        assert ask("plan", experiment, "--set", train, "--set", "dataset.test=test").code == 0
+    alone = ("--set", "dataset.train=train-00001-of-00002.parquet", "--set", "dataset.test=test")
+    assert refusal("plan", experiment, *alone).startswith(
+        "dataset.train is train-00001-of-00002.parquet, one shard of 2: give all of them, as train-*-of-00002*.parquet"
+    )
 
 
 def test_a_limit_beyond_the_images_says_how_many_there_are(data: dict[str, Any]) -> None:

@@ -105,6 +105,39 @@ def test_npz_reads_a_pair_of_files(tmp_path: Path) -> None:
     assert splits.train.classes == splits.test.classes == ("no", "yes")
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([[1], [0], [1]], ("0", "1")),
+        (np.array([[1], [0], [1]], np.uint8), ("0", "1")),
+        ([1.0, 0.0, 1.0], ("0", "1")),
+        ([True, False, True], ("0", "1")),
+        (["yes", "no", "yes"], ("no", "yes")),
+        ([["10"], ["9"], ["10"]], ("9", "10")),
+    ],
+)
+def test_npz_reads_labels_of_any_kind(labels: Any, classes: tuple[str, ...], tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x_train=pixels(3), y_train=labels, x_test=pixels(3), y_test=labels)
+    train = load(DatasetSpec.parse({"name": "x", "format": "npz", "path": f"{tmp_path}/x.npz"})).train
+    assert train.labels.tolist() == [1, 0, 1]
+    assert train.classes == classes
+
+
+def test_npz_reads_names_as_labels_in_the_order_of_its_classes(tmp_path: Path) -> None:
+    labels = ["yes", "no", "yes"]
+    arrays: dict[str, Any] = {"x_train": pixels(3), "y_train": labels, "x_test": pixels(3), "y_test": labels}
+    np.savez(tmp_path / "x.npz", **arrays, classes=["yes", "no"])
+    train = load(DatasetSpec.parse({"name": "x", "format": "npz", "path": f"{tmp_path}/x.npz"})).train
+    assert (train.labels.tolist(), train.classes) == ([0, 1, 0], ("yes", "no"))
+
+
+def test_npz_reads_grey_images_with_a_channel(tmp_path: Path) -> None:
+    grey = pixels(2)[..., :1]
+    np.savez(tmp_path / "x.npz", x_train=grey, y_train=[0, 1], x_test=grey, y_test=[0, 1])
+    train = load(DatasetSpec.parse({"name": "x", "format": "npz", "path": f"{tmp_path}/x.npz"})).train
+    np.testing.assert_array_equal(as_stored(train), np.repeat(grey, 3, axis=3))
+
+
 def test_npz_reads_one_file_of_grey_images(tmp_path: Path) -> None:
     grey = pixels(5)[..., 0]
     np.savez(tmp_path / "x.npz", x_train=grey[:3], y_train=[0, 1, 0], x_test=grey[3:], y_test=[0, 1])

@@ -1,7 +1,9 @@
 """Trouble with data is one sentence: what is wrong, where, what to do."""
 
+import gzip
 import re
 import socket
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,9 @@ from bench.data.spec import DatasetSpec
 from tests.making.tiny_data import LABELS, complaint, encoded, pets, pixels, spec_of, write_parquet
 
 Builder = Callable[..., DatasetSpec]
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 
 
 @pytest.fixture
@@ -91,9 +96,58 @@ def test_a_file_of_another_kind_is_named(parquet: dict[str, Any], npz: Builder, 
     assert f"{other} cannot be read as an archive of plain arrays" in complaint(load, spec)
     np.save(tmp_path / "lone.npy", pixels(2))
     lone = DatasetSpec.parse({"name": "x", "format": "npz", "path": f"{tmp_path}/lone.npy"})
-    assert "lone.npy cannot be read as an archive" in complaint(load, lone)
+    message = complaint(load, lone)
+    assert "lone.npy cannot be read as an archive of plain arrays (it is one array, as numpy.save writes it)" in message
     objects = npz({"images": pixels(2), "labels": np.array([0, "x"], object)})
-    assert "cannot be read as an archive of plain arrays" in complaint(load, objects)
+    assert "cannot be read as an archive of plain arrays ('labels' holds Python objects)" in complaint(load, objects)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (POINTER, "is a Git LFS pointer, not the data: fetch it with git lfs pull"),
+        (PAGE, "is an HTML page, perhaps a login or error page saved by the download: download it again"),
+        (b'{"error": "not found"}', "is JSON, perhaps an error that a server answered in place of the data"),
+        (b"", "is empty (0 bytes)"),
+    ],
+)
+def test_what_stands_in_place_of_images_is_named(
+    content: bytes, says: str, parquet: dict[str, Any], tmp_path: Path
+) -> None:
+    for part in ("train", "test"):
+        (tmp_path / part / "a").mkdir(parents=True)
+        (tmp_path / part / "a" / "1.png").write_bytes(content)
+    (tmp_path / "x.npz").write_bytes(content)
+    archive = DatasetSpec.parse({"name": "x", "format": "npz", "path": f"{tmp_path}/x.npz"})
+    row = write_parquet(tmp_path / "x.parquet", [content] * 8, LABELS, ["cat", "dog", "frog"])
+    assert complaint(load, folder_spec(tmp_path)).startswith(f"{tmp_path}/train/a/1.png {says}")
+    assert complaint(load, archive).startswith(f"{tmp_path}/x.npz {says}")
+    assert complaint(load, spec_of(parquet, train=str(row))).startswith(f"row 0 of {row} {says}")
+
+
+def test_an_archive_in_place_of_what_is_in_it_is_to_be_unpacked(parquet: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train/a/1.png", b"")
+    named = f"{path} is a zip archive: unpack it, and give what was in it"
+    for format_ in ("npz", "parquet", "imagefolder"):
+        spec = DatasetSpec.parse({"name": "x", "format": format_, "train": str(path), "test": str(path)})
+        assert complaint(load, spec).removeprefix("dataset.train must be a folder, and ") == named
+
+
+@pytest.mark.parametrize("format_", ["parquet", "npz", "imagefolder"])
+def test_a_folder_that_may_not_be_entered_is_named(
+    format_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    spec = DatasetSpec.parse({"name": "x", "format": format_, "train": f"{tmp_path}/a", "test": f"{tmp_path}/b"})
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert complaint(load, spec) == (
+        f"dataset.train is {tmp_path}/a, which cannot be reached (Permission denied): mount the disk it is on, or "
+        f"correct its rights or the path"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,8 +159,21 @@ def test_a_file_of_another_kind_is_named(parquet: dict[str, Any], npz: Builder, 
             {"images": pixels(2)[..., :2], "labels": [0, 1]},
             "has shape (2, 4, 4, 2): images must be [N, H, W, 3]",
         ),
-        ({"images": pixels(2), "labels": [0.0, 1.0]}, "labels must be integers [N]"),
-        ({"images": pixels(2), "labels": [[0], [1]]}, "labels must be integers [N]"),
+        ({"images": pixels(2), "labels": [[0, 2], [1, 2]]}, "labels must be integers [N]"),
+        ({"images": pixels(2), "labels": [[0, 1], [1, 0]]}, "of one-hot labels store labels.argmax(1)"),
+        ({"images": pixels(2), "labels": [0.0, 0.5]}, "has the label 0.5 (labels[1]): labels must be whole numbers"),
+        ({"images": pixels(2), "labels": [0.0, np.nan]}, "has the label nan (labels[1])"),
+        ({"images": pixels(2), "labels": np.array([0, 2**63], np.uint64)}, "has the label 9223372036854775808"),
+        (
+            {"images": pixels(2).transpose(0, 3, 1, 2), "labels": [0, 1]},
+            "has shape (2, 3, 4, 4): images must be [N, H, W, 3] or [N, H, W], not channels first: store "
+            "images.transpose(0, 2, 3, 1)",
+        ),
+        ({"images": pixels(2) / 255, "labels": [0, 1]}, "make (255 * images).round().astype('uint8')"),
+        (
+            {"arr_0": pixels(2), "arr_1": [0, 1]},
+            "has no array 'images': it has arr_0, arr_1; give arrays their names as numpy.savez(FILE, images=…",
+        ),
         ({"images": pixels(2), "labels": [0]}, "has 2 images in 'images' and 1 labels in 'labels'"),
         ({"images": pixels(2), "labels": [0, 1], "classes": [3, 4]}, "it must be a list of names"),
     ],
@@ -224,6 +291,23 @@ def test_damaged_cifar_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"not what was published")
     spec = DatasetSpec.parse({"name": "cifar10", "root": str(tmp_path)})
     assert "is missing or damaged" in complaint(load_with_card, spec, tmp_path / "cards")
+
+
+def test_what_stands_in_place_of_cifar_is_named(tmp_path: Path) -> None:
+    spec = DatasetSpec.parse({"name": "cifar10", "root": str(tmp_path)})
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(gzip.compress(b""))
+    assert complaint(load, spec) == (
+        f"CIFAR-10 is missing at {tmp_path}/cifar-10-batches-py, and {tmp_path}/cifar-10-python.tar.gz is a gzip "
+        f"archive: unpack it, and give what was in it"
+    )
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    (tmp_path / "cifar-10-batches-py" / "readme.html").write_text("<html>")
+    assert "is missing or damaged" in complaint(load, spec)
+    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(POINTER)
+    assert complaint(load, spec) == (
+        f"CIFAR-10 is damaged at {tmp_path}/cifar-10-batches-py: data_batch_1 is a Git LFS pointer, not the data: "
+        f"fetch it with git lfs pull"
+    )
 
 
 def test_a_download_that_fails_is_one_sentence(

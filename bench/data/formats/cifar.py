@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from bench.api import DATASETS, KNOWN, DatasetPlugin, NotHere, Params, SepbenchError, Source
+from bench.api import DATASETS, KNOWN, DatasetPlugin, NotHere, Params, SepbenchError, Source, what_it_is
 
 
 class CifarParams(Params):
@@ -36,6 +36,7 @@ class _Cifar(DatasetPlugin[CifarParams]):
     title: ClassVar[str]
     torchvision_class: ClassVar[str]
     folder: ClassVar[str]
+    archive: ClassVar[str]
 
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split, after torchvision has verified the files."""
@@ -75,9 +76,16 @@ class _Cifar(DatasetPlugin[CifarParams]):
         )
 
     def _missing(self) -> str:
+        folder = self._root() / self.folder
+        archive = self._root() / self.archive
+        if not folder.is_dir() and archive.is_file() and (named := what_it_is(archive)):
+            return f"{self.title} is missing at {folder}, and {archive} {named}"
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix != ".html" and (named := what_it_is(path)):  # the archive has a page on itself
+                return f"{self.title} is damaged at {folder}: {path.name} {named}"
         return (
-            f"{self.title} is missing or damaged at {self._root() / self.folder}: set dataset.root to the "
-            f"folder that holds {self.folder}, or dataset.download to true"
+            f"{self.title} is missing or damaged at {folder}: set dataset.root to the folder that holds "
+            f"{self.folder}, or dataset.download to true"
         )
 
 
@@ -88,6 +96,7 @@ class Cifar10(_Cifar):
     title = "CIFAR-10"
     torchvision_class = "CIFAR10"
     folder = "cifar-10-batches-py"
+    archive = "cifar-10-python.tar.gz"
     known = KNOWN["cifar10"]
 
 
@@ -98,4 +107,5 @@ class Cifar100(_Cifar):
     title = "CIFAR-100"
     torchvision_class = "CIFAR100"
     folder = "cifar-100-python"
+    archive = "cifar-100-python.tar.gz"
     known = KNOWN["cifar100"]

@@ -1,5 +1,6 @@
 """Image files sorted into one folder a class."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def _source(folder: Path) -> Source:
 def _by_class(folder: Path) -> dict[str, list[Path]]:
     readable = _readable_extensions()
     by_class: dict[str, list[Path]] = {}
-    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    subfolders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for subfolder in sorted(subfolders, key=lambda path: (unicodedata.normalize("NFC", path.name), path)):
         by_class[subfolder.name] = sorted(
             path
             for path in subfolder.rglob("*")

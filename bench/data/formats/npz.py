@@ -1,7 +1,5 @@
 """NumPy archives of raw pixels."""
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import model_validator
 
-from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source
-from bench.data.formats._classes import shared_classes
+from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, what_it_is
+from bench.data.formats._classes import Labelled, Stored, shared_classes, whole_numbers
+from bench.data.formats._mistaken import its_text, what_is_there
 from bench.data.formats._paths import existing_file
 
 
@@ -35,10 +34,11 @@ class NpzParams(Params):
 
 @DATASETS.register("npz")
 class Npz(DatasetPlugin[NpzParams]):
-    """NumPy archives: uint8 images, integer labels, optionally `classes` with their names.
+    """NumPy archives: uint8 images, labels, optionally `classes` with their names.
 
     Either a training and a test file with `images` and `labels` each, or one file with `x_train`, `y_train`,
-    `x_test` and `y_test`. Images are [N, H, W, 3] or [N, H, W], labels [N].
+    `x_test` and `y_test`. Images are [N, H, W, 3], [N, H, W] or [N, H, W, 1], labels whole numbers or names of
+    classes, [N] or [N, 1].
     """
 
     def open(self) -> tuple[Source, Source]:
@@ -47,8 +47,8 @@ class Npz(DatasetPlugin[NpzParams]):
         names = [("images", "labels")] * 2 if separate else [("x_train", "y_train"), ("x_test", "y_test")]
         files = self.files() if separate else self.files() * 2
         train, test = (_Part.read(file, *pair) for file, pair in zip(files, names, strict=True))
-        train_classes, test_classes = shared_classes(train.classes, test.classes, train.labels)
-        return train.source(train_classes), test.source(test_classes)
+        train_labelled, test_labelled = shared_classes(train.stored, test.stored)
+        return train.source(train_labelled), test.source(test_labelled)
 
     def files(self) -> list[Path]:
         """Return the two files, or the one."""
@@ -58,61 +58,102 @@ class Npz(DatasetPlugin[NpzParams]):
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One split: images uint8 [N, H, W, 3] or [N, H, W], labels int64 [N], class names or None."""
+    """One split: images uint8 [N, H, W, 3] or [N, H, W], and their labels."""
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...] | None
-    where: Callable[[int], str]
+    stored: Stored
 
     @classmethod
     def read(cls, path: Path, image_name: str, label_name: str) -> "_Part":
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                present = archive.files
-                arrays = {name: archive[name] for name in present if name in (image_name, label_name, "classes")}
-        # TypeError: a lone array, as numpy.save writes it, cannot be entered.
-        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            raise SepbenchError(
-                f"{path} cannot be read as an archive of plain arrays: make it with numpy.savez"
-            ) from error
-        for name in (image_name, label_name):
-            if name not in arrays:
-                raise SepbenchError(f"{path} has no array '{name}': it has {', '.join(present)}")
-        images, labels = arrays[image_name], arrays[label_name]
-        _check(path, image_name, images, label_name, labels)
+        arrays = _arrays(path, image_name, label_name)
         names = arrays.get("classes")
         if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
             raise SepbenchError(f"'classes' of {path} has dtype {names.dtype}: it must be a list of names")
-        return cls(
-            images=images,
-            labels=labels.astype(np.int64),
-            classes=None if names is None else tuple(map(str, names.tolist())),
-            where=lambda position: f"{image_name}[{position}] of {path}",
-        )
+        images = _images(f"'{image_name}' of {path}", arrays[image_name])
+        labels = _labels(f"'{label_name}' of {path}", arrays[label_name], lambda row: f"{label_name}[{row}]")
+        if len(images) != len(labels):
+            raise SepbenchError(
+                f"{path} has {len(images)} images in '{image_name}' and {len(labels)} labels in '{label_name}': "
+                f"it needs one label for each image"
+            )
+        classes = None if names is None else tuple(map(str, names.tolist()))
+        return cls(images, Stored(labels, classes, lambda position: f"{image_name}[{position}] of {path}"))
 
-    def source(self, classes: tuple[str, ...]) -> Source:
+    def source(self, labelled: Labelled) -> Source:
         return Source(
-            labels=self.labels,
-            classes=classes,
+            labels=labelled.labels,
+            classes=labelled.classes,
             read=lambda positions: (Image.fromarray(self.images[position]) for position in positions),
-            where=self.where,
+            where=self.stored.where,
         )
 
 
-def _check(path: Path, image_name: str, images: NDArray[Any], label_name: str, labels: NDArray[Any]) -> None:
+def _arrays(path: Path, image_name: str, label_name: str) -> dict[str, NDArray[Any]]:
+    name = None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            present = archive.files
+            arrays = {}
+            for name in set(present) & {image_name, label_name, "classes"}:
+                arrays[name] = np.asanyarray(archive[name])
+    except PermissionError as error:
+        raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable") from error
+    except Exception as error:  # what a broken file makes of a reader is without bounds
+        if named := what_is_there(path, "npz"):
+            raise SepbenchError(f"{path} {named}") from error
+        raise SepbenchError(
+            f"{path} cannot be read as an archive of plain arrays{_why(path, name, error)}: make it with numpy.savez"
+        ) from error
+    for name in (image_name, label_name):
+        if name not in arrays:
+            if named := what_it_is(path):  # a zip archive of other files is read without an error
+                raise SepbenchError(f"{path} {named}")
+            raise SepbenchError(
+                f"{path} has no array '{name}': it has {', '.join(present) or 'none'}{_unnamed(present)}"
+            )
+    return arrays
+
+
+def _why(path: Path, name: str | None, error: Exception) -> str:
+    if name is not None:
+        objects = "Object arrays" in str(error)
+        return f" ('{name}' {'holds Python objects' if objects else 'is damaged'})"
+    with path.open("rb") as file:
+        lone = file.read(6) == b"\x93NUMPY"
+    reason = "it is one array, as numpy.save writes it" if lone else its_text(path)
+    return f" ({reason})" if reason else ""
+
+
+def _unnamed(present: list[str]) -> str:
+    return "; give arrays their names as numpy.savez(FILE, images=…, labels=…) does" if "arr_0" in present else ""
+
+
+def _images(what: str, images: NDArray[Any]) -> NDArray[np.uint8]:
+    shape = images.shape
+    if images.size == 0 and len(shape) > 0 and shape[0] == 0:
+        return np.empty((0, 1, 1), np.uint8)
     if images.dtype != np.uint8:
-        raise SepbenchError(f"'{image_name}' of {path} has dtype {images.dtype}: images must be uint8, 0 to 255")
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        fraction = images.dtype.kind == "f" and images.size and images.min() >= 0 and images.max() <= 1
+        how = "; of values from 0 to 1 make (255 * images).round().astype('uint8')" if fraction else ""
+        raise SepbenchError(f"{what} has dtype {images.dtype}: images must be uint8, 0 to 255{how}")
+    if len(shape) == 4 and shape[3] == 1:
+        return images[..., 0]
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3):
+        first = len(shape) == 4 and shape[1] in (1, 3)
+        how = ", not channels first: store images.transpose(0, 2, 3, 1)" if first else ""
+        raise SepbenchError(f"{what} has shape {shape}: images must be [N, H, W, 3] or [N, H, W]{how}")
+    return images
+
+
+def _labels(what: str, labels: NDArray[Any], where: Callable[[int], str]) -> NDArray[Any]:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or (labels.dtype.kind not in "biufU" and len(labels)):
+        one_hot = labels.ndim == 2 and labels.dtype.kind in "biuf" and (labels.sum(1) == 1).all()
         raise SepbenchError(
-            f"'{image_name}' of {path} has shape {images.shape}: images must be [N, H, W, 3] or [N, H, W]"
+            f"{what} has dtype {labels.dtype} and shape {labels.shape}: labels must be integers [N], or names of "
+            f"classes{'; of one-hot labels store labels.argmax(1)' if one_hot else ''}"
         )
-    if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise SepbenchError(
-            f"'{label_name}' of {path} has dtype {labels.dtype} and shape {labels.shape}: labels must be integers [N]"
-        )
-    if len(images) != len(labels):
-        raise SepbenchError(
-            f"{path} has {len(images)} images in '{image_name}' and {len(labels)} labels in '{label_name}': "
-            f"it needs one label for each image"
-        )
+    if labels.dtype.kind == "U":
+        return labels.astype(object)
+    return whole_numbers(labels, what, where)

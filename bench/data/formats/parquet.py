@@ -2,132 +2,179 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BeforeValidator
 
-from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, decode
-from bench.data.formats._classes import shared_classes
-from bench.data.formats._paths import existing_file
+from bench.api import DATASETS, DatasetPlugin, Field, Params, SepbenchError, Source
+from bench.data.formats._classes import Labelled, Names, Stored, shared_classes
+from bench.data.formats._columns import Column, find, labels_of
+from bench.data.formats._encoded import encoded, images, reading
+from bench.data.formats._shards import shards
+
+_OTHER_SPELLINGS = {"image": ("img",), "label": ("fine_label", "labels")}
+
+
+def _path_or_paths(given: Any) -> Any:
+    paths = given if isinstance(given, list) else [given]
+    if not all(isinstance(path, str) for path in paths):
+        what = "" if given is None else f", not {json.dumps(given, default=str)}"
+        raise ValueError(f"must be a path or a list of paths{what}")
+    if not paths or "" in paths:
+        raise ValueError("must not be empty: give at least one file")
+    return given
+
+
+_Files = Annotated[str | list[str], BeforeValidator(_path_or_paths)]
 
 
 class ParquetParams(Params):
-    """The two files, and what their columns are called."""
+    """The files of both splits, and what their columns are called."""
 
-    train: str
-    test: str
-    image: str = "image"
-    label: str = "label"
+    train: _Files = Field(description="a file, a pattern such as data/train-*.parquet, a folder, or a list of these")
+    test: _Files = Field(description="the same for the test set")
+    image: str = Field("image", description="column of the images; a dot leads into a struct, as in data.image")
+    label: str = Field("label", description="column of the labels")
 
 
 @DATASETS.register("parquet")
 class Parquet(DatasetPlugin[ParquetParams]):
-    """A training and a test file in the Hugging Face layout: encoded images and integer labels.
+    """Training and test files in the Hugging Face layout: encoded images and labels.
 
-    Images are a struct column with the field `bytes`, or a plain binary column. Class names come from the
-    schema metadata where it has them, else the labels stand for them.
+    Each split is one file or several, in the order of their names; all shards of a set (`train-00000-of-00002`) have
+    to be there. From a folder with files of several splits each takes those that begin with its name, `train` or
+    `test`.
+
+    Images are bytes, or a struct column with the field `bytes`. Labels are whole numbers from 0, or names of classes,
+    which then stand in the order of their names. Class names of numbers come from the schema metadata where it has
+    them, else the labels stand for them. Where no other columns are asked for and there is no `image` or no `label`,
+    those that the Hub calls `img`, and `fine_label` or `labels`, are taken.
     """
+
+    version = 2  # class names may be listed as a mapping
 
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split; reads labels only."""
-        train, test = self.files()
-        train_labels, train_names = self._labels(train)
-        test_labels, test_names = self._labels(test)
-        train_names, test_names = shared_classes(train_names, test_names, train_labels)
-        return self._source(train, train_labels, train_names), self._source(test, test_labels, test_names)
+        train, test = (self._split(files) for files in self._files())
+        train_labelled, test_labelled = shared_classes(train.stored, test.stored)
+        return train.source(train_labelled), test.source(test_labelled)
 
     def files(self) -> list[Path]:
-        """Return the two files."""
-        return [existing_file("train", self.params.train), existing_file("test", self.params.test)]
+        """Return the files of both splits."""
+        return [path for files in self._files() for path in files]
 
-    def _labels(self, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
-        column = self.params.label
-        with _reading(path) as file:
-            self._check_columns(path, file.schema_arrow)
-            labels = file.read(columns=[column]).column(0)
-            names = _class_names(file.schema_arrow.metadata, column)
-        if labels.null_count:
-            raise SepbenchError(
-                f"column '{column}' of {path} has {labels.null_count} rows without a label: fill or drop them"
-            )
-        return labels.to_numpy().astype(np.int64), names
+    def _files(self) -> tuple[list[Path], list[Path]]:
+        return shards("train", self.params.train, ".parquet"), shards("test", self.params.test, ".parquet")
 
-    def _check_columns(self, path: Path, schema: Any) -> None:
-        for field, column in (("image", self.params.image), ("label", self.params.label)):
-            if column not in schema.names:
+    def _split(self, files: list[Path]) -> "_Split":
+        parts = [self._part(path) for path in files]
+        first = parts[0]
+        named = next((part for part in parts if part.names is not None), first)
+        for part in parts:
+            if part.labels.dtype != first.labels.dtype:
                 raise SepbenchError(
-                    f"{path} has no column '{column}': it has {', '.join(schema.names)}; "
-                    f"name the right one as dataset.{field}"
+                    f"labels of {part.path} and {first.path} are of two kinds, numbers and names of classes: shards of "
+                    f"one set must agree"
                 )
-        image, label = schema.field(self.params.image).type, schema.field(self.params.label).type
-        if not _is_binary(_bytes_field(image) or image):
+            if part.names not in (None, named.names):
+                raise SepbenchError(
+                    f"{part.path} and {named.path} list different class names: shards of one set must agree"
+                )
+        return _Split(parts, named.names)
+
+    def _part(self, path: Path) -> "_Part":
+        with reading(path) as file:
+            schema = file.schema_arrow
+            image, label = (self._column(path, schema, field) for field in ("image", "label"))
+            data = encoded(image)
+            if data is None:
+                text = any(test(image.kind) for test in (pa.types.is_string, pa.types.is_large_string))
+                raise SepbenchError(
+                    f"column '{image.name}' of {path} is {image.kind}{', such as base64 or paths' if text else ''}: it "
+                    f"must be the bytes of an encoded image, or a struct with a field 'bytes'"
+                )
+            names = _class_names(path, schema.metadata, label)
+            stored = label.of(file.read([label.name]))
+            labels = labels_of(stored, f"column '{label.name}' of {path}", lambda row: f"row {row} of {path}")
+        return _Part(path, data, labels, names)
+
+    def _column(self, path: Path, schema: Any, field: str) -> Column:
+        name = getattr(self.params, field)
+        usual = type(self.params).model_fields[field].default
+        try:
+            found = [find(schema, name)]
+            if found == [None] and name == usual:
+                found = [column for other in _OTHER_SPELLINGS[field] if (column := find(schema, other))]
+        except SepbenchError as error:
+            raise SepbenchError(f"{path} {error}") from error
+        if len(found) != 1 or found[0] is None:
             raise SepbenchError(
-                f"column '{self.params.image}' of {path} is {image}: it must be the bytes of an encoded "
-                f"image, or a struct with a field 'bytes'"
+                f"{path} has no column '{name}': it has {', '.join(schema.names) or 'none'}; "
+                f"name the right one as dataset.{field}"
             )
-        if not pa.types.is_integer(label):
-            raise SepbenchError(f"column '{self.params.label}' of {path} is {label}: labels must be integers")
-
-    def _source(self, path: Path, labels: NDArray[np.int64], classes: tuple[str, ...]) -> Source:
-        return Source(
-            labels=labels,
-            classes=classes,
-            read=lambda positions: _images(path, self.params.image, positions),
-            where=lambda position: f"row {position} of {path}",
-        )
+        return found[0]
 
 
-def _images(path: Path, column: str, positions: NDArray[np.int64]) -> Iterator[Image.Image]:
-    with _reading(path) as file:
-        struct = _bytes_field(file.schema_arrow.field(column).type) is not None
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        ends = np.cumsum(sizes)
-        groups = np.searchsorted(ends, positions, side="right")
-        # One row group in memory at a time, and of a struct only the bytes.
-        by_group = groupby(zip(groups.tolist(), positions.tolist(), strict=True), key=itemgetter(0))
-        for group, run in by_group:
-            rows = [position for _, position in run]
-            stored = file.read_row_group(group, columns=[f"{column}.bytes" if struct else column]).column(0)
-            wanted = stored.take(pa.array(np.array(rows) - (ends[group] - sizes[group])))
-            for row, data in zip(rows, pc.struct_field(wanted, "bytes") if struct else wanted, strict=True):
-                where = f"row {row} of {path}"
-                if not data.is_valid:
-                    raise SepbenchError(f"{where} holds no image bytes: put the encoded image into the row")
-                yield decode(data.as_py(), where)
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One file: the column of the bytes, labels int64 [N] or str as object [N], class names or None."""
+
+    path: Path
+    image: Column
+    labels: NDArray[Any]
+    names: Names | None
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[Any]:
+class _Split:
+    """The files of one split as if they were one."""
+
+    def __init__(self, parts: list[_Part], names: Names | None) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part.labels) for part in parts])
+        self.stored = Stored(np.concatenate([part.labels for part in parts]), names, self._where)
+
+    def source(self, labelled: Labelled) -> Source:
+        return Source(labels=labelled.labels, classes=labelled.classes, read=self._read, where=self._where)
+
+    def _read(self, positions: NDArray[np.int64]) -> Iterator[Image.Image]:
+        for ascending in np.split(positions, np.flatnonzero(np.diff(positions) < 0) + 1):
+            numbers = self._part_of(ascending)
+            for number in np.unique(numbers).tolist():
+                part = self._parts[number]
+                yield from images(part.path, part.image, ascending[numbers == number] - self._start(number))
+
+    def _where(self, position: int) -> str:
+        number = int(self._part_of(np.array(position)))
+        return f"row {position - self._start(number)} of {self._parts[number].path}"
+
+    def _part_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.minimum(np.searchsorted(self._ends, positions, side="right"), len(self._parts) - 1)
+
+    def _start(self, number: int) -> int:
+        return int(self._ends[number]) - len(self._parts[number].labels)
+
+
+def _class_names(path: Path, metadata: dict[bytes, bytes] | None, label: Column) -> Names | None:
     try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise SepbenchError(f"{path} cannot be read as Parquet ({reason}): replace it") from error
-
-
-def _is_binary(kind: Any) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _bytes_field(kind: Any) -> Any:
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        return kind.field("bytes").type
-    return None
-
-
-def _class_names(metadata: dict[bytes, bytes] | None, label: str) -> tuple[str, ...] | None:
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(map(str, features[label]["names"]))
-    except (KeyError, TypeError, ValueError):
+        feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        for name in label.path:
+            feature = feature[name]
+        # A list of labels is described as [FEATURE], or as {"feature": FEATURE}.
+        while isinstance(feature, list) or "feature" in feature:
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        names = feature["names"]
+        if isinstance(names, dict):
+            names = {int(number): name for number, name in names.items()}
+        else:
+            names = dict(enumerate(names))
+    except (KeyError, IndexError, TypeError, ValueError):
         return None
+    if sorted(names) != list(range(len(names))):
+        raise SepbenchError(f"{path} numbers its class names {', '.join(map(str, names))}: they must count from 0")
+    return tuple(str(names[number]) for number in range(len(names)))
