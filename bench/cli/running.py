@@ -45,7 +45,7 @@ def run(
     """
     from bench.core.device import choose_device
     from bench.core.duration import parse_duration
-    from bench.plan.outlook import estimator
+    from bench.plan.outlook import estimator, worth_knowing
     from bench.read import attachments
     from bench.read.publish import make_results_folder, publish
     from bench.read.tables import render
@@ -65,6 +65,8 @@ def run(
     home = Home.find()
     uri = default_uri(home.root)
     wanted = planned(experiment, overrides, profile, only)
+    for clause in worth_knowing(wanted.card, wanted.experiment.dataset.name):
+        say(clause)
     if results is not None:
         make_results_folder(results)
     redo(wanted, force, home.store)

@@ -32,6 +32,9 @@ class Source:
         From positions, int64 [n], to those images, decoded one by one in that order; of any mode and size.
     where
         From a position to words that lead a person to that image, for errors.
+    paths
+        The files or the folder that hold this split alone, as a person has named them: none of them may be the other
+        split's. None where nobody named any.
 
     """
 
@@ -39,6 +42,7 @@ class Source:
     classes: tuple[str, ...]
     read: Callable[[NDArray[np.int64]], "Iterator[Image]"]
     where: Callable[[int], str] = "image {}".format
+    paths: tuple[Path, ...] = ()
 
 
 class DatasetPlugin(Plugin[P_co], ABC):
@@ -58,6 +62,13 @@ class DatasetPlugin(Plugin[P_co], ABC):
     @abstractmethod
     def files(self) -> list[Path]:
         """Return every file whose content decides the data; none where the data comes with a library."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what a person has to know of these files, such as how many were passed over: clauses without a point.
+
+        They are said whenever the data set is planned or run, and decide nothing.
+        """
+        return ()
 
 
 DATASETS: Registry[type[DatasetPlugin]] = Registry.at(places.DATASETS)

@@ -1,7 +1,9 @@
-"""Labels and class names that make sense together."""
+"""Splits that make sense together: their labels, their class names, where they are from."""
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +77,37 @@ def check_labels(name: str, train: Source, test: Source) -> None:
         raise SepbenchError(f"the test set of '{name}' has {place}, a class that the training set lacks: {rule}")
 
 
+def check_apart(name: str, train: Source, test: Source) -> None:
+    """Raise `SepbenchError` where both splits come from one file or folder, however its path is written."""
+    places = {place for path in train.paths for place in _place(path)}
+    for path in test.paths:
+        if not places.isdisjoint(_place(path)):
+            raise SepbenchError(
+                f"training and test images of '{name}' are the same, {path}: give the path of other test images, or "
+                f"set dataset.allow_same_files to true to judge victims on what they were trained on"
+            )
+
+
+def check_judged_classes(name: str, test: Source, judged: int) -> None:
+    """Raise `SepbenchError` where one of the first `judged` classes has no test image."""
+    counts = np.bincount(test.labels, minlength=judged)[:judged]
+    empty = np.flatnonzero(counts == 0)
+    if len(empty):
+        others = f", nor of {len(empty) - 1} more of the {judged}" if len(empty) > 1 else ""
+        raise SepbenchError(
+            f"the test set of '{name}' has no image of class '{test.classes[empty[0]]}'{others}: add some, or set "
+            f"dataset.allow_empty_test_classes to true, and such a class has no accuracy"
+        )
+
+
+def _place(path: Path) -> Iterator[tuple[int, int]]:
+    try:
+        state = path.stat()
+    except OSError:  # gone since it was opened: reading it tells
+        return
+    yield state.st_dev, state.st_ino
+
+
 def _first(source: Source, wrong: NDArray[np.bool_]) -> str:
     position = int(wrong.argmax())
     return f"label {source.labels[position]} ({source.where(position)})"
@@ -84,6 +117,8 @@ def _difference(train: tuple[str, ...], test: tuple[str, ...]) -> str:
     for here, there, part in ((train, test, "training"), (test, train, "test")):
         alone = [name for name in here if name not in there]
         if alone:
-            return f"only the {part} set has '{alone[0]}'"
+            alike = next((name for name in there if name.strip().casefold() == alone[0].strip().casefold()), None)
+            twin = "" if alike is None else f" where the other has '{alike}'"
+            return f"only the {part} set has '{alone[0]}'{twin}"
     label = next(label for label, names in enumerate(zip(train, test, strict=False)) if names[0] != names[1])
     return f"label {label} is '{train[label]}' in the training set and '{test[label]}' in the test set"

@@ -1,5 +1,6 @@
 """From stored images of any kind to one array of RGB bytes."""
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,21 +29,28 @@ def decode(data: bytes | Path, where: str) -> "Image":
         raise SepbenchError(
             f"{where} {named or 'is not an image that Pillow can read: repair or remove it'}"
         ) from error
+    except OSError as error:
+        if error.errno is None:  # Pillow's own
+            raise SepbenchError(f"{where} cannot be decoded ({error}): repair or remove it") from error
+        raise SepbenchError(f"{where} cannot be read ({error.strerror}): make it readable or remove it") from error
     # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
     except Exception as error:
         raise SepbenchError(f"{where} cannot be decoded ({error}): repair or remove it") from error
 
 
-def stack(source: Source, positions: NDArray[np.int64], resize: int | None) -> NDArray[np.uint8]:
-    """Decode the images at `positions` as RGB, bring them to one size, stack them.
+def stack(
+    source: Source, positions: NDArray[np.int64], resize: int | None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Decode the images at `positions` as RGB, upright, bring them to one size, stack them.
 
-    Pillow's conversion decides: grey is repeated, palettes are looked up, an alpha channel is dropped
-    without blending, EXIF orientation is not applied. `resize` is bicubic, antialiased where it shrinks;
-    an image of that size already stays as it is.
+    An image is turned as its EXIF orientation says, so that it is seen as viewers show it; one whose EXIF data cannot
+    be read stays as it is stored. Else Pillow's conversion decides: grey is repeated, palettes are looked up, an alpha
+    channel is dropped without blending. `resize` is bicubic, antialiased where it shrinks; an image of that size
+    already stays as it is.
 
     Returns
     -------
-    uint8 [n, 3, H, W].
+    The images, uint8 [n, 3, H, W], and the positions of those whose EXIF data cannot be read, int64.
 
     Raises
     ------
@@ -53,22 +61,52 @@ def stack(source: Source, positions: NDArray[np.int64], resize: int | None) -> N
     from PIL.Image import Resampling
 
     stacked: NDArray[np.uint8] | None = None
-    for row, (position, image) in enumerate(zip(positions.tolist(), source.read(positions), strict=True)):
-        image = _to_rgb(image, source.where(position))
-        if resize and image.size != (resize, resize):
-            image = image.resize((resize, resize), Resampling.BICUBIC)
-        if stacked is None:
-            stacked = np.empty((len(positions), 3, image.height, image.width), np.uint8)
-        if stacked.shape[2:] != (image.height, image.width):
-            first = source.where(int(positions[0]))
-            raise SepbenchError(
-                f"images differ in size: {first} is {stacked.shape[3]}x{stacked.shape[2]}, "
-                f"{source.where(position)} is {image.width}x{image.height}: "
-                f"set dataset.resize to the side that all shall have, in pixels"
-            )
-        stacked[row] = np.asarray(image).transpose(2, 0, 1)
+    unclear = []
+    with warnings.catch_warnings():
+        # Of broken EXIF data `unclear` tells, once.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+        for row, (position, image) in enumerate(zip(positions.tolist(), source.read(positions), strict=True)):
+            if not _turn_upright(image):
+                unclear.append(position)
+            image = _to_rgb(image, source.where(position))
+            if resize and image.size != (resize, resize):
+                image = image.resize((resize, resize), Resampling.BICUBIC)
+            if stacked is None:
+                stacked = np.empty((len(positions), 3, image.height, image.width), np.uint8)
+            if stacked.shape[2:] != (image.height, image.width):
+                first = source.where(int(positions[0]))
+                raise SepbenchError(
+                    f"images differ in size: {first} is {stacked.shape[3]}x{stacked.shape[2]}, "
+                    f"{source.where(position)} is {image.width}x{image.height}: "
+                    f"set dataset.resize to the side that all shall have, in pixels"
+                )
+            stacked[row] = np.asarray(image).transpose(2, 0, 1)
     assert stacked is not None, "a split was opened without images"
-    return stacked
+    return stacked, np.array(unclear, np.int64)
+
+
+def _turn_upright(image: "Image") -> bool:
+    """Turn an image as its EXIF orientation says; return False where nothing of its EXIF data can be read."""
+    from PIL import ImageOps
+
+    try:
+        readable = _has_readable_exif(image)
+        ImageOps.exif_transpose(image, in_place=True)
+    # Parsers of what a broken file holds raise SyntaxError, ValueError, struct.error, KeyError and more.
+    except Exception:
+        return False
+    return readable
+
+
+def _has_readable_exif(image: "Image") -> bool:
+    from PIL.Image import Exif
+
+    if image.getexif() or not (block := image.info.get("exif")):
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of an empty block Pillow says nothing, of a broken one it only warns
+        Exif().load(block)
+    return True
 
 
 def _to_rgb(image: "Image", where: str) -> "Image":

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -56,6 +56,16 @@ def images_digest(images: "Tensor") -> str:
     return digest.hexdigest()
 
 
+def in_both(images: "Tensor", others: Iterable["Tensor"]) -> int:
+    """Return how many of the images, uint8 [N, 3, H, W], stand byte for byte among others."""
+    known = {digest for some in others for digest in _digests(some)}
+    return sum(digest in known for digest in _digests(images))
+
+
+def _digests(images: "Tensor") -> Iterator[bytes]:
+    return (hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images.cpu().numpy()))
+
+
 @dataclass(frozen=True, eq=False)
 class Splits:
     """A data set: the training set, which methods protect in whole or in part, and the test set, which nobody touches.
@@ -66,6 +76,8 @@ class Splits:
         By their number, further training images, none of them in `train`: clean images that a victim has besides.
     protected_classes
         Methods protect the training images of the first so many classes, and `test` is of these alone; None for all.
+    remarks
+        What a person has to know of how the images were read, clauses without a point.
 
     """
 
@@ -73,6 +85,7 @@ class Splits:
     test: ImageSet
     extra: Mapping[int, ImageSet] = field(default_factory=dict)
     protected_classes: int | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def judged_classes(self) -> int:

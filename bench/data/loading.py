@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +15,10 @@ from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
 from bench.contracts.known import KNOWN, Known
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import NotHere, SepbenchError
-from bench.data.checks import check_labels, with_composed_names
+from bench.data.checks import check_apart, check_judged_classes, check_labels, with_composed_names
+from bench.data.counts import Counts
 from bench.data.decoding import stack
-from bench.data.images import ImageSet, Splits
+from bench.data.images import ImageSet, Splits, in_both
 from bench.data.spec import DatasetSpec
 from bench.data.stratify import stratified_prefix
 
@@ -28,7 +29,9 @@ class DataCard(BaseModel):
     """What plans and records need to know of a loaded data set; image sizes in pixels.
 
     `n_protected` of the `n_train` training images are protected: those of the first `protected_classes` classes, None
-    for all.
+    for all. `train_per_class` counts training images of every class, `test_per_class` test images of those that are
+    judged, `n_test_in_train` test images that are training images, too, or clean images besides. `remarks` are clauses
+    on what a person has to know.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -41,8 +44,19 @@ class DataCard(BaseModel):
     n_train: int
     n_protected: int
     n_test: int
+    train_per_class: tuple[int, ...] = ()
+    test_per_class: tuple[int, ...] = ()
+    n_test_in_train: int = 0
     height: int
     width: int
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> Counts | None:
+        """The images of each class; None where only their sum is known."""
+        if not self.train_per_class:
+            return None
+        return Counts(self.classes, self.train_per_class, self.test_per_class, self.n_test_in_train)
 
 
 class PublishedCard(DataCard):
@@ -61,14 +75,23 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
         with_composed_names(spec.name, part, source)
         for part, source in zip(("training", "test"), _plugin(spec).open(), strict=True)
     )
+    if not spec.allow_same_files:
+        check_apart(spec.name, train, test)
     check_labels(spec.name, train, test)
     if spec.protected_classes is not None:
         test = _of_protected_classes(test, spec)
+    if not spec.allow_empty_test_classes:
+        check_judged_classes(spec.name, test, spec.protected_classes or len(train.classes))
+    chosen, of_test = _chosen(train, spec.limit, _request(spec, "train")), _request(spec, "test")
+    in_train, unclear = _decoded(train, chosen, spec.resize)
+    in_test, unclear_in_test = _decoded(test, _chosen(test, spec.test_limit, of_test), spec.resize)
+    besides = {count: _decoded(train, _besides(train, spec, count), spec.resize) for count in extra}
     splits = Splits(
-        train=_decoded(train, _chosen(train, spec.limit, _request(spec, "train")), spec.resize),
-        test=_decoded(test, _chosen(test, spec.test_limit, _request(spec, "test")), spec.resize),
-        extra={count: _besides(train, spec, count) for count in extra},
+        train=in_train,
+        test=in_test,
+        extra={count: images for count, (images, _) in besides.items()},
         protected_classes=None if spec.protected_classes == len(train.classes) else spec.protected_classes,
+        remarks=_on_exif([*unclear, *unclear_in_test, *(place for _, places in besides.values() for place in places)]),
     )
     if len(splits.to_protect) == 0:
         raise SepbenchError(
@@ -91,7 +114,8 @@ def card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> DataCar
     A cached card holds as long as the spec, but for its name, and path, size and time of every file stay the
     same.
     """
-    return _cached(cache / _card_name(spec, extra)) or load_with_card(spec, cache, extra)[1]
+    found = _cached(cache / _card_name(spec, extra))
+    return load_with_card(spec, cache, extra)[1] if found is None else _with_remarks(found, spec)
 
 
 def published_card(spec: DatasetSpec, missing: NotHere, extra: Collection[int] = ()) -> PublishedCard:
@@ -136,6 +160,7 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
     path = cache / _card_name(spec, extra)
     splits = load(spec, extra)
     height, width = splits.train.images.shape[2:]
+    seen = [splits.train.images, *(besides.images for besides in splits.extra.values())]
     made = DataCard(
         train_sha256=splits.train.sha256,
         test_sha256=splits.test.sha256,
@@ -145,12 +170,25 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
         n_train=len(splits.train),
         n_protected=len(splits.to_protect),
         n_test=len(splits.test),
+        train_per_class=_per_class(splits.train, len(splits.train.classes)),
+        test_per_class=_per_class(splits.test, splits.judged_classes),
+        n_test_in_train=in_both(splits.test.images, seen),
         height=height,
         width=width,
+        remarks=splits.remarks,
     )
     if made != _cached(path):
         _write(path, made)
-    return splits, made
+    return splits, _with_remarks(made, spec)
+
+
+def _with_remarks(made: DataCard, spec: DatasetSpec) -> DataCard:
+    """Return a card that also says what the plug-in has to say, which no cached card holds: it decides nothing."""
+    return made.model_copy(update={"remarks": (*made.remarks, *_plugin(spec).remarks())})
+
+
+def _per_class(images: ImageSet, classes: int) -> tuple[int, ...]:
+    return tuple(images.labels.bincount(minlength=classes).tolist())
 
 
 def _plugin(spec: DatasetSpec) -> DatasetPlugin:
@@ -197,10 +235,10 @@ def _request(spec: DatasetSpec, split: Literal["train", "test"]) -> str:
     return f"dataset.test_limit asks of the test set of {judged}"
 
 
-def _besides(source: Source, spec: DatasetSpec, count: int) -> ImageSet:
-    """Return images that `spec.limit` leaves out."""
+def _besides(source: Source, spec: DatasetSpec, count: int) -> NDArray[np.int64]:
+    """Return the positions of images that `spec.limit` leaves out."""
     left = _left(source, spec, count)
-    return _decoded(source, left[stratified_prefix(source.labels[left], count)], spec.resize)
+    return left[stratified_prefix(source.labels[left], count)]
 
 
 def _left(source: Source, spec: DatasetSpec, count: int) -> NDArray[np.int64]:
@@ -217,14 +255,20 @@ def _left(source: Source, spec: DatasetSpec, count: int) -> NDArray[np.int64]:
     return left
 
 
-def _decoded(source: Source, positions: NDArray[np.int64], resize: int | None) -> ImageSet:
+def _decoded(source: Source, positions: NDArray[np.int64], resize: int | None) -> tuple[ImageSet, list[str]]:
+    """Return the images, and the places of those of which EXIF data cannot be read."""
     import torch  # seconds to import, and a plan that finds its card needs none of it
 
-    return ImageSet(
-        images=torch.from_numpy(stack(source, positions, resize)),
-        labels=torch.from_numpy(source.labels[positions]),
-        classes=source.classes,
-    )
+    images, unclear = stack(source, positions, resize)
+    labels = torch.from_numpy(source.labels[positions])
+    return ImageSet(torch.from_numpy(images), labels, source.classes), [source.where(one) for one in unclear.tolist()]
+
+
+def _on_exif(unclear: Sequence[str]) -> tuple[str, ...]:
+    if not unclear:
+        return ()
+    others = f" and {len(unclear) - 1:,} more" if len(unclear) > 1 else ""
+    return (f"EXIF data that cannot be read may hold an orientation: {unclear[0]}{others} taken as stored",)
 
 
 def _card_name(spec: DatasetSpec, extra: Collection[int]) -> str:

@@ -29,6 +29,10 @@ class DatasetSpec(BaseModel):
     protected_classes
         Only images of the first so many classes are protected, and only test images of these are judged; networks
         learn all classes. None for all.
+    allow_empty_test_classes
+        Whether classes that are judged may lack test images; they have no accuracy then.
+    allow_same_files
+        Whether training and test images may be of one folder or file.
     params
         What the plug-in's `Params` take.
 
@@ -42,6 +46,8 @@ class DatasetSpec(BaseModel):
     test_limit: int | None = Field(None, ge=1)
     resize: int | None = Field(None, ge=1, le=1024)
     protected_classes: int | None = Field(None, ge=2)
+    allow_empty_test_classes: bool = False
+    allow_same_files: bool = False
     params: dict[str, Any] = {}
 
     @classmethod

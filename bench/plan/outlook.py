@@ -4,12 +4,13 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
 from bench.core.duration import duration
-from bench.data.loading import PublishedCard
+from bench.data.counts import names_of
+from bench.data.loading import DataCard, PublishedCard
 from bench.plan.cost import Costs, estimate_bytes, estimate_flops
 from bench.plan.estimate import Basis, Estimator, measured_seconds, threads_of_each
 from bench.plan.paces import Paces
@@ -20,6 +21,7 @@ from bench.store.home import Home
 
 _GPU_RATE = 1e14
 """Operations a second that networks of this size may be expected to reach on a current data-centre GPU."""
+_CLASSES_SHOWN = 12
 _BUSY = 1.25
 """Programs that want to run, for each core, from which on a machine is called busy."""
 
@@ -75,8 +77,10 @@ class Outlook:
 
     Attributes
     ----------
+    card
+        The data set; where it is not on this machine only its published sizes.
     missing
-        What to do so that the data set is on this machine, where it is not and only its published sizes are known.
+        What to do so that it is on this machine, where it is not.
     busy
         What keeps the device from its usual speed just now.
     sharing
@@ -86,6 +90,7 @@ class Outlook:
 
     experiment: str
     dataset: str
+    card: DataCard
     recipe: str
     device: str
     cells: int
@@ -134,6 +139,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
     return Outlook(
         experiment=plan.experiment.name,
         dataset=plan.experiment.dataset.name,
+        card=card,
         recipe=plan.experiment.recipe.name,
         device=str(device),
         cells=len(plan.cells),
@@ -165,11 +171,50 @@ def _sharing(plan: Plan, todo: Sequence[Stage], device: torch.device, paces: Pac
 def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> str:
     """Return the outlook as JSON, or for a person: a line for each kind of work or for every stage, and the total."""
     if as_json:
+        own = {name: value for name, value in vars(view).items() if name != "card"}
         nested = {"sharing": view.sharing and vars(view.sharing), "stages": [vars(stage) for stage in view.stages]}
-        return json.dumps({**vars(view), **nested}, indent=1)
+        return json.dumps({**own, "data": _data(view.card, view.dataset), **nested}, indent=1)
     head = f"{view.experiment}: {view.cells} cells on {view.dataset}, recipe {view.recipe}, on {view.device}"
     body = [_line(stage) for stage in view.stages] if every_stage else _table(view.stages)
-    return "\n".join([head, *body, *_notes(view), *_total(view)])
+    images = _images(view.card, view.dataset, every_stage)
+    return "\n".join([head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view), *_total(view)])
+
+
+def worth_knowing(card: DataCard, dataset: str) -> list[str]:
+    """Return what is unusual about the data set, and what was passed over: clauses without a point."""
+    return [*(card.counts.oddities(dataset) if card.counts else ()), *card.remarks]
+
+
+def _data(card: DataCard, dataset: str) -> dict[str, Any]:
+    """Return the images of a data set; what only the images themselves tell is None where they are not here."""
+    counts, protected = card.counts, card.protected_classes
+    return {
+        "n_train": card.n_train,
+        "n_test": card.n_test,
+        "train_per_class": counts and dict(zip(counts.classes, counts.train, strict=True)),
+        "test_per_class": counts and dict(zip(counts.classes, counts.test, strict=False)),
+        "protected_classes": None if protected is None or counts is None else counts.classes[:protected],
+        "n_test_in_train": counts and counts.in_both,
+        "worth_knowing": worth_knowing(card, dataset),
+    }
+
+
+def _images(card: DataCard, dataset: str, every_class: bool) -> Iterator[str]:
+    """Yield how many images there are, by class where classes differ or every one is asked for."""
+    counts = card.counts
+    if counts is None:
+        judged = "" if card.protected_classes is None else f", of which {card.protected_classes} are judged"
+        classes = f"{len(card.classes)} classes{judged}"
+        yield f"{dataset}: {card.n_train:,} training and {card.n_test:,} test images of {classes}"
+        return
+    yield f"{dataset}: {counts.sentence()}"
+    if every_class or counts.uneven:
+        each = list(counts.of_each_class())
+        shown = each if every_class or len(each) <= _CLASSES_SHOWN else each[: _CLASSES_SHOWN - 2]
+        rest = len(each) - len(shown)
+        yield f"by class, training + test: {', '.join(shown)}{f' and {rest} more, see --all' if rest else ''}"
+    if card.protected_classes is not None:
+        yield f"protected and judged: {names_of(card.classes[: card.protected_classes])}"
 
 
 def _line(stage: PlannedStage) -> str:

@@ -1,6 +1,7 @@
 """What one victim run leaves: a flat JSON document of about 1 kB that every table, plot and page is made from."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.core.errors import SepbenchError
 from bench.core.validation import describe, first_mistake
+
+DATA_FIELDS = ("classes", "n_train", "train_per_class", "test_per_class", "n_test_in_train")
+"""What a record says of the images of its data set; None in records of earlier versions."""
 
 
 class Record(BaseModel):
@@ -18,6 +22,8 @@ class Record(BaseModel):
     norm "unbounded" has no budget.
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
     many classes were protected and judged, `compiled` where the victim trained with torch.compile.
+    `train_per_class` counts the training images of each of the `classes`, `test_per_class` the test images of those
+    that were judged; `n_test_in_train` test images that are training images, too, or clean images besides.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -46,6 +52,11 @@ class Record(BaseModel):
     protected_fraction: float = 1.0
     clean_images: int = 0
     protected_classes: int | None = None
+    classes: tuple[str, ...] | None = None
+    n_train: int | None = None
+    train_per_class: tuple[int, ...] | None = None
+    test_per_class: tuple[int, ...] | None = None
+    n_test_in_train: int | None = None
 
     status: Literal["done", "failed"]
     reason: str | None = None
@@ -82,7 +93,8 @@ class Record(BaseModel):
 
     def to_json(self) -> str:
         """Return the record as one JSON document with a trailing newline."""
-        later = {"protected_classes": None, "compiled": False}  # fields that came later than the first records
+        # Fields that came later than the first records.
+        later = {"protected_classes": None, "compiled": False, **dict.fromkeys(DATA_FIELDS)}
         unset = {name for name, default in later.items() if getattr(self, name) == default}
         return json.dumps(self.model_dump(mode="json", exclude=unset), indent=1) + "\n"
 
@@ -90,11 +102,18 @@ class Record(BaseModel):
 def read_records(folder: Path) -> list[Record]:
     """Read every record below `folder`, in the order of their paths.
 
-    Raises `SepbenchError` where the folder is missing, or names the file that is no valid record.
+    Raises `SepbenchError` where the folder is missing, or names what cannot be read or is no valid record.
     """
     if not folder.is_dir():
         raise SepbenchError(f"no records at {folder}: the folder does not exist")
-    return [read_record(path) for path in sorted(folder.rglob("*.json"))]
+
+    def refuse(error: OSError) -> None:  # which Path.rglob would pass over
+        raise SepbenchError(
+            f"{error.filename} cannot be read ({error.strerror}): make it readable or remove it"
+        ) from error
+
+    found = (Path(below) / name for below, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return [read_record(path) for path in sorted(path for path in found if path.suffix == ".json")]
 
 
 def read_record(path: Path) -> Record:

@@ -132,4 +132,9 @@ def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
         "train_sha256": plan.card.train_sha256,
         "test_sha256": plan.card.test_sha256,
         "protected_classes": plan.card.protected_classes,
+        "classes": plan.card.classes,
+        "n_train": plan.card.n_train,
+        "train_per_class": plan.card.train_per_class,
+        "test_per_class": plan.card.test_per_class,
+        "n_test_in_train": plan.card.n_test_in_train,
     }

@@ -62,7 +62,7 @@ def test_a_plan_is_json_for_programs() -> None:
 def test_a_plan_after_a_run_marks_what_is_there(finished: Finished) -> None:
     assert all(stage["done"] and stage["seconds"] == 0 for stage in stages())
     shown = done("plan", "tiny.yaml", "--all").splitlines()
-    assert [line.split()[0] for line in shown[1:-1]] == ["there"] * 7
+    assert [line.split()[0] for line in shown if line.startswith("  ")] == ["there"] * 7
     assert shown[-1] == "7 stages are there, nothing is left to do"
 
 

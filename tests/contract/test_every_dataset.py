@@ -108,6 +108,12 @@ def test_every_image_has_a_place_that_a_person_finds(spec: DatasetSpec) -> None:
 
 
 @every_dataset
+def test_its_remarks_are_clauses(spec: DatasetSpec) -> None:
+    remarks = plugin(spec).remarks()
+    assert not [one for one in remarks if not one or "\n" in one or one.endswith(".")]
+
+
+@every_dataset
 def test_its_files_are_there(spec: DatasetSpec) -> None:
     files = plugin(spec).files()
     assert all(path.is_file() for path in files)

@@ -1,6 +1,8 @@
 """Trouble with data is one sentence: what is wrong, where, what to do."""
 
+import errno
 import gzip
+import os
 import re
 import socket
 import zipfile
@@ -61,7 +63,7 @@ def test_an_image_that_cannot_be_decoded_is_named_by_file_and_row(parquet: dict[
     whole = [encoded(x) for x in pixels(8)]
     for broken in (b"no image", b"", whole[6][: len(whole[6]) // 2]):
         path = write_parquet(tmp_path / "x.parquet", [*whole[:6], broken, whole[7]], LABELS, ["a", "b", "c"])
-        spec = spec_of(parquet, train=str(path), test=str(path))
+        spec = spec_of(parquet, train=str(path), test=str(path), allow_same_files=True)
         assert complaint(load, spec).startswith(f"row 6 of {path} ")
 
 
@@ -69,7 +71,8 @@ def test_a_row_without_image_bytes_is_named(parquet: dict[str, Any], tmp_path: P
     table = pa.table({"image": [{"bytes": encoded(pixels(1)[0])}, {"bytes": None}], "label": [0, 0]})
     pq.write_table(table, tmp_path / "x.parquet")
     path = str(tmp_path / "x.parquet")
-    assert f"row 1 of {path} holds no image bytes" in complaint(load, spec_of(parquet, train=path, test=path))
+    spec = spec_of(parquet, train=path, test=path, allow_same_files=True)
+    assert f"row 1 of {path} holds no image bytes" in complaint(load, spec)
 
 
 def test_a_wrong_column_is_answered_with_the_columns_there_are(parquet: dict[str, Any]) -> None:
@@ -267,13 +270,16 @@ def test_trouble_in_an_image_folder_is_named(tmp_path: Path) -> None:
         (tmp_path / name / "1.png").write_bytes(encoded(pixels(1)[0]))
     assert "differ: only the training set has 'b'" in complaint(load, folder_spec(tmp_path))
     (tmp_path / "test/b").mkdir()
+    (tmp_path / "test/b/1.png").write_bytes(encoded(pixels(1)[0]))
     (tmp_path / "train/b/2.jpg").write_bytes(b"no image")
     assert complaint(load, folder_spec(tmp_path)) == (
         f"{tmp_path}/train/b/2.jpg is not an image that Pillow can read: repair or remove it"
     )
     (tmp_path / "train/b/1.png").unlink()
     (tmp_path / "train/b/2.jpg").unlink()
-    assert "no training image of 'x' has label 1 (class 'b')" in complaint(load, folder_spec(tmp_path))
+    assert complaint(load, folder_spec(tmp_path)) == (
+        f"{tmp_path}/train/b holds no image: put images of the class into it, or remove it"
+    )
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
@@ -307,6 +313,18 @@ def test_what_stands_in_place_of_cifar_is_named(tmp_path: Path) -> None:
     assert complaint(load, spec) == (
         f"CIFAR-10 is damaged at {tmp_path}/cifar-10-batches-py: data_batch_1 is a Git LFS pointer, not the data: "
         f"fetch it with git lfs pull"
+    )
+
+
+def test_cifar_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(path: Path) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    monkeypatch.setattr(Path, "iterdir", stale)
+    assert complaint(card, DatasetSpec.parse({"name": "cifar10", "root": str(tmp_path)}), tmp_path / "cards") == (
+        f"{tmp_path}/cifar-10-batches-py cannot be read (Stale file handle): mount the disk it is on, or correct its "
+        f"rights"
     )
 
 

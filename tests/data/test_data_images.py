@@ -23,7 +23,8 @@ def parquet(tmp_path: Path) -> dict[str, Any]:
 
 def load_one(stored: bytes, tmp_path: Path, **changes: Any) -> Any:
     path = str(write_parquet(tmp_path / "one.parquet", [stored], [0]))
-    spec = DatasetSpec.parse({"name": "one", "format": "parquet", "train": path, "test": path, **changes})
+    same = {"train": path, "test": path, "allow_same_files": True}
+    spec = DatasetSpec.parse({"name": "one", "format": "parquet", **same, **changes})
     return as_stored(load(spec).train)[0]
 
 

@@ -123,7 +123,7 @@ def test_a_record_says_how_many_classes_it_is_of_and_judges_these(home: Home, re
 
 def test_a_table_says_of_how_many_classes_it_is(summary: Summary, home: Home) -> None:
     table = table_of(plan_experiment(experiment(), home.cards), summary.records)
-    assert "Of digits only the first 4 classes are protected and judged." in table.notes
+    assert "Of digits only the first 4 classes (0, 1, 2 and 3) are protected and judged." in table.notes
 
 
 def test_a_record_of_all_classes_has_no_such_field(records: dict[str, Record]) -> None:

@@ -45,11 +45,16 @@ class _Cifar(DatasetPlugin[CifarParams]):
     def files(self) -> list[Path]:
         """Return the files of the unpacked archive; downloads it first where that is asked for."""
         folder = self._root() / self.folder
-        if not folder.is_dir():
-            if not self.params.download:
-                raise (NotHere if self.params.root is None else SepbenchError)(self._missing())
-            self._source(train=False)
-        return sorted(path for path in folder.iterdir() if path.is_file())
+        try:
+            if not folder.is_dir():
+                if not self.params.download:
+                    raise (NotHere if self.params.root is None else SepbenchError)(self._missing())
+                self._source(train=False)
+            return sorted(path for path in folder.iterdir() if path.is_file())
+        except OSError as error:
+            raise SepbenchError(
+                f"{folder} cannot be read ({error.strerror}): mount the disk it is on, or correct its rights"
+            ) from error
 
     def _root(self) -> Path:
         home = os.environ.get("SEPBENCH_HOME") or ".sepbench"

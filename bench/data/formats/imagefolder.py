@@ -1,12 +1,13 @@
 """Image files sorted into one folder a class."""
 
-import unicodedata
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, decode
+from bench.data.formats._folders import ClassFolders, kinds_of, look_through, shown
 from bench.data.formats._paths import existing_folder
 
 
@@ -21,46 +22,64 @@ class ImageFolderParams(Params):
 class ImageFolder(DatasetPlugin[ImageFolderParams]):
     """A training and a test folder, each with one subfolder of images a class.
 
-    Classes are the subfolders in the order of their names, images the files below them whose extension Pillow
-    reads. Hidden files and folders are passed over.
+    Classes are the subfolders in the order of their names; where all are whole numbers in the order of these, 2 before
+    10. Images are the files at any depth below them whose ending Pillow reads. Links are followed. What cannot be
+    reached is an error, and so is an image of a kind that cannot be read here, such as HEIC, unless the same name lies
+    beside it in a kind that can. Hidden files and folders, those that systems make for themselves such as `__MACOSX`,
+    files that are no images, and images outside of a class are passed over and counted.
     """
+
+    version = 2  # classes that are numbers stand in the order of these
 
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split; reads no image."""
-        return _source(existing_folder("train", self.params.train)), _source(existing_folder("test", self.params.test))
+        train, test = self._splits
+        for folder in (Path(self.params.train) / name for name, images in train.images.items() if not images):
+            other = [path.name for path in train.other if path.is_relative_to(folder)]
+            without = f"no image, only files of other kinds such as {other[0]}" if other else "no image"
+            raise SepbenchError(f"{folder} holds {without}: put images of the class into it, or remove it")
+        return _source(Path(self.params.train), train), _source(Path(self.params.test), test)
 
     def files(self) -> list[Path]:
         """Return every image file of both folders."""
-        folders = existing_folder("train", self.params.train), existing_folder("test", self.params.test)
-        return [path for folder in folders for images in _by_class(folder).values() for path in images]
+        return [path for split in self._splits for images in split.images.values() for path in images]
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what was passed over in both folders, in one sentence."""
+        parts = list(_passed_over(*self._splits))
+        return (f"passed over {', '.join(parts)}",) if parts else ()
+
+    @cached_property
+    def _splits(self) -> tuple[ClassFolders, ClassFolders]:
+        return self._look("train"), self._look("test")
+
+    def _look(self, field: str) -> ClassFolders:
+        return look_through(existing_folder(field, getattr(self.params, field)))
 
 
-def _source(folder: Path) -> Source:
-    by_class = _by_class(folder)
-    paths = [path for images in by_class.values() for path in images]
-    counts = [len(images) for images in by_class.values()]
+def _passed_over(train: ClassFolders, test: ClassFolders) -> Iterator[str]:
+    second = train.second + test.second
+    not_read = f"of kinds that cannot be read here ({kinds_of(second)}), beside one of the same name"
+    for one, several, found in (
+        ("hidden or system file or folder", "hidden or system files and folders", train.hidden + test.hidden),
+        (f"image {not_read}", f"images {not_read}", second),
+        ("file that is no image", "files that are no images", train.other + test.other),
+        ("image outside of a class", "images outside of a class", train.stray + test.stray),
+        ("empty folder", "empty folders", train.empty + test.empty),
+    ):
+        if len(found) == 1:
+            yield f"1 {one} ({shown(found[0])})"
+        elif found:
+            yield f"{len(found):,} {several} (the first is {shown(found[0])})"
+
+
+def _source(folder: Path, split: ClassFolders) -> Source:
+    paths = [path for images in split.images.values() for path in images]
+    counts = [len(images) for images in split.images.values()]
     return Source(
         labels=np.repeat(np.arange(len(counts)), counts),
-        classes=tuple(by_class),
-        read=lambda positions: (decode(paths[position], str(paths[position])) for position in positions),
-        where=lambda position: str(paths[position]),
+        classes=tuple(split.images),
+        read=lambda positions: (decode(paths[position], shown(paths[position])) for position in positions),
+        where=lambda position: shown(paths[position]),
+        paths=(folder,),
     )
-
-
-def _by_class(folder: Path) -> dict[str, list[Path]]:
-    readable = _readable_extensions()
-    by_class: dict[str, list[Path]] = {}
-    subfolders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for subfolder in sorted(subfolders, key=lambda path: (unicodedata.normalize("NFC", path.name), path)):
-        by_class[subfolder.name] = sorted(
-            path
-            for path in subfolder.rglob("*")
-            if path.suffix.lower() in readable and not path.name.startswith(".") and path.is_file()
-        )
-    if not by_class:
-        raise SepbenchError(f"{folder} has no subfolders: it needs one folder of images for each class")
-    return by_class
-
-
-def _readable_extensions() -> set[str]:
-    return {extension for extension, kind in Image.registered_extensions().items() if kind in Image.OPEN}

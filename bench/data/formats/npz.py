@@ -48,7 +48,8 @@ class Npz(DatasetPlugin[NpzParams]):
         files = self.files() if separate else self.files() * 2
         train, test = (_Part.read(file, *pair) for file, pair in zip(files, names, strict=True))
         train_labelled, test_labelled = shared_classes(train.stored, test.stored)
-        return train.source(train_labelled), test.source(test_labelled)
+        paths = [(file,) for file in files] if separate else [(), ()]
+        return train.source(train_labelled, paths[0]), test.source(test_labelled, paths[1])
 
     def files(self) -> list[Path]:
         """Return the two files, or the one."""
@@ -79,12 +80,13 @@ class _Part:
         classes = None if names is None else tuple(map(str, names.tolist()))
         return cls(images, Stored(labels, classes, lambda position: f"{image_name}[{position}] of {path}"))
 
-    def source(self, labelled: Labelled) -> Source:
+    def source(self, labelled: Labelled, paths: tuple[Path, ...]) -> Source:
         return Source(
             labels=labelled.labels,
             classes=labelled.classes,
             read=lambda positions: (Image.fromarray(self.images[position]) for position in positions),
             where=self.stored.where,
+            paths=paths,
         )
 
 

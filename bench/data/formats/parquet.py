@@ -140,7 +140,13 @@ class _Split:
         self.stored = Stored(np.concatenate([part.labels for part in parts]), names, self._where)
 
     def source(self, labelled: Labelled) -> Source:
-        return Source(labels=labelled.labels, classes=labelled.classes, read=self._read, where=self._where)
+        return Source(
+            labels=labelled.labels,
+            classes=labelled.classes,
+            read=self._read,
+            where=self._where,
+            paths=tuple(part.path for part in self._parts),
+        )
 
     def _read(self, positions: NDArray[np.int64]) -> Iterator[Image.Image]:
         for ascending in np.split(positions, np.flatnonzero(np.diff(positions) < 0) + 1):

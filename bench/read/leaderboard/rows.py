@@ -11,7 +11,7 @@ from bench.read.leaderboard.page_columns import column_axes
 from bench.read.leaderboard.tracks import Track, track_of
 from bench.read.stats import summarise_cell
 from bench.read.tables.quality import over_protected_sets
-from bench.record.record import Record
+from bench.record.record import DATA_FIELDS, Record
 from bench.spec.axes import AXES, unusual_marks
 from bench.spec.method_row import changed_parameters
 from bench.spec.names import REFERENCES, parameters_text
@@ -125,8 +125,11 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...]) -> Row:
     first = records[0]
     done = [record for record in records if record.status == "done"]
     summary = summarise_cell(done, "test_acc") if done else None
-    told_otherwise = {"test_acc_per_class"} | (set() if len(done) < len(records) else {"status", "reason"})
-    fields = [record.model_dump(mode="json", exclude=told_otherwise) for record in records]
+    left_out = {"test_acc_per_class", "classes", "train_per_class", "test_per_class"}  # as long as there are classes
+    left_out |= {name for name in DATA_FIELDS if all(getattr(record, name) is None for record in records)}
+    if len(done) == len(records):
+        left_out |= {"status", "reason"}
+    fields = [record.model_dump(mode="json", exclude=left_out) for record in records]
     shared = [name for name in fields[0] if all(one[name] == fields[0][name] for one in fields)]
     values = dict(first)
     parameters = changed_parameters(first.method, first.method_params)

@@ -12,6 +12,7 @@ from bench.read.tables.captions import (
     common_n,
     describe_context,
     describe_counts,
+    describe_images,
     describe_oddities,
 )
 from bench.read.tables.grid import (
@@ -114,6 +115,7 @@ def build(
         runs=len(runs),
         missing=sum(result is None for result in runs.values()),
         context=describe_context(labels, {*row_axes, *column_axes}, done),
+        images=describe_images(done),
         caption=describe_counts(list(cells.values()), layout.value, n, runs, failed),
         notes=(
             *about_marks,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from bench.data.counts import Counts, names_of
 from bench.read.stats import CONFIDENCE, OF_THE_PROTECTED_SET
 from bench.read.tables.table import CellId, Labels, TableCell
 from bench.record.record import Record
@@ -29,6 +30,19 @@ def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[R
         parts.append(f"with {', '.join(done[0].overrides)}")
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def describe_images(done: Iterable[Record]) -> tuple[str, ...]:
+    """Return a sentence for each data set: how many images it has of each class."""
+    counted = [(record.dataset, _counts(record)) for record in done]
+    return tuple(dict.fromkeys(f"Data set {name}: {counts.sentence()}." for name, counts in counted if counts))
+
+
+def _counts(record: Record) -> Counts | None:
+    """Return the images of a record's data set; None where it is of a version that did not say so."""
+    if not (record.classes and record.train_per_class and record.test_per_class):
+        return None
+    return Counts(record.classes, record.train_per_class, record.test_per_class, record.n_test_in_train or 0)
 
 
 def describe_counts(
@@ -70,9 +84,13 @@ def describe_oddities(
         *others, last = norms
         notes.append(f"{', '.join(others)} and {last} budgets are separate tracks: compare methods within one norm.")
     results = [record for record in runs.values() if record is not None]
-    for dataset, count in dict.fromkeys((record.dataset, record.protected_classes) for record in done):
-        if count is not None:
-            notes.append(f"Of {dataset} only the first {count} classes are protected and judged.")
+    in_part = ((one.dataset, one.protected_classes, one.classes) for one in done if one.protected_classes is not None)
+    for dataset, count, classes in dict.fromkeys(in_part):
+        named = f" ({names_of(classes[:count])})" if classes else ""
+        notes.append(f"Of {dataset} only the first {count} classes{named} are protected and judged.")
+    counted = ((one.dataset, _counts(one)) for one in done)
+    odd = (text for name, counts in counted if counts for text in counts.oddities(name))
+    notes += dict.fromkeys(f"{text[:1].upper()}{text[1:]}." for text in odd)
     older = len({record.key for record in done}) - len(results)
     if older > 0:
         notes.append(f"{older} older record{'s' * (older > 1)} of runs that were measured again left out.")
