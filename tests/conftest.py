@@ -15,6 +15,7 @@ from bench.contracts.network import build_network
 from bench.data.images import images_digest
 from bench.record.tracking import Tracker, default_uri
 from bench.record.tracking.connection import connected
+from bench.store.home import Home
 from tests.making.asking import Finished, ask, write
 from tests.making.crafting import digits
 from tests.making.experiments import STAGES, TINY
@@ -142,7 +143,7 @@ def uri(home: Path) -> str:
 
 @pytest.fixture
 def tracker(uri: str, home: Path) -> Tracker:
-    tracker = Tracker(uri, home / "outbox")
+    tracker = Tracker(uri, Home(home))
     tracker.start("quick", {"name": "quick", "seeds": (0, 1)}, {"victim": 2})
     return tracker
 

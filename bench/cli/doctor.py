@@ -11,7 +11,7 @@ from typing import Literal
 from bench import __version__
 from bench.core.disk import make_folder, writing
 from bench.core.errors import SepbenchError
-from bench.record.tracking import default_uri, reachable
+from bench.record.tracking import count_waiting, default_uri, reachable
 from bench.store.home import Home
 
 _PACKAGES = ("torch", "torchvision", "mlflow", "pandas", "pydantic", "safetensors")
@@ -82,7 +82,7 @@ def _mlflow(home: Home) -> Iterator[Finding]:
         yield Finding("✓", f"MLflow: {uri}")
     else:
         yield Finding("·", f"MLflow at {uri} does not answer ({trouble}): runs go on, sepbench sync sends them later")
-    waiting = len(list(home.outbox.rglob("*.json"))) if home.outbox.is_dir() else 0
+    waiting = count_waiting(home.outbox)
     if waiting:
         reports = "1 report waits" if waiting == 1 else f"{waiting} reports wait"
         yield Finding("·", f"{reports} for MLflow: sepbench sync sends what waits")

@@ -73,7 +73,7 @@ def run(
     todo = wanted.missing(home.store.inventory())
     watcher = choose_progress(todo, estimator(wanted, todo, device, home, compile))
     place = Workplace(home, device, watcher, stop, jobs, compile, tell=not no_mlflow)
-    tracker = NullTracker() if no_mlflow else Tracker(uri, home.outbox)
+    tracker = NullTracker() if no_mlflow else Tracker(uri, home)
     try:
         summary = run_plan(wanted, Invocation(place, chosen, tracker, attachments.tables, attachments.figures))
     finally:
@@ -116,7 +116,7 @@ def work(file: Path) -> None:
     # It times nothing: the first process tells how long it takes.
     watcher = choose_progress(wanted.missing(home.store.inventory()), lambda stage: 1.0)
     place = Workplace(home, choose_device(told.device), watcher, Stop(told.seconds), 1, told.compile, told.tell)
-    tracker = Tracker(default_uri(home.root), home.outbox, leave=True) if told.tell else NullTracker()
+    tracker = Tracker(default_uri(home.root), home, leave=True) if told.tell else NullTracker()
     try:
         summary = run_plan(wanted, Invocation(place, tracker=tracker))
     finally:
@@ -129,14 +129,16 @@ def work(file: Path) -> None:
 
 @click.command()
 def sync() -> None:
-    """Send MLflow the reports it could not take while experiments ran."""
+    """Send MLflow what it could not take while experiments ran, and what it has lost of them since."""
     from bench.record.tracking import default_uri
     from bench.record.tracking import sync as send
     from bench.store.home import Home
 
     home = Home.find()
-    result = send(default_uri(home.root), home.outbox)
+    result = send(default_uri(home.root), home)
     click.echo(f"{result.sent} sent, {result.already} were there already, {result.left} left")
-    if result.left:
+    if result.again:
+        click.echo(f"{result.again} of those sent stood in the records of {home.root} and not in MLflow")
+    if result.reason:
         say(f"{result.reason}: what is left waits for the next sepbench sync")
         sys.exit(1)

@@ -41,12 +41,17 @@ def started_at(pid: int) -> int | None:
     return _state(pid)[1]
 
 
-def pid_namespace() -> str | None:
-    """Return what tells process numbers of this container from those of others; None where nothing does."""
+def pid_space() -> str:
+    """Return what tells the process numbers that can be looked up here from those of other machines and containers.
+
+    That is this boot of the system and the container's namespace, as containers and copied machines share host names.
+    Where there is no /proc, it is the host's name.
+    """
     try:
-        return str(Path("/proc/self/ns/pid").readlink())
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return None
+        return host()
 
 
 def _state(pid: int) -> tuple[str | None, int | None]:

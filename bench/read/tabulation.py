@@ -6,10 +6,9 @@ from pathlib import Path
 from bench.contracts.method import METHODS
 from bench.core.errors import SepbenchError
 from bench.plan.plan import Plan
+from bench.read.logged_or_kept import logged_or_kept
 from bench.read.tables import CellId, Table, build
 from bench.record.record import Record, read_records
-from bench.record.tracking import default_uri
-from bench.record.tracking import records as records_in_mlflow
 from bench.spec.cell import Cell
 from bench.spec.experiment import Experiment
 from bench.store.home import Home
@@ -30,12 +29,12 @@ def compile_table(
 
 
 def experiment_records(experiment: Experiment, home: Home, folder: Path | None) -> list[Record]:
-    """Return the experiment's records from `folder`, or from MLflow where it is None.
+    """Return the experiment's records from `folder`, or from MLflow and the home where it is None.
 
     Only records of the experiment as it is asked for count: those made under another profile or other overrides
     are left out. Raises `SepbenchError` where there are none.
     """
-    source = read_records(folder) if folder else records_in_mlflow(default_uri(home.root), experiment.name)
+    source = read_records(folder) if folder else logged_or_kept(experiment, home)
     records = [
         _with_every_parameter(one)
         for one in source

@@ -91,6 +91,11 @@ class Record(BaseModel):
     compiled: bool = False
     host_cores: int
 
+    @property
+    def identity(self) -> tuple[str, str | None, tuple[str, ...]]:
+        """What tells the record from others of the experiment: the same victim may stand in several variants."""
+        return self.key, self.profile, self.overrides
+
     def to_json(self) -> str:
         """Return the record as one JSON document with a trailing newline."""
         # Fields that came later than the first records.

@@ -1,6 +1,7 @@
 """What another process of a run is told: the resolved experiment, and where and how it works on it."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,8 @@ class Assignment(BaseModel):
     @contextmanager
     def handed_over(self, home: Home) -> Iterator[Path]:
         """Yield a file that holds this until the end of the block; raises `DiskError` where none can be written."""
-        file = home.logs / f"job-{os.getpid()}.json"
+        # In containers that share a home, process numbers repeat.
+        file = home.logs / f"job-{os.getpid()}-{secrets.token_hex(4)}.json"
         with writing(home.logs):
             make_folder(home.logs)
             write_atomically(file, f"{self.model_dump_json(indent=1)}\n".encode(), durable=False)

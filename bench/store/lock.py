@@ -21,8 +21,9 @@ _LOG = logging.getLogger("sepbench")
 def acquire(folder: Path, name: str, *, stale_after: float = 60.0, heartbeat: float = 10.0) -> "Lock | None":
     """Take the lock `<folder>/<name>.lock`, or return None at once where a live owner holds it.
 
-    An owner on this host is dead when its process is gone, one elsewhere when its heartbeat is: then the lock
-    is taken over. Another thread of this process is an owner like any other.
+    An owner on this machine is dead when its process is gone, one elsewhere when its heartbeat is: then the lock
+    is taken over. Elsewhere is another container, too, and this machine before it was last started. Another thread
+    of this process is an owner like any other.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def acquire(folder: Path, name: str, *, stale_after: float = 60.0, heartbeat: fl
     name
         File name without suffix.
     stale_after
-        Seconds without heartbeat after which an owner on another host counts as dead; several heartbeats.
+        Seconds without heartbeat after which an owner elsewhere counts as dead; several heartbeats.
     heartbeat
         Seconds between two signs of life of this owner.
 
@@ -155,11 +156,11 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, float]:
 def _this_process() -> dict[str, Any]:
     return {
         "host": process.host(),
-        "pid_namespace": process.pid_namespace(),
+        "pid_space": process.pid_space(),
         "pid": os.getpid(),
         "started": process.started_at(os.getpid()),
     }
 
 
 def _is_here(holder: dict[str, Any]) -> bool:
-    return holder["host"] == process.host() and holder.get("pid_namespace") in (None, process.pid_namespace())
+    return holder.get("pid_space") == process.pid_space()

@@ -16,8 +16,10 @@ from typing import NoReturn
 
 import pytest
 
+from bench.core.process import pid_space
 from bench.engine.memory import keep_freed_memory, peak_memory_mb
 from bench.record.tracking import Tracker, default_uri
+from bench.store.home import Home
 from bench.store.lock import acquire
 from tests.making.reports import parents
 
@@ -49,7 +51,7 @@ def hiding_proc(method: Callable[..., object]) -> Callable[..., object]:
 
 
 def lock_of(folder: Path, pid: int, started: int | None) -> None:
-    owner = {"host": socket.gethostname(), "pid": pid, "started": started, "token": "theirs"}
+    owner = {"host": socket.gethostname(), "pid_space": pid_space(), "pid": pid, "started": started, "token": "theirs"}
     (folder / "stage.lock").write_text(json.dumps(owner))
 
 
@@ -113,7 +115,7 @@ def test_where_nothing_tells_when_a_process_started_its_number_decides(
 def test_without_proc_a_run_of_a_live_process_stays_open_in_mlflow(tmp_path: Path) -> None:
     uri = default_uri(tmp_path)
     for _ in range(2):
-        Tracker(uri, tmp_path / "outbox").start("quick", {}, "")
+        Tracker(uri, Home(tmp_path)).start("quick", {}, "")
     assert [run.info.status for run in parents(uri)] == ["RUNNING", "RUNNING"]
 
 
@@ -123,9 +125,9 @@ def test_a_disk_without_hard_links_takes_mlflows_database(tmp_path: Path, monkey
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(os, "link", link)
-    Tracker(default_uri(tmp_path), tmp_path / "outbox").start("quick", {}, "")
+    Tracker(default_uri(tmp_path), Home(tmp_path)).start("quick", {}, "")
     assert len(parents(default_uri(tmp_path))) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["locks", "mlartifacts", "mlflow.db"]
 
 
 def test_another_c_library_is_not_asked_to_keep_memory(monkeypatch: pytest.MonkeyPatch) -> None:

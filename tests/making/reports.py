@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from bench.record.record import Record
 from bench.record.tracking import DatasetRef, StageReport
@@ -79,4 +80,4 @@ def waiting(home: Path) -> list[str]:
 
 
 def artifact(run: Any, name: str) -> str:
-    return (Path(run.info.artifact_uri.removeprefix("file://")) / name).read_text(encoding="utf-8")
+    return (Path(unquote(run.info.artifact_uri.removeprefix("file://"))) / name).read_text(encoding="utf-8")

@@ -25,6 +25,7 @@ from bench.record.tracking import (
     ui_command,
 )
 from bench.record.tracking.connection import connected
+from bench.store.home import Home
 from tests.making.reports import artifact, children, make_record, make_report, parents, waiting
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -131,7 +132,7 @@ def test_nothing_is_drawn_where_no_mlflow_takes_it(home: Path, closed_port: int)
         pytest.fail("figures were drawn")  # no Exception, which a tracker would catch
 
     NullTracker().finish("done", {}, figures)
-    away = Tracker(f"http://127.0.0.1:{closed_port}", home / "outbox")
+    away = Tracker(f"http://127.0.0.1:{closed_port}", Home(home))
     away.start("quick", {}, "")
     away.finish("done", {}, figures)
 
@@ -146,7 +147,7 @@ def test_artifacts_lie_in_the_home_and_nothing_in_the_working_directory(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    tracker = Tracker(uri, home / "outbox")
+    tracker = Tracker(uri, Home(home))
     tracker.start("quick", {}, "a plan")
     tracker.stage(make_report(1))
     assert [path.name for path in (home / "mlartifacts" / "quick").rglob("*.*")].count("record.json") == 1
@@ -163,7 +164,7 @@ def test_mlflow_leaves_environment_and_loggers_as_they_were(
         assert int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) < 3
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
     environment, level = dict(os.environ), logging.getLogger("mlflow").level
-    tracker = Tracker(uri, home / "outbox")
+    tracker = Tracker(uri, Home(home))
     tracker.start("quick", {}, "")
     tracker.finish("done", {})
     assert dict(os.environ) == environment
@@ -174,8 +175,9 @@ KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 from bench.record.tracking import Tracker, default_uri
+from bench.store.home import Home
 home = Path(sys.argv[1])
-Tracker(default_uri(home), home / "outbox").start("quick", {}, "")
+Tracker(default_uri(home), Home(home)).start("quick", {}, "")
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -198,27 +200,65 @@ def test_a_killed_run_is_closed_by_the_next_and_a_live_one_left_alone(tracker: T
     assert process.returncode == -signal.SIGKILL
     assert [run.info.status for run in parents(uri)] == ["RUNNING", "RUNNING"]
 
-    Tracker(uri, home / "outbox").start("quick", {}, "")
+    Tracker(uri, Home(home)).start("quick", {}, "")
     dead = {run.data.tags["sepbench.pid"]: run.info.status for run in parents(uri)}
     assert dead == {str(process.pid): "KILLED", str(os.getpid()): "RUNNING"}
 
 
+def remove_signs_of_life(home: Path) -> None:
+    for path in (home / "locks").glob("mlflow-*"):
+        path.unlink()
+
+
 def test_a_process_id_in_use_again_does_not_keep_a_dead_run_open(tracker: Tracker, uri: str, home: Path) -> None:
+    remove_signs_of_life(home)
     [run] = parents(uri)
     with connected(uri) as client:
         client.set_tag(run.info.run_id, "sepbench.process_started", "1")
-    sync(uri, home / "outbox")
-    Tracker(uri, home / "outbox").start("quick", {}, "")
+    sync(uri, Home(home))
+    Tracker(uri, Home(home)).start("quick", {}, "")
     assert sorted(run.info.status for run in parents(uri)) == ["KILLED", "RUNNING"]
 
 
-def test_a_run_on_another_host_is_left_alone(tracker: Tracker, uri: str, home: Path) -> None:
+def pretend_another_machine(uri: str, home: Path, pid: int) -> None:
+    """Let the open run be one of a process of a container with this host's name."""
     [run] = parents(uri)
     with connected(uri) as client:
-        client.set_tag(run.info.run_id, "sepbench.host", "another")
-        client.set_tag(run.info.run_id, "sepbench.process_started", "1")
-    Tracker(uri, home / "outbox").start("quick", {}, "")
+        for name, value in (("pid_space", "another-boot pid:[1]"), ("pid", str(pid)), ("process_started", "1")):
+            client.set_tag(run.info.run_id, f"sepbench.{name}", value)
+    for path in (home / "locks").glob("mlflow-*"):
+        sign = json.loads(path.read_text())
+        path.write_text(json.dumps(sign | {"pid_space": "another-boot pid:[1]", "pid": pid, "started": 1}))
+
+
+def test_a_live_run_of_a_container_with_this_hosts_name_is_left_alone(tracker: Tracker, uri: str, home: Path) -> None:
+    pretend_another_machine(uri, home, pid=os.getpid())
+    Tracker(uri, Home(home)).start("quick", {}, "")
     assert [run.info.status for run in parents(uri)] == ["RUNNING", "RUNNING"]
+
+
+def test_a_run_of_a_container_that_is_gone_is_closed_once_its_heartbeat_is_old(
+    tracker: Tracker, uri: str, home: Path
+) -> None:
+    pretend_another_machine(uri, home, pid=os.getpid())
+    for path in (home / "locks").glob("mlflow-*"):
+        os.utime(path, (0, 0))
+    Tracker(uri, Home(home)).start("quick", {}, "")
+    assert sorted(run.info.status for run in parents(uri)) == ["KILLED", "RUNNING"]
+    assert len(list((home / "locks").glob("mlflow-*"))) == 1
+
+
+def test_a_run_elsewhere_that_gives_no_sign_in_this_home_is_left_alone(tracker: Tracker, uri: str, home: Path) -> None:
+    pretend_another_machine(uri, home, pid=os.getpid())
+    remove_signs_of_life(home)
+    Tracker(uri, Home(home)).start("quick", {}, "")
+    assert [run.info.status for run in parents(uri)] == ["RUNNING", "RUNNING"]
+
+
+def test_a_run_that_ends_leaves_no_sign_of_life(tracker: Tracker, home: Path) -> None:
+    assert len(list((home / "locks").glob("mlflow-*"))) == 1
+    tracker.finish("done", {})
+    assert list((home / "locks").glob("mlflow-*")) == []
 
 
 @pytest.mark.slow
@@ -226,7 +266,7 @@ def test_two_first_runs_at_once_share_one_new_database_without_a_word(tmp_path: 
     processes = [python("-c", KILLED_RUN, str(tmp_path)) for _ in range(2)]
     assert [process.communicate()[0] for process in processes] == ["", ""]
     assert len(parents(default_uri(tmp_path))) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["locks", "mlartifacts", "mlflow.db"]
 
 
 def answers(address: str) -> bool:
@@ -272,7 +312,7 @@ def test_a_tracking_server_takes_a_run_and_gives_its_records_back(
     server: str, home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
-    tracker = Tracker(server, home / "outbox")
+    tracker = Tracker(server, Home(home))
     tracker.start("quick", {"name": "quick"}, "a plan")
     tracker.stage(make_report(1))
     tracker.stage(make_report(2, curves={"train/loss": [1.0, math.nan]}, record=None, kind="craft"))

@@ -17,7 +17,9 @@ from bench.record.tracking import (
     sync,
 )
 from bench.record.tracking.connection import connected
+from bench.record.tracking.files import Files
 from bench.record.tracking.runs import log_stage
+from bench.store.home import Home
 from tests.making.reports import STARTED, children, file_name, make_report, parents, waiting
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 def test_an_absent_server_is_warned_of_once_and_everything_waits(
     uri: str, home: Path, closed_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tracker = Tracker(f"http://user:secret@127.0.0.1:{closed_port}", home / "outbox")
+    tracker = Tracker(f"http://user:secret@127.0.0.1:{closed_port}", Home(home))
     tracker.start("quick", {}, "")
     for number in range(3):
         tracker.stage(make_report(number))
@@ -37,7 +39,7 @@ def test_an_absent_server_is_warned_of_once_and_everything_waits(
     assert "sepbench sync" in warning
     assert "secret" not in warning
 
-    first, second = sync(uri, home / "outbox"), sync(uri, home / "outbox")
+    first, second = sync(uri, Home(home)), sync(uri, Home(home))
     assert (first.sent, first.left, first.already) == (3, 0, 0)
     assert (second.sent, second.left, second.already) == (0, 0, 0)
     assert [(run.info.run_name, run.info.status) for run in parents(uri)] == [("sync", "FINISHED")]
@@ -55,7 +57,7 @@ def test_an_address_mlflow_refuses_stops_nothing_and_is_not_tried_again(
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     (home / "junk.db").write_bytes(b"no database" * 100)
-    tracker = Tracker(bad.format(home=home), home / "outbox")
+    tracker = Tracker(bad.format(home=home), Home(home))
     tracker.start("quick", {}, "")
     tracker.stage(make_report(1))
     tracker.finish("done", {})
@@ -66,7 +68,7 @@ def test_an_address_mlflow_refuses_stops_nothing_and_is_not_tried_again(
 
 def test_an_outbox_that_cannot_be_written_stops_nothing(uri: str, home: Path, caplog: pytest.LogCaptureFixture) -> None:
     (home / "outbox").write_text("a file where a folder should be")
-    tracker = Tracker(uri, home / "outbox")
+    tracker = Tracker(uri, Home(home))
     assert tracker.waiting("quick") == set()
     tracker.start("quick", {}, "")
     tracker.stage(make_report(1))
@@ -77,7 +79,7 @@ def test_an_outbox_that_cannot_be_written_stops_nothing(uri: str, home: Path, ca
 
 def test_syncing_to_an_absent_server_keeps_everything_and_says_why(home: Path, closed_port: int) -> None:
     outbox.put(home / "outbox", "quick", make_report(1))
-    result = sync(f"http://127.0.0.1:{closed_port}", home / "outbox")
+    result = sync(f"http://127.0.0.1:{closed_port}", Home(home))
     assert (result.sent, result.left, result.already) == (0, 1, 0)
     assert result.reason is not None
     assert "Connection refused" in result.reason
@@ -93,14 +95,14 @@ def test_an_interrupt_while_mlflow_is_written_loses_nothing(
     monkeypatch.setattr("bench.record.tracking.tracker.log_stage", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tracker.stage(make_report(1))
-    assert sync(uri, home / "outbox").sent == 1
+    assert sync(uri, Home(home)).sent == 1
     assert len(records(uri, "quick")) == 1
 
 
 def test_a_kill_after_mlflow_confirmed_makes_no_duplicate(tracker: Tracker, uri: str, home: Path) -> None:
     tracker.stage(make_report(1))
     outbox.put(home / "outbox", "quick", make_report(1))
-    result = sync(uri, home / "outbox")
+    result = sync(uri, Home(home))
     assert (result.sent, result.left, result.already) == (0, 0, 1)
     assert len(children(uri)) == 1
     assert waiting(home) == []
@@ -109,7 +111,7 @@ def test_a_kill_after_mlflow_confirmed_makes_no_duplicate(tracker: Tracker, uri:
 def test_a_later_attempt_at_a_stage_is_sent_beside_the_failed_one(tracker: Tracker, uri: str, home: Path) -> None:
     tracker.stage(make_report(1, status="failed", reason="killed", record=None, started=STARTED - 60))
     outbox.put(home / "outbox", "quick", make_report(1))
-    assert sync(uri, home / "outbox").sent == 1
+    assert sync(uri, Home(home)).sent == 1
     assert sorted(run.info.status for run in children(uri)) == ["FAILED", "FINISHED"]
 
 
@@ -118,7 +120,7 @@ def test_a_half_written_run_is_replaced_by_a_whole_one(tracker: Tracker, uri: st
     assert [run.info.status for run in children(uri)] == ["KILLED"]
     assert records(uri, "quick") == []
     outbox.put(home / "outbox", "quick", make_report(1))
-    assert sync(uri, home / "outbox").sent == 1
+    assert sync(uri, Home(home)).sent == 1
     assert [run.info.status for run in children(uri)] == ["FINISHED"]
 
 
@@ -133,17 +135,17 @@ def test_a_run_that_another_process_is_writing_is_left_to_it(tracker: Tracker, u
             tags={"stage": report.kind, "key": report.key, "mlflow.parentRunId": "0" * 32},
         )
     path = outbox.put(home / "outbox", "quick", report)
-    assert sync(uri, home / "outbox").left == 1
+    assert sync(uri, Home(home)).left == 1
     long_ago = time.time() - 3600
     os.utime(path, (long_ago, long_ago))
-    assert sync(uri, home / "outbox").sent == 1
+    assert sync(uri, Home(home)).sent == 1
     assert [run.info.status for run in children(uri)] == ["FINISHED"]
 
 
 def test_a_report_that_cannot_be_sent_does_not_hold_up_the_others(uri: str, home: Path) -> None:
     outbox.put(home / "outbox", "quick", make_report(1, metrics={"a name that MLflow refuses*": 1.0}))
     outbox.put(home / "outbox", "quick", make_report(2)).with_name("victim-0.json").write_text("{")
-    result = sync(uri, home / "outbox")
+    result = sync(uri, Home(home))
     assert (result.sent, result.left, result.already) == (1, 2, 0)
     assert result.reason is not None
     assert f"{file_name(1)} is refused" in result.reason
@@ -182,7 +184,7 @@ def test_a_data_set_that_another_process_names_at_the_same_moment_is_no_trouble(
     def look_and_be_too_late(self: Any, experiment_id: str, *arguments: Any) -> None:
         for rival in rivals:
             with connected(uri) as client:
-                log_stage(client, experiment_id, parents(uri)[0].info.run_id, rival)
+                log_stage(client, experiment_id, parents(uri)[0].info.run_id, rival, Files(uri, home, "quick"))
             raise sqlalchemy.exc.IntegrityError("insert", {}, sqlite3.IntegrityError("UNIQUE constraint failed"))
         look(self, experiment_id, *arguments)
 

@@ -116,12 +116,12 @@ def test_a_thousand_records_are_sent_once_each_and_give_the_table_that_their_fil
     with monkeypatch.context() as patch:
         patch.setattr("bench.record.tracking.sending.log_stage", log_500)
         with pytest.raises(KeyboardInterrupt):
-            sync(uri, home / "outbox")
-    second = sync(uri, home / "outbox")
+            sync(uri, Home(home))
+    second = sync(uri, Home(home))
     assert (second.sent, second.already, second.left) == (501, 1, 0)
     for report in reports:
         outbox.put(home / "outbox", "quick", report)
-    third = sync(uri, home / "outbox")
+    third = sync(uri, Home(home))
     assert (third.sent, third.already, third.left) == (0, 1001, 0)
 
     with closing(sqlite3.connect(home / "mlflow.db")) as database:

@@ -48,7 +48,7 @@ def run_by_a_worker(tmp_path_factory: pytest.TempPathFactory, empty_database: Pa
     """A home where a worker did all and nobody told MLflow, whose database is there."""
     home = Home(tmp_path_factory.mktemp("worker"))
     shutil.copy(empty_database, home.root)
-    run(home, tracker=Tracker(default_uri(home.root), home.outbox, leave=True))
+    run(home, tracker=Tracker(default_uri(home.root), home, leave=True))
     return home.root
 
 
@@ -81,7 +81,7 @@ def display() -> PlainProgress:
 
 def run(home: Home, watcher: PlainProgress | None = None, tracker: Tracker | NullTracker | None = None) -> Summary:
     """Run the experiment, by default in front of MLflow."""
-    tracker = tracker or Tracker(default_uri(home.root), home.outbox)
+    tracker = tracker or Tracker(default_uri(home.root), home)
     return run_plan(
         plan(home), Invocation(Workplace(home, torch.device("cpu"), watcher or display(), Stop()), tracker=tracker)
     )
@@ -132,7 +132,7 @@ def test_a_signal_while_the_rest_is_told_ends_no_run_in_the_middle(home: Home) -
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        assert run(home, tracker=Signalled(default_uri(home.root), home.outbox)).stopped is None
+        assert run(home, tracker=Signalled(default_uri(home.root), home)).stopped is None
         assert signal.getsignal(signal.SIGTERM) is end
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -218,6 +218,16 @@ def test_cells_that_fail_are_no_breakdown_of_a_worker_and_it_times_nothing(monke
     assert "1 of 1 cells failed" in worker.err
 
 
+def test_two_runs_of_one_process_number_give_their_workers_files_of_their_own(home: Home) -> None:
+    """In containers that share a home, process numbers repeat."""
+    plan = plan_experiment(load_experiment(write(TINY)), home.cards, lambda cell: cell.method.name == "none")
+    one, other = (Assignment.of(plan, Workplace(home, CPU, display(), Stop(), tell=tell)) for tell in (True, False))
+    with one.handed_over(home) as first:
+        with other.handed_over(home) as second:
+            assert (Assignment.read(first), Assignment.read(second)) == (one, other)
+        assert Assignment.read(first) == one
+
+
 def display() -> PlainProgress:
     return PlainProgress([], Clock([], lambda stage: 0.0), io.StringIO())
 

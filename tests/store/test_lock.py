@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import SepbenchError
+from bench.core.process import pid_space
 from bench.store.lock import Lock, acquire, owner
 from tests.making.forks import FORKS
 
@@ -97,7 +98,7 @@ def test_of_several_processes_exactly_one_gets_a_lock(tmp_path: Path) -> None:
 def test_of_several_processes_exactly_one_takes_over_a_dead_owners_lock(tmp_path: Path) -> None:
     dead = ended_pid()
     for n in range(5):
-        write_lock(tmp_path, host=socket.gethostname(), pid=dead).rename(tmp_path / f"stage-{n}.lock")
+        write_lock(tmp_path, pid_space=pid_space(), pid=dead).rename(tmp_path / f"stage-{n}.lock")
     assert winners(tmp_path, rounds=5) == [1] * 5
 
 
@@ -139,7 +140,7 @@ def test_a_live_owner_keeps_the_lock_and_a_killed_one_loses_it(tmp_path: Path) -
 def test_a_killed_owner_that_nobody_waited_for_is_dead(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     wait_for(lambda: Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
-    write_lock(tmp_path, host=socket.gethostname(), pid=child.pid, started=None)
+    write_lock(tmp_path, pid_space=pid_space(), pid=child.pid, started=None)
     lock = acquire(tmp_path, "stage")
     child.wait()
     assert lock is not None
@@ -148,17 +149,31 @@ def test_a_killed_owner_that_nobody_waited_for_is_dead(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_a_process_that_was_given_the_dead_owners_number_is_not_the_owner(tmp_path: Path) -> None:
-    write_lock(tmp_path, host=socket.gethostname(), pid=os.getpid(), started=1)
+    write_lock(tmp_path, pid_space=pid_space(), pid=os.getpid(), started=1)
     lock = acquire(tmp_path, "stage")
     assert lock is not None
     lock.release()
 
 
-def test_a_container_with_this_hosts_name_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
-    there: dict[str, Any] = {"host": socket.gethostname(), "pid": ended_pid(), "pid_namespace": "pid:[1]"}
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="needs /proc")
+@pytest.mark.parametrize("differs", ["boot", "namespace", "all"])
+def test_what_shares_this_hosts_name_and_not_its_processes_is_judged_by_its_heartbeat(
+    differs: str, tmp_path: Path
+) -> None:
+    """Containers of one host name, copies of one machine, this machine before it was started again."""
+    boot, namespace = pid_space().split()
+    spaces = {"boot": f"another-boot {namespace}", "namespace": f"{boot} pid:[1]", "all": None}
+    there: dict[str, Any] = {"host": socket.gethostname(), "pid": ended_pid(), "pid_space": spaces[differs]}
     write_lock(tmp_path, **there)
     assert acquire(tmp_path, "stage") is None
     write_lock(tmp_path, age=3600, **there)
+    lock = acquire(tmp_path, "stage")
+    assert lock is not None
+    lock.release()
+
+
+def test_a_machine_that_was_given_another_name_knows_its_own_processes(tmp_path: Path) -> None:
+    write_lock(tmp_path, host="renamed", pid_space=pid_space(), pid=ended_pid())
     lock = acquire(tmp_path, "stage")
     assert lock is not None
     lock.release()

@@ -2,7 +2,8 @@
 
 from bench.record.tracking.address import default_uri, ui_command
 from bench.record.tracking.attaching import attach
-from bench.record.tracking.logged import records
+from bench.record.tracking.logged import NotLogged, Unreadable, records
+from bench.record.tracking.outbox import count as count_waiting
 from bench.record.tracking.probe import reachable
 from bench.record.tracking.report import DatasetRef, StageReport
 from bench.record.tracking.sending import SyncResult, sync
@@ -10,11 +11,14 @@ from bench.record.tracking.tracker import NullTracker, Tracker
 
 __all__ = [
     "DatasetRef",
+    "NotLogged",
     "NullTracker",
     "StageReport",
     "SyncResult",
     "Tracker",
+    "Unreadable",
     "attach",
+    "count_waiting",
     "default_uri",
     "reachable",
     "records",

@@ -11,17 +11,37 @@ from urllib.parse import quote
 
 def default_uri(home: Path) -> str:
     """Return `$MLFLOW_TRACKING_URI`, or else the SQLite database in `home`, at an absolute path."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow.db').absolute()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri((home / "mlflow.db").absolute())
+
+
+def sqlite_uri(database: Path) -> str:
+    """Return the tracking URI of a SQLite file, whatever its path is made of."""
+    if not {"%", "?"} & {*str(database)}:
+        return f"sqlite:///{database}"
+    from sqlalchemy.engine import URL
+
+    # With the driver: after a bare `sqlite:///` MLflow makes the path's folder as it is spelled, escapes and all.
+    return URL.create("sqlite+pysqlite", database=str(database)).render_as_string()
 
 
 def sqlite_file(uri: str) -> Path | None:
     """Return the database file that `uri` names, absolute; None where it is no SQLite file."""
-    if not uri.startswith("sqlite:"):
+    if not uri.startswith(("sqlite:", "sqlite+")):
         return None
     from sqlalchemy.engine import make_url
 
     path = make_url(uri).database
     return Path(path).absolute() if path and path != ":memory:" else None
+
+
+def own_database(uri: str) -> Path | None:
+    """Return the database file where it is sepbench's own; None where the person has named it."""
+    return None if os.environ.get("MLFLOW_TRACKING_URI") else sqlite_file(uri)
+
+
+def artifact_root(database: Path) -> Path:
+    """Return the folder beside a SQLite database that holds its artifacts."""
+    return database.parent / "mlartifacts"
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
@@ -32,7 +52,7 @@ def artifact_location(uri: str, experiment: str) -> str | None:
     database = sqlite_file(uri)
     if database is None:
         return None
-    return (database.parent / "mlartifacts" / quote(experiment, safe="")).as_uri()
+    return (artifact_root(database) / quote(experiment, safe="")).as_uri()
 
 
 def ui_command(uri: str) -> str:
@@ -41,7 +61,7 @@ def ui_command(uri: str) -> str:
         return f"{_program('python')} -m webbrowser {shlex.quote(without_password(uri))}"
     database = sqlite_file(uri)
     if database is not None and database.is_relative_to(Path.cwd()):
-        uri = f"sqlite:///{database.relative_to(Path.cwd())}"
+        uri = sqlite_uri(database.relative_to(Path.cwd()))
     elif uri != without_password(uri):
         return f'{_program("mlflow")} ui --backend-store-uri "$MLFLOW_TRACKING_URI" --port 5000'
     return f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(uri)} --port 5000"

@@ -2,14 +2,16 @@
 
 import logging
 import os
+import re
+import sqlite3
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from bench.core.disk import make_folder
-from bench.record.tracking.address import sqlite_file, without_password
+from bench.record.tracking.address import own_database, sqlite_file, without_password
+from bench.record.tracking.creating import clear_leftovers, create
+from bench.record.tracking.moving import follow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,19 +34,54 @@ _LEVELS = {
 }
 
 
+# What MLflow says at length, and what the person can do about it.
+_REMEDIES = (
+    (
+        r"error code 401|401 Client Error|^UNAUTHENTICATED|(?i:unauthori[sz]ed|not authenticated)",
+        "401, it does not know who asks: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+        "or MLFLOW_TRACKING_TOKEN",
+    ),
+    (
+        r"error code 403|403 Client Error|^PERMISSION_DENIED|(?i:forbidden)",
+        "403, this user may not: ask for the right, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+        "or MLFLOW_TRACKING_TOKEN",
+    ),
+    (
+        r"unable to open database file",
+        "its database cannot be opened: check the folder, and that the path has fewer than 500 characters",
+    ),
+    (
+        r"file is not a database|database disk image is malformed",
+        "its database is damaged: move that file away, and sepbench sync fills a new one",
+    ),
+    (
+        r"out-of-date database schema|Can't locate revision",
+        "another version of MLflow made its database: save a copy and call mlflow db upgrade with this address, "
+        "or use the newer MLflow",
+    ),
+)
+
+
 @contextmanager
-def connected(uri: str) -> Iterator["MlflowClient"]:
+def connected(uri: str, *, reading: bool = False) -> Iterator["MlflowClient"]:
     """Give a client for `uri`; raises what MLflow raises, within about 20 seconds.
 
-    Environment variables that the user has set are kept, MLFLOW_LOGGING_LEVEL too; nothing stays changed.
+    Environment variables that the user has set are kept, MLFLOW_LOGGING_LEVEL too; nothing stays changed. Whoever is
+    only `reading` needs a database that can be read.
     """
     with _environment():
         from mlflow import MlflowClient
 
         with _quiet(), _one_attempt(uri):
             database = sqlite_file(uri)
-            if database is not None and not database.exists():
-                _create(database)
+            if database is not None:
+                with suppress(OSError):
+                    clear_leftovers(database)
+                if not database.exists():
+                    create(database)
+            if database is not None and database == own_database(uri):
+                with suppress(sqlite3.Error) if reading else nullcontext():
+                    follow(database)
             yield MlflowClient(uri)
 
 
@@ -87,30 +124,6 @@ def _one_attempt(uri: str) -> Iterator[None]:
         database.MAX_RETRY_COUNT = before
 
 
-def _create(database: Path) -> None:
-    """Make an empty MLflow database that appears whole or not at all.
-
-    MLflow builds its tables in dozens of steps: a kill between two of them, or two first runs at once, would
-    leave a file that it refuses for ever.
-    """
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    unfinished = database.with_name(f"{database.name}.{os.getpid()}.tmp")
-    make_folder(database.parent)
-    artifacts = (database.parent / "mlartifacts").as_uri()
-    try:
-        store = SqlAlchemyStore(f"sqlite:///{unfinished}", artifacts)  # type: ignore[no-untyped-call]
-        store.engine.dispose()
-        try:
-            os.link(unfinished, database)
-        except FileExistsError:
-            pass
-        except OSError:  # a disk without hard links
-            unfinished.replace(database)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def cause(error: BaseException) -> str:
     """Return why MLflow failed, as part of a sentence and without passwords.
 
@@ -126,4 +139,6 @@ def cause(error: BaseException) -> str:
         text = system.strerror if system.filename is None else f"{system.strerror}: {system.filename}"
     else:
         text = str(system or error).partition("\n")[0] or type(error).__name__
-    return without_password(textwrap.shorten(text, 200, placeholder=" …"))
+        text = re.sub(r"^\([\w.]+Error\) ", "", text)  # SQLAlchemy's name for it
+    advice = next((remedy for sign, remedy in _REMEDIES if re.search(sign, str(error))), None)
+    return advice or without_password(textwrap.shorten(text, 200, placeholder=" …"))

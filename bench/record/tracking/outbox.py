@@ -1,4 +1,4 @@
-"""Reports that MLflow has not confirmed yet, one file each: nothing is lost to a kill or an outage."""
+"""What MLflow has not confirmed yet, reports and files of runs: nothing is lost to a kill or an outage."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,6 +45,29 @@ def waiting(outbox: Path) -> Iterator[tuple[str, list[Path]]]:
     for folder in sorted(path for path in outbox.glob("*") if path.is_dir()):
         if paths := sorted(folder.glob("*.json")):
             yield unquote(folder.name), paths
+
+
+def put_file(outbox: Path, experiment: str, run_id: str, name: str, text: str) -> None:
+    """Write a file that waits for an MLflow run to `outbox`/EXPERIMENT/RUN/NAME, whole or not at all."""
+    path = _folder(outbox, experiment) / run_id / name
+    make_folder(path.parent)
+    write_atomically(path, text.encode())
+
+
+def waiting_files(outbox: Path) -> list[Path]:
+    """Return the folders of files that wait, each named after an MLflow run."""
+    return sorted(path for path in outbox.glob("*/*") if path.is_dir() and files_of(path))
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Return the files of one of `waiting_files` by their names, such as plots/bars.svg."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp")
+    return {path.relative_to(folder).as_posix(): path for path in sorted(files)}
+
+
+def count(outbox: Path) -> int:
+    """Return how many reports wait, and runs for whose files."""
+    return sum(len(paths) for _, paths in waiting(outbox)) + len(waiting_files(outbox))
 
 
 def _folder(outbox: Path, experiment: str) -> Path:

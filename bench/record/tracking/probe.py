@@ -10,7 +10,7 @@ def reachable(uri: str) -> str | None:
     if database is not None and not database.exists():
         return None
     try:
-        with connected(uri) as client:
+        with connected(uri, reading=True) as client:
             client.search_experiments(max_results=1)
     except Exception as error:
         return cause(error)

@@ -1,21 +1,27 @@
 """The runs of one MLflow experiment: opened, filled from a report, listed, closed for the dead."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import process
-from bench.core.errors import SepbenchError
+from bench.record.tracking import signs
 from bench.record.tracking.address import artifact_location
+from bench.record.tracking.files import Files
 from bench.record.tracking.report import StageReport
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
+logger = logging.getLogger("sepbench")
+
 RECORD_TAG = "sepbench.record"
 _HOST, _PID, _STARTED = "sepbench.host", "sepbench.pid", "sepbench.process_started"
+_PID_SPACE = "sepbench.pid_space"
 RECORD_FILE = "record.json"
 ENDED = {"FINISHED", "FAILED"}
 _PAGE = 1000
@@ -24,7 +30,10 @@ _OPENS_AS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def find_or_create_experiment(client: "MlflowClient", uri: str, name: str) -> str:
-    """Return the id of the experiment `name`; raises `SepbenchError` where somebody has deleted it."""
+    """Return the id of the experiment `name`; one that was deleted is restored, with a warning.
+
+    MLflow keeps the name of a deleted experiment, so that no other can have it.
+    """
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -36,8 +45,11 @@ def find_or_create_experiment(client: "MlflowClient", uri: str, name: str) -> st
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
-        raise SepbenchError(f"the MLflow experiment '{name}' is deleted: restore it there")
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        client.restore_experiment(found.experiment_id)
+        logger.warning("the MLflow experiment '%s' was deleted: it is restored with its runs, to take reports", name)
     return str(found.experiment_id)
 
 
@@ -50,8 +62,11 @@ def open_parent(client: "MlflowClient", experiment_id: str, name: str, tags: Map
     return str(run.info.run_id)
 
 
-def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report: StageReport) -> None:
-    """Write one child run, whole: it ends FINISHED or FAILED once all the rest is in it, else KILLED."""
+def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report: StageReport, files: Files) -> None:
+    """Write one child run, whole: it ends FINISHED or FAILED once all the rest is in it, else KILLED.
+
+    Its record is left to `files`, which keep it where MLflow takes numbers and no files.
+    """
     run = client.create_run(
         experiment_id,
         start_time=_milliseconds(report.started),
@@ -63,7 +78,7 @@ def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report
         client.log_batch(run_id, metrics=_metrics(report), params=_params(report), synchronous=True)
         _log_inputs(client, run_id, _datasets(report))
         if report.record is not None:
-            client.log_text(run_id, report.record.to_json(), RECORD_FILE)
+            files.log(client, run_id, RECORD_FILE, report.record.to_json())
         client.set_terminated(
             run_id,
             status="FINISHED" if report.status == "done" else "FAILED",
@@ -112,12 +127,15 @@ def all_runs(client: "MlflowClient", experiment_id: str, where: str = "") -> Ite
             return
 
 
-def close_dead(client: "MlflowClient", experiment_id: str) -> None:
-    """End the runs that a killed process on this host left open as KILLED."""
-    ours = f"status = 'RUNNING' AND tags.`{_HOST}` = '{process.host()}'"
-    for run in list(all_runs(client, experiment_id, ours)):
-        if _is_dead(run.data.tags):
-            client.set_terminated(run.info.run_id, status="KILLED")
+def close_dead(client: "MlflowClient", experiment_id: str, locks: Path) -> None:
+    """End the runs that a killed process left open as KILLED; in doubt it lives.
+
+    Its sign of life in the home's `locks` tells, or else its number, where that can be looked up here.
+    """
+    dead = [run for run in all_runs(client, experiment_id, "status = 'RUNNING'") if _is_dead(run, locks)]
+    for run in dead:
+        client.set_terminated(run.info.run_id, status="KILLED")
+    signs.clear(locks, (run.info.run_id for run in dead))
 
 
 def _tags(report: StageReport, parent_id: str) -> dict[str, str]:
@@ -137,11 +155,19 @@ def _tags(report: StageReport, parent_id: str) -> dict[str, str]:
 def _own_tags() -> dict[str, str]:
     """Return the tags that name this process."""
     pid = os.getpid()
-    return {_HOST: process.host(), _PID: str(pid), _STARTED: str(process.started_at(pid) or "")}
+    started = str(process.started_at(pid) or "")
+    return {_HOST: process.host(), _PID_SPACE: process.pid_space(), _PID: str(pid), _STARTED: started}
 
 
-def _is_dead(tags: Mapping[str, str]) -> bool:
-    """Tell whether the process that `tags` name is gone; the host they name must be this one."""
+def _is_dead(run: "Run", locks: Path) -> bool:
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    tags = run.data.tags
+    alive = signs.is_alive(locks, tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id))
+    if alive is not None:
+        return not alive
+    if tags.get(_PID_SPACE) != process.pid_space():
+        return False
     started = tags.get(_STARTED)
     return not process.is_alive(int(tags[_PID]), int(started) if started else None)
 

@@ -1,18 +1,26 @@
 """Sending to MLflow, later and once, what it did not take while the benchmark ran."""
 
+import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.record.tracking import outbox
+from pydantic import ValidationError
+
+from bench.record.record import Record
+from bench.record.tracking import outbox, signs
 from bench.record.tracking.address import without_password
 from bench.record.tracking.connection import cause, connected
+from bench.record.tracking.files import Files
+from bench.record.tracking.rebuilt import kept_records, rebuilt_report
 from bench.record.tracking.report import StageReport
 from bench.record.tracking.runs import (
     ENDED,
+    RECORD_TAG,
+    all_runs,
     close_dead,
     find_or_create_experiment,
     identity,
@@ -20,6 +28,8 @@ from bench.record.tracking.runs import (
     open_parent,
     stage_runs,
 )
+from bench.store.home import Home
+from bench.store.lock import Lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,11 +41,15 @@ _WRITING_SECONDS = 600
 
 @dataclass(frozen=True)
 class SyncResult:
-    """How many reports were sent, how many stay in the outbox and why, how many MLflow had already."""
+    """How many reports were sent, how many stay in the outbox and why, how many MLflow had already.
+
+    The files that wait for a run count as one report. `again` are those of `sent` that MLflow had lost.
+    """
 
     sent: int
     left: int
     already: int
+    again: int = 0
     reason: str | None = None
 
 
@@ -43,54 +57,107 @@ class _Left(Exception):  # noqa: N818 - not an error: this report stays where it
     """This report cannot be sent now; others may be."""
 
 
-def sync(uri: str, folder: Path) -> SyncResult:
-    """Send every report in the outbox `folder` to MLflow, one parent run named "sync" per experiment.
+class _NoFiles(Exception):  # noqa: N818 - not an error: all files stay where they are
+    """MLflow takes no files, and need not be asked again."""
 
-    Can be repeated: a report whose run is complete is only removed, a half-written run is written anew.
-    Raises nothing for MLflow's troubles: the result tells what stays and why.
+
+def sync(uri: str, home: Home) -> SyncResult:
+    """Send MLflow every report and file that waits in the home, and the victims of its records that MLflow lacks.
+
+    They stand below one parent run named "sync" per experiment. Can be repeated: a report whose run is complete is
+    only removed, a half-written run is written anew. Raises nothing for MLflow's troubles: the result tells what
+    stays and why.
     """
-    waiting = list(outbox.waiting(folder))
-    total = sum(len(paths) for _, paths in waiting)
+    waiting, kept = dict(outbox.waiting(home.outbox)), kept_records(home)
+    folders = len(outbox.waiting_files(home.outbox))
+    total = sum(map(len, waiting.values())) + folders
     done: Counter[str] = Counter()
     reason = None
     try:
-        for experiment, paths in waiting:
+        for experiment in sorted({*waiting, *kept}):
             with connected(uri) as client:
-                for outcome in _send_all(client, uri, experiment, paths):
+                sender = _Sender(client, uri, home, experiment)
+                for outcome in sender.send(waiting.get(experiment, []), kept.get(experiment, [])):
                     if isinstance(outcome, _Left):
                         reason = str(outcome)
                     else:
                         done[outcome] += 1
+        total += len(outbox.waiting_files(home.outbox)) - folders
+        for folder in outbox.waiting_files(home.outbox):
+            with connected(uri) as client:
+                try:
+                    _send_files(client, folder)
+                    done["files"] += 1
+                except _Left as error:
+                    reason = str(error)
+    except _NoFiles as error:
+        reason = str(error)
     except Exception as error:
         reason = f"MLflow at {without_password(uri)} takes no reports: {cause(error)}"
-    return SyncResult(done["sent"], total - done.total(), done["already"], reason)
+    return SyncResult(
+        sent=done["sent"] + done["again"] + done["files"],
+        left=total - done["sent"] - done["already"] - done["files"],
+        already=done["already"],
+        again=done["again"],
+        reason=reason,
+    )
 
 
-def _send_all(client: "MlflowClient", uri: str, experiment: str, paths: list[Path]) -> Iterator[str | _Left]:
-    experiment_id = find_or_create_experiment(client, uri, experiment)
-    close_dead(client, experiment_id)
-    runs = stage_runs(client, experiment_id)
-    parent_id = None
-    for path in paths:
+class _Sender:
+    """What is sent of one experiment."""
+
+    def __init__(self, client: "MlflowClient", uri: str, home: Home, experiment: str) -> None:
+        self._client, self._home, self._experiment = client, home, experiment
+        self._files = Files(uri, home.outbox, experiment)
+        self._experiment_id = find_or_create_experiment(client, uri, experiment)
+        self._parent_id: str | None = None
+        self._sign: Lock | None = None
+
+    def send(self, paths: list[Path], kept: list[Record]) -> Iterator[str | _Left]:
+        """Send reports that wait, then what MLflow lacks of the records; yield what became of each."""
+        close_dead(self._client, self._experiment_id, self._home.locks)
         try:
-            report = StageReport.from_json(path.read_bytes())
-            if _is_complete(client, runs.get(identity(report)), path):
-                outcome = "already"
+            yield from self._send_waiting(paths)
+            yield from self._send_lost(kept)
+            if self._parent_id is not None:
+                self._client.set_terminated(self._parent_id)
+        finally:
+            if self._sign is not None:
+                self._sign.release()
+
+    def _send_waiting(self, paths: list[Path]) -> Iterator[str | _Left]:
+        runs = stage_runs(self._client, self._experiment_id) if paths else {}
+        for path in paths:
+            try:
+                report = StageReport.from_json(path.read_bytes())
+                if _is_complete(self._client, runs.get(identity(report)), path):
+                    outcome = "already"
+                else:
+                    self._log(report)
+                    outcome = "sent"
+            except _Left as error:
+                yield error
+            except Exception as error:
+                # Raises where MLflow is away: then the other reports need not be tried.
+                self._client.get_experiment(self._experiment_id)
+                yield _Left(f"{path} is refused: {cause(error)}")
             else:
-                parent_id = parent_id or open_parent(client, experiment_id, "sync", {})
-                log_stage(client, experiment_id, parent_id, report)
-                outcome = "sent"
-        except _Left as error:
-            yield error
-        except Exception as error:
-            # Raises where MLflow is away: then the other reports need not be tried.
-            client.get_experiment(experiment_id)
-            yield _Left(f"{path} is refused: {cause(error)}")
-        else:
-            outbox.remove(path)
-            yield outcome
-    if parent_id is not None:
-        client.set_terminated(parent_id)
+                outbox.remove(path)
+                yield outcome
+
+    def _send_lost(self, kept: list[Record]) -> Iterator[str]:
+        there = _known(self._client, self._experiment_id)
+        waiting = outbox.keys(self._home.outbox, self._experiment)
+        for made in kept:
+            if made.key not in waiting and not there(made):
+                self._log(rebuilt_report(made, self._home))
+                yield "again"
+
+    def _log(self, report: StageReport) -> None:
+        if self._parent_id is None:
+            self._parent_id = open_parent(self._client, self._experiment_id, "sync", {})
+            self._sign = signs.give(self._home.locks, self._parent_id)
+        log_stage(self._client, self._experiment_id, self._parent_id, report, self._files)
 
 
 def _is_complete(client: "MlflowClient", run: "Run | None", path: Path) -> bool:
@@ -102,3 +169,47 @@ def _is_complete(client: "MlflowClient", run: "Run | None", path: Path) -> bool:
         raise _Left(f"{path} is still being sent by the process that made it: try again in ten minutes")
     client.delete_run(run.info.run_id)
     return False
+
+
+def _known(client: "MlflowClient", experiment_id: str) -> Callable[[Record], bool]:
+    """Return what tells whether MLflow has a record, or one of the same victim that is newer."""
+    newest: dict[Any, str] = {}
+    unreadable = set()
+    for run in all_runs(client, experiment_id, "tags.stage = 'victim'"):
+        if run.info.status in ENDED:
+            try:
+                logged = Record.model_validate_json(run.data.tags.get(RECORD_TAG, ""))
+            except ValidationError:  # too long for a tag, or of another version: it is there
+                unreadable.add(run.data.tags.get("key"))
+            else:
+                which = (logged.identity, logged.status)
+                newest[which] = max(logged.started, newest.get(which, ""))
+
+    def is_known(made: Record) -> bool:
+        started = newest.get((made.identity, made.status), "")
+        # A failure that another process met is told by that process, at its own time.
+        return made.key in unreadable or (bool(started) and (made.status == "failed" or started >= made.started))
+
+    return is_known
+
+
+def _send_files(client: "MlflowClient", folder: Path) -> None:
+    """Add the files that wait to their run and remove them; raises `_Left` where it has no such run, or `_NoFiles`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(folder.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise _Left(f"MLflow has no run for the files in {folder}: remove that folder if the run is lost") from error
+    if run.info.lifecycle_stage != "active":
+        raise _Left(f"the run for the files in {folder} is deleted in MLflow: restore it there, or remove that folder")
+    try:
+        for name, path in outbox.files_of(folder).items():
+            client.log_text(folder.name, path.read_text(encoding="utf-8"), name)
+            outbox.remove(path)
+    except Exception as error:
+        client.get_run(folder.name)  # raises where it is MLflow itself that is away
+        raise _NoFiles(f"MLflow takes no files such as those in {folder} ({cause(error)})") from error
+    shutil.rmtree(folder, ignore_errors=True)

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.record.tracking import outbox
+from bench.record.tracking import outbox, signs
 from bench.record.tracking.address import without_password
 from bench.record.tracking.connection import cause, connected
+from bench.record.tracking.files import Files
 from bench.record.tracking.report import StageReport
 from bench.record.tracking.runs import (
     close_dead,
@@ -18,6 +19,8 @@ from bench.record.tracking.runs import (
     log_stage,
     open_parent,
 )
+from bench.store.home import Home
+from bench.store.lock import Lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,25 +34,27 @@ class Tracker:
     """One parent run in MLflow per invocation, one child run per stage.
 
     No trouble of MLflow's reaches the benchmark: after the first failure, told once as a warning, reports
-    only go to the outbox, from where `sync` sends them later.
+    only go to the outbox, from where `sync` sends them later. Where MLflow takes numbers and no files, only files do.
 
     Parameters
     ----------
     uri
-        MLflow tracking URI, such as `default_uri(home)`.
-    outbox
-        Folder for the reports that MLflow has not confirmed.
+        MLflow tracking URI, such as `default_uri(home.root)`.
+    home
+        Its outbox takes what MLflow has not confirmed, its locks show that this process lives.
     leave
-        Leave all reports there, for another process to `forward`.
+        Leave all reports in the outbox, for another process to `forward`.
 
     """
 
-    def __init__(self, uri: str, outbox: Path, *, leave: bool = False) -> None:
+    def __init__(self, uri: str, home: Home, *, leave: bool = False) -> None:
         self._uri = uri
-        self._outbox = outbox
+        self._outbox, self._locks = home.outbox, home.locks
         self._outbox_fails = False
         self._mlflow_fails = leave
         self._experiment = self._experiment_id = self._parent_id = ""
+        self._files = Files(uri, home.outbox, "")
+        self._sign: Lock | None = None
 
     def start(
         self,
@@ -62,23 +67,25 @@ class Tracker:
         import yaml
 
         self._experiment = experiment
+        self._files = Files(self._uri, self._outbox, experiment)
 
         def work(client: "MlflowClient") -> None:
             self._experiment_id = find_or_create_experiment(client, self._uri, experiment)
-            close_dead(client, self._experiment_id)
+            close_dead(client, self._experiment_id, self._locks)
             self._parent_id = open_parent(client, self._experiment_id, experiment, tags or {})
-            client.log_text(self._parent_id, yaml.safe_dump(_plain(spec), sort_keys=False), "spec.yaml")
+            self._sign = signs.give(self._locks, self._parent_id)
+            self._log_text(client, "spec.yaml", yaml.safe_dump(_plain(spec), sort_keys=False))
             if isinstance(plan, str):
-                client.log_text(self._parent_id, plan, "plan.txt")
+                self._log_text(client, "plan.txt", plan)
             else:
-                client.log_text(self._parent_id, json.dumps(_plain(plan), indent=1), "plan.json")
+                self._log_text(client, "plan.json", json.dumps(_plain(plan), indent=1))
 
         self._try(work)
 
     def stage(self, report: StageReport) -> None:
         """Log one stage that has ended; `start` comes first."""
         kept = self._keep(report)
-        sent = self._try(lambda client: log_stage(client, self._experiment_id, self._parent_id, report))
+        sent = self._try(lambda client: self._log_stage(client, report))
         if sent and kept is not None:
             outbox.remove(kept)
 
@@ -96,7 +103,7 @@ class Tracker:
         def send(path: Path, report: StageReport, client: "MlflowClient") -> None:
             try:
                 if not is_there(client, self._experiment_id, report):
-                    log_stage(client, self._experiment_id, self._parent_id, report)
+                    self._log_stage(client, report)
             except Exception:
                 # Raises where MLflow is away. Otherwise it is this report alone, which `sync` tells of.
                 client.get_experiment(self._experiment_id)
@@ -126,12 +133,20 @@ class Tracker:
 
         def work(client: "MlflowClient") -> None:
             for name, text in artifacts.items():
-                client.log_text(self._parent_id, text, name)
+                self._log_text(client, name, text)
             for name, text in _drawn(figures).items():
-                client.log_text(self._parent_id, text, name)
+                self._log_text(client, name, text)
             client.set_terminated(self._parent_id, status=_ENDINGS[status])
 
         self._try(work)
+        if self._sign is not None:
+            self._sign.release()
+
+    def _log_stage(self, client: "MlflowClient", report: StageReport) -> None:
+        log_stage(client, self._experiment_id, self._parent_id, report, self._files)
+
+    def _log_text(self, client: "MlflowClient", name: str, text: str) -> None:
+        self._files.log(client, self._parent_id, name, text)
 
     def _keep(self, report: StageReport) -> Path | None:
         try:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -75,12 +76,13 @@ def further_processes(
         threads = max(1, before // count)
         torch.set_num_threads(threads)
         environment["OMP_NUM_THREADS"] = str(threads)
+    name = f"{os.getpid()}-{secrets.token_hex(4)}"  # in containers that share a home, process numbers repeat
     started: dict[Path, subprocess.Popen[bytes]] = {}
     try:
         with writing(home.logs):
             make_folder(home.logs)
         for number in range(2, count + 1):
-            log = home.logs / f"job-{os.getpid()}-{number}.log"
+            log = home.logs / f"job-{name}-{number}.log"
             try:
                 started[log] = _start(arguments, environment, log)
             except OSError as error:

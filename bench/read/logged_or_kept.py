@@ -1,0 +1,61 @@
+"""The records of an experiment from MLflow, and from the home those that MLflow does not have."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.core.errors import SepbenchError
+from bench.record.record import Record, read_record
+from bench.record.tracking import NotLogged, Unreadable, default_uri
+from bench.record.tracking import records as records_in_mlflow
+from bench.spec.experiment import Experiment
+from bench.store.home import Home
+
+_LOG = logging.getLogger("sepbench")
+
+
+def logged_or_kept(experiment: Experiment, home: Home) -> list[Record]:
+    """Return what MLflow and the home know of an experiment, of two records of a victim the newer one.
+
+    A warning says what MLflow lacks. Raises `SepbenchError` where neither knows the experiment.
+    """
+    folder = home.records(experiment.name, experiment.variant)
+    try:
+        logged = records_in_mlflow(default_uri(home.root), experiment.name)
+    except NotLogged:
+        if not any(folder.parent.rglob("*.json")):
+            raise
+        logged = []
+    except Unreadable as error:
+        kept = list(_kept(folder, set()))
+        if not kept:
+            raise
+        _LOG.warning("%s: read instead were %s of %s in %s", error.what, _counted(len(kept)), experiment.name, folder)
+        return kept
+    known = {one.identity: one for one in logged}
+    newer = {
+        one.identity: one
+        for one in _kept(folder, {one.key for one in logged})
+        if one.identity not in known or known[one.identity].started < one.started
+    }
+    if newer:
+        _LOG.warning(
+            "MLflow lacks %s of %s, read from %s: sepbench sync sends what it lacks",
+            _counted(len(newer)),
+            experiment.name,
+            folder,
+        )
+    return [*(known | newer).values()]
+
+
+def _kept(folder: Path, logged: set[str]) -> Iterator[Record]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            yield read_record(path)
+        except SepbenchError as error:
+            if path.stem not in logged:
+                _LOG.warning("%s", error)
+
+
+def _counted(number: int) -> str:
+    return "1 record" if number == 1 else f"{number} records"

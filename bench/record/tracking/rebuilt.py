@@ -1,0 +1,83 @@
+"""Reports of victims made anew from the home's records, for an MLflow that has lost theirs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from bench.core.disk import DiskError
+from bench.core.errors import SepbenchError
+from bench.core.norms import budget_text
+from bench.record.record import Record, read_record
+from bench.record.tracking.report import DatasetRef, StageReport
+from bench.store.artifacts import CorruptArtifact
+from bench.store.home import Home
+
+_TAGS = ("recipe", "dataset", "seed", "method", "norm", "budget", "victim", "defense")
+_OUTCOME = ("test_acc", "peak_acc", "train_acc", "relabelled_acc", "n_test", "epochs")
+_CURVES = {"train_loss": "train/loss", "train_acc": "train/acc", "test_acc": "test/acc"}
+
+
+def kept_records(home: Home) -> dict[str, list[Record]]:
+    """Return the records that the home keeps, by experiment; those that cannot be read are left to `run`."""
+    kept: dict[str, list[Record]] = {}
+    for path in sorted((home.root / "records").rglob("*.json")):
+        with suppress(SepbenchError):
+            made = read_record(path)
+            kept.setdefault(made.experiment, []).append(made)
+    return kept
+
+
+def rebuilt_report(made: Record, home: Home) -> StageReport:
+    """Return the report of a victim as far as its record tells it, with its curves where the store has them."""
+    started = datetime.fromisoformat(made.started).timestamp()
+    history = _history(made, home)
+    return StageReport(
+        kind="victim",
+        key=made.key,
+        started=started,
+        ended=started + (made.train_seconds or 0.0),
+        status=made.status,
+        reason=made.reason,
+        params=_params(made),
+        tags={name: str(getattr(made, name)) for name in _TAGS if getattr(made, name) is not None},
+        metrics=dict(_metrics(made)),
+        curves={shown: history[name] for name, shown in _CURVES.items() if name in history},
+        datasets=list(_datasets(made)),
+        record=made,
+    )
+
+
+def _history(made: Record, home: Home) -> Mapping[str, Any]:
+    with suppress(CorruptArtifact, DiskError, KeyError):
+        history: Mapping[str, Any] = home.store.meta("victim", made.key)["history"]
+        return history
+    return {}
+
+
+def _params(made: Record) -> dict[str, Any]:
+    budget = [] if made.norm is None else [budget_text(made.norm, made.budget)]
+    attacked = " ".join([made.method, *budget])
+    return {
+        "label": f"victim {attacked} · {made.victim} · {made.defense} · seed {made.seed}",
+        "seed": made.seed,
+        "recipe.name": made.recipe,
+        "architecture": made.victim,
+        "defense": made.defense,
+        "method": made.method,
+        **{f"method.{name}": str(value) for name, value in made.method_params.items()},
+    }
+
+
+def _metrics(made: Record) -> Iterator[tuple[str, float]]:
+    named = {f"final/{name}": name for name in _OUTCOME}
+    named |= {"cost/seconds": "train_seconds", "cost/peak_memory_mb": "peak_memory_mb"}
+    for shown, name in named.items():
+        if getattr(made, name) is not None:
+            yield shown, float(getattr(made, name))
+
+
+def _datasets(made: Record) -> Iterator[DatasetRef]:
+    if made.protected_sha256 is not None:
+        yield DatasetRef(f"{made.dataset}-protected", "training", made.protected_sha256)
+    yield DatasetRef(made.dataset, "testing", made.test_sha256)
