@@ -8,7 +8,9 @@ import click
 
 from bench import __version__
 from bench.cli import asking, measuring, reading, running
+from bench.cli.breakdown import sentence_on
 from bench.cli.options import say
+from bench.cli.streams import standard_streams
 from bench.core.errors import SepbenchError, Stopped
 
 
@@ -32,33 +34,54 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 done, 1 some cells failed, 2 the request is wrong, 3 stopped and resumable."""
+    """Run a command and exit: 0 done, 1 some cells failed, 2 the request is wrong, 3 stopped and resumable.
+
+    A pipe that nobody reads any more does not stop the work.
+    """
+    with standard_streams() as out:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        out.flush()
+        if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
+            say(
+                f"what was to be printed is not all there, as standard output takes no more ({out.failure.strerror}): "
+                f"finished work is kept; free some space or print elsewhere, and ask again"
+            )
+            code = code or 2
+    if code:
+        sys.exit(code)
+
+
+def _run(arguments: Sequence[str]) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("sepbench: %(message)s"))
     logger = logging.getLogger("sepbench")
     logger.handlers = [handler]
     logger.propagate = False
-    arguments = sys.argv[1:] if arguments is None else arguments
     if sys.platform == "win32":
         say("sepbench does not run on Windows itself: install WSL 2 (wsl --install) and run it in there, as on Linux")
-        sys.exit(2)
+        return 2
     try:
         cli.main(args=list(arguments), prog_name="sepbench", standalone_mode=False)
     except (SepbenchError, Stopped) as error:
         say(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        sys.exit(0)
     except click.ClickException as error:
         say(_usage(error, arguments))
-        sys.exit(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
         say("interrupted: finished work is kept, the same command goes on from here")
-        sys.exit(3)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        return 3
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else bool(ended.code)
+    except Exception as error:
+        sentence = sentence_on(error)
+        if sentence is None:
+            raise
+        say(sentence)
+        return 2
+    return 0
 
 
 def _usage(error: click.ClickException, arguments: Sequence[str]) -> str:

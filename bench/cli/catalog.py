@@ -48,8 +48,12 @@ def show(name: str, home: Home, records: Path | None = None) -> str:
         return "\n\n".join(found)
     if len(name) >= 6 and set(name) <= _KEY_LETTERS:
         return _by_key(name, home, records)
+    for registry in REGISTRIES.values():
+        if any(name in one.names for one in registry.broken()):
+            registry.get(name)  # says why not
     known = [one for registry in REGISTRIES.values() for one in registry.names()]
-    raise UnknownName("name or key", name, [*known, *recipe_names(), *experiment_names()])
+    broken = [one for registry in REGISTRIES.values() for one in registry.broken()]
+    raise UnknownName("name or key", name, [*known, *recipe_names(), *experiment_names()], broken)
 
 
 def _plugin(kind: str, registry: Registry[Any], name: str) -> str:

@@ -3,13 +3,15 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from bench import __version__
-from bench.core.disk import make_folder, writing
+from bench.core.broken import told
+from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError
 from bench.record.tracking import count_waiting, default_uri, reachable
 from bench.store.home import Home
@@ -27,7 +29,16 @@ class Finding:
 
 def examine(home: Home) -> list[Finding]:
     """Return what was found, the machine first."""
-    return [*_software(), *_devices(), *_home(home), *_mlflow(home), *_data()]
+    parts = (_software, _devices, _plugins, partial(_home, home), partial(_mlflow, home), _data)
+    return [finding for part in parts for finding in _found(part)]
+
+
+def _found(part: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of a part, its own breakdown among them: that one has to be seen, too."""
+    try:
+        yield from part()
+    except Exception as error:
+        yield Finding("✗", f"this could not be looked at further ({told(error)}): repair what it names")
 
 
 def render_findings(findings: list[Finding]) -> str:
@@ -60,12 +71,21 @@ def _devices() -> Iterator[Finding]:
         )
 
 
+def _plugins() -> Iterator[Finding]:
+    from bench.cli.catalog import REGISTRIES
+
+    counts = ", ".join(f"{len(registry.names())} {kind}" for kind, registry in REGISTRIES.items())
+    yield Finding("✓", f"plug-ins: {counts}")
+    broken = [str(one) for registry in REGISTRIES.values() for one in registry.broken()]
+    yield from (Finding("✗", sentence) for sentence in dict.fromkeys(broken))
+
+
 def _home(home: Home) -> Iterator[Finding]:
     try:
         with writing(home.root):
             make_folder(home.root)
             probe = home.root / ".doctor"
-            probe.write_bytes(b"")
+            write_atomically(probe, b"?")  # a full disk still takes an empty file
             probe.unlink()
     except SepbenchError as error:
         yield Finding("✗", str(error))

@@ -44,7 +44,7 @@ def listing(kind: str) -> list[Entry]:
 def render_listing(entries: list[Entry], as_json: bool) -> str:
     """Return the entries as JSON, or in two columns."""
     if as_json:
-        return json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False)
+        return json.dumps([asdict(entry) for entry in entries], indent=1)
     width = max(len(entry.name) for entry in entries)
     return "\n".join(f"{entry.name:<{width}}  {entry.summary}" for entry in entries)
 
@@ -53,7 +53,9 @@ def _imported(kind: str) -> dict[str, str]:
     from bench.cli.catalog import REGISTRIES
 
     registry = REGISTRIES[kind]
-    return {name: (inspect.getdoc(registry.get(name)) or "").partition("\n")[0] for name in registry.names()}
+    found = {name: (inspect.getdoc(registry.get(name)) or "").partition("\n")[0] for name in registry.names()}
+    broken = {name: one.trouble for one in registry.broken() for name in one.names or [one.what]}
+    return dict(sorted((broken | found).items()))
 
 
 def _field(package: str, name: str, field: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PROFILE, SET, pair, planned, say
+from bench.cli.streams import for_machines
 
 
 @click.command()
@@ -34,7 +35,7 @@ def table(
 
     specs = [load_experiment(name, profile=profile, overrides=overrides) for name in experiments]
     compiled = compile_table(specs, Home.find(), records, dict(pair("--where", one) for one in where))
-    click.echo(render(compiled, form), nl=False)
+    click.echo(for_machines(render(compiled, form), form), nl=False)
     if strict and compiled.missing:
         say(f"{compiled.missing} of {compiled.runs} runs are missing")
         sys.exit(1)
@@ -123,7 +124,7 @@ def diagnose(
     home, wanted = Home.find(), planned(experiment, overrides, profile, only)
     splits = load(wanted.experiment.dataset.located())
     found = measure(wanted, splits, home.store, choose_device(devices), checkpoints, images)
-    click.echo(render_diagnosis(found, form))
+    click.echo(for_machines(render_diagnosis(found, form), form))
     if not no_mlflow:
         texts = {"diagnosis.md": render_diagnosis(found, "md"), "diagnosis.json": render_diagnosis(found, "json")}
         figures = {f"similarity-{n}.png": similarity_heatmap(one) for n, one in enumerate(found.similarities)}

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -21,19 +22,21 @@ class _Unreadable(Exception):  # noqa: N818 - reads as what it is
 def read_summaries(place: Place) -> dict[str, str] | None:
     """Return the names of a kind's plug-ins, sorted, with the first line of each one's docstring.
 
-    None where only importing them tells: another distribution adds some, a name is computed or claimed twice, or a
-    docstring is inherited or made.
+    None where only importing them tells: another distribution adds some, a name is computed or claimed twice, a
+    docstring is inherited or made, or a module is broken.
     """
-    if entry_points(group=place.group):
-        return None
     found: dict[str, str] = {}
     try:
+        if entry_points(group=place.group):
+            return None
         for path in _modules(place.package):
-            for name, summary in _registered(ast.parse(path.read_bytes()), place.registry):
+            module = ast.parse(path.read_bytes())
+            _check_imports(module)
+            for name, summary in _registered(module, place.registry):
                 if name in found:
                     return None
                 found[name] = summary
-    except (OSError, SyntaxError, ValueError, _Unreadable):
+    except Exception:  # a package that cannot say what it offers, a file that is no Python: see importing them
         return None
     return dict(sorted(found.items()))
 
@@ -49,6 +52,18 @@ def _modules(package: str) -> Iterator[Path]:
                 yield path
             elif inspect.getmodulename(path.name) or (path / "__init__.py").is_file():
                 raise _Unreadable(path)
+
+
+def _check_imports(module: ast.Module) -> None:
+    """Raise `_Unreadable` where a package that the module needs is not installed."""
+    for node in module.body:
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            package = name.partition(".")[0]
+            if package not in sys.modules and find_spec(package) is None:
+                raise _Unreadable(name)
 
 
 def _registered(module: ast.Module, registry: str) -> Iterator[tuple[str, str]]:

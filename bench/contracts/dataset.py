@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.contracts import places
 from bench.contracts.known import Known
-from bench.contracts.plugin import P_co, Plugin
+from bench.contracts.plugin import P_co, Plugin, breach_of
 from bench.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -71,4 +71,4 @@ class DatasetPlugin(Plugin[P_co], ABC):
         return ()
 
 
-DATASETS: Registry[type[DatasetPlugin]] = Registry.at(places.DATASETS)
+DATASETS: Registry[type[DatasetPlugin]] = Registry.at(places.DATASETS, lambda kind: breach_of(kind, DatasetPlugin))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.contracts import places
 from bench.contracts.augment import Augmentation
-from bench.contracts.plugin import P_co, Plugin
+from bench.contracts.plugin import P_co, Plugin, breach_of
 from bench.core.errors import SepbenchError
 from bench.core.paths import content_digest, expand_variables
 from bench.core.registry import Registry
@@ -79,7 +79,19 @@ class Defense(Plugin[P_co]):
         return 0
 
 
-DEFENSES: Registry[type[Defense]] = Registry.at(places.DEFENSES)
+def _breach(kind: type[Defense]) -> str | None:
+    breach = breach_of(kind, Defense)
+    if breach is not None:
+        return breach
+    if not isinstance(kind.files, tuple | list):
+        return f"its files are {kind.files!r}, not a tuple of parameters"
+    for name in (*kind.files, *([] if kind.short is None else [kind.short])):
+        if name not in kind.Params.model_fields:
+            return f"it names a parameter {name!r}, which it does not have"
+    return None
+
+
+DEFENSES: Registry[type[Defense]] = Registry.at(places.DEFENSES, _breach)
 
 
 class Defenses(Defense):

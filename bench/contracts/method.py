@@ -11,8 +11,9 @@ from bench.contracts import places
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.network import Network
 from bench.contracts.placement import Placement, place
-from bench.contracts.plugin import P_co, Plugin
+from bench.contracts.plugin import P_co, Plugin, breach_of
 from bench.core.errors import SepbenchError
+from bench.core.norms import NORMS
 from bench.core.registry import Registry
 from bench.core.seeds import derive
 
@@ -164,4 +165,15 @@ class Method(Plugin[P_co]):
         raise NotImplementedError
 
 
-METHODS: Registry[type[Method]] = Registry.at(places.METHODS)
+def _breach(kind: type[Method]) -> str | None:
+    breach = breach_of(kind, Method)
+    if breach is not None:
+        return breach
+    if kind.craft is Method.craft:
+        return "it does not define craft"
+    if not isinstance(kind.norms, tuple | list) or not set(kind.norms) <= NORMS.keys():
+        return f"its norms are {kind.norms!r}, not a tuple of {', '.join(NORMS)}"
+    return None
+
+
+METHODS: Registry[type[Method]] = Registry.at(places.METHODS, _breach)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import places
+from bench.core.errors import SepbenchError
 from bench.core.registry import Registry
 
 
@@ -40,7 +41,10 @@ class SizedArchitecture(ABC):
         """Return a freshly initialised network for images of `size` (height, width), or of its published size."""
 
 
-ARCHITECTURES: Registry[Architecture] = Registry.at(places.ARCHITECTURES)
+ARCHITECTURES: Registry[Architecture] = Registry.at(
+    places.ARCHITECTURES,
+    lambda build: None if callable(build) else "it is no function from the number of classes to a network",
+)
 
 
 class Network(nn.Module):
@@ -98,6 +102,11 @@ def build_network(
             classifier = build(classes, (images.shape[-2], images.shape[-1]))
         else:
             classifier = build(classes)
+    if not isinstance(classifier, Classifier):
+        raise SepbenchError(
+            f"the architecture '{architecture}' returns a {type(classifier).__name__}, not a bench.api.Classifier: "
+            f"repair or remove it"
+        )
     network = Network(classifier, mean, std).to(device)
     return network.to(memory_format=torch.channels_last)
 

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Generic, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypeVar  # of typing from Python 3.13 on
 
 
@@ -47,3 +47,25 @@ class Plugin(Generic[P_co]):
 
     def __init__(self, params: P_co | None = None) -> None:
         self.params: P_co = cast(P_co, self.Params()) if params is None else params
+
+
+def breach_of(kind: object, base: type[Plugin[Any]]) -> str | None:
+    """Return how a class breaks what every plug-in made of `base` promises, None where it does not."""
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        return f"it is no class made of bench.api.{base.__name__}"
+    missing: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    if missing:
+        return f"it does not define {' and '.join(sorted(missing))}"
+    if not (isinstance(kind.Params, type) and issubclass(kind.Params, Params)):
+        return "its Params is no class made of bench.api.Params"
+    if type(kind.version) is not int:
+        return f"its version is {kind.version!r}, not a whole number"
+    if not isinstance(kind.cite, str | None):
+        return f"its cite is {kind.cite!r}, not the key of a reference"
+    try:
+        kind.Params().model_dump(mode="json")
+    except ValidationError:
+        pass  # a parameter without a default: who leaves it out is told so
+    except Exception as error:
+        return f"its parameters cannot be made ({type(error).__name__}: {' '.join(str(error).split())})"
+    return None

@@ -29,11 +29,13 @@ def cannot_write(folder: Path, error: OSError, setting: str = "SEPBENCH_HOME") -
         advice = "free some space or raise the limit, then run the same command again: it goes on from here"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         advice = f"make it writable for this user, or set {setting} to a folder that is"
+    elif error.errno == errno.ENAMETOOLONG:
+        advice = f"set {setting} to a folder with a shorter path"
     elif error.errno in (errno.ENOTDIR, errno.EEXIST):
         advice = f"a file stands where a folder should be: move it, or set {setting} to another folder"
     else:
         advice = f"check that disk, or set {setting} to another folder"
-    return DiskError(f"cannot write to {folder} ({error.strerror}): {advice}")
+    return DiskError(f"cannot write to {folder} ({error.strerror or error}): {advice}")
 
 
 def make_folder(folder: Path) -> None:
@@ -47,8 +49,14 @@ def make_folder(folder: Path) -> None:
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a whole file or, on any failure, nothing: what stood at `path` then still stands.
 
-    `durable` files survive a power cut; those that mean nothing after one are written faster without.
+    `durable` files survive a power cut; those that mean nothing after one are written faster without. A device or a
+    pipe is written to as it stands.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:

@@ -1,29 +1,32 @@
-"""Names to plug-ins: ours by scanning a package, others' by entry points."""
+"""Names to plug-ins: ours by scanning a package, others' by entry points; a broken one stops only who asks for it."""
 
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Generic, NamedTuple, TypeVar
 
+from bench.core.broken import Broken, told
 from bench.core.errors import SepbenchError
 
 T = TypeVar("T")
 
 
 class UnknownName(SepbenchError):  # noqa: N818 - reads as what it is
-    """No plug-in, recipe or experiment has this name."""
+    """No plug-in, recipe or experiment has this name; `broken` are plug-ins one of which may be it."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], broken: Iterable[Broken] = ()) -> None:
         name, known = str(name), sorted(set(known))
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {_some(known)}"
-        super().__init__(f"unknown {kind} '{name}': {hint}")
+        super().__init__(f"unknown {kind} '{name}': {hint}{_perhaps([*broken])}")
 
 
-class NameTaken(SepbenchError):  # noqa: N818 - reads as what it is
-    """Two different plug-ins claim one name."""
+class BrokenPlugin(SepbenchError):  # noqa: N818 - reads as what it is
+    """The plug-in that is asked for is there and cannot be used."""
 
 
 class Place(NamedTuple):
@@ -38,6 +41,9 @@ class Place(NamedTuple):
 class Registry(Generic[T]):
     """The plug-ins of one kind.
 
+    A module that cannot be imported, a name that two plug-ins claim and a plug-in that breaks its contract are noted
+    in `broken`: all others can be used.
+
     Parameters
     ----------
     kind
@@ -46,32 +52,47 @@ class Registry(Generic[T]):
         Import name of the package whose modules register ours; modules whose name starts with `_` are helpers.
     group
         Entry-point group through which other distributions add theirs.
+    breach
+        Says how a plug-in breaks its contract; None of one that keeps it.
 
     """
 
-    def __init__(self, kind: str, package: str, group: str) -> None:
+    def __init__(
+        self, kind: str, package: str, group: str, breach: Callable[[T], str | None] = lambda plugin: None
+    ) -> None:
         self.kind = kind
         self.package = package
         self.group = group
+        self._breach = breach
         self._plugins: dict[str, T] = {}
         self._families: dict[str, Callable[[str], T]] = {}
-        self._complete = False
+        self._clashes: dict[str, Broken] = {}
+        self._broken: list[Broken] = []
+        self._offered: list[T] = []
+        self._modules: list[str] | None = None
+        self._entries: list[EntryPoint] | None = None
 
     @classmethod
-    def at(cls, place: Place) -> "Registry[T]":
+    def at(cls, place: Place, breach: Callable[[T], str | None] = lambda plugin: None) -> "Registry[T]":
         """Return the registry of the plug-ins found there."""
-        return cls(place.kind, place.package, place.group)
+        return cls(place.kind, place.package, place.group, breach)
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorate a plug-in to make it known as `name`; raises `NameTaken` where the name is another's."""
+        """Decorate a plug-in to make it known as `name`; where the name is another's, it is nobody's from then on."""
 
         def add(plugin: T) -> T:
+            self._offered.append(plugin)
+            breach = self._breach_of(plugin)
+            if breach is not None:
+                what = f"the {self.kind} '{name}' ({_origin(plugin)})"
+                self._broken.append(Broken((name,), what, f"cannot be used, as {breach}", "repair or remove it"))
+                return plugin
             holder = self._plugins.get(name)
             if holder is not None and _origin(holder) != _origin(plugin):
-                raise NameTaken(
-                    f"{self.kind} '{name}' is defined twice, by {_origin(holder)} and by {_origin(plugin)}: "
-                    f"rename one of them"
-                )
+                trouble = f"is defined twice, by {_origin(holder)} and by {_origin(plugin)}"
+                advice = "rename one of them, or remove its file or package"
+                self._clashes.setdefault(name, Broken((name,), f"{self.kind} '{name}'", trouble, advice))
+                return plugin
             self._plugins[name] = plugin
             if isinstance(plugin, type):
                 plugin.name = name  # type: ignore[attr-defined]
@@ -92,46 +113,153 @@ class Registry(Generic[T]):
         return add
 
     def get(self, name: str) -> T:
-        """Return the plug-in called `name`; raises `UnknownName` with suggestions."""
-        self._discover()
+        """Return the plug-in called `name`.
+
+        Raises `UnknownName` with suggestions where there is none, `BrokenPlugin` where it cannot be used.
+        """
+        self._import_ours()
+        self._import_entries(name)
+        found = self._find(name)
+        if found is None:  # a plug-in may register itself under another name than that of its entry point
+            self._import_entries()
+            found = self._find(name)
+        if found is not None:
+            return found
+        for one in self._broken:
+            if name in one.names:
+                raise BrokenPlugin(str(one))
+        raise UnknownName(self.kind, name, self.names(), self._broken)
+
+    def names(self) -> list[str]:
+        """Return the name of every plug-in that can be used, sorted; those of families are not listed."""
+        self._import_all()
+        return sorted(self._plugins.keys() - self._clashes.keys())
+
+    def broken(self) -> list[Broken]:
+        """Return the plug-ins that cannot be used."""
+        self._import_all()
+        return [*self._broken, *self._clashes.values()]
+
+    def files(self) -> set[str]:
+        """Return the files of the plug-ins that are imported by now."""
+        modules = [sys.modules.get(getattr(plugin, "__module__", "")) for plugin in self._offered]
+        return {file for module in modules if (file := getattr(module, "__file__", None))}
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether `get` has a plug-in of this name that can be used."""
+        try:
+            self.get(name)
+        except (UnknownName, BrokenPlugin):
+            return False
+        return True
+
+    def _find(self, name: str) -> T | None:
+        if name in self._clashes:
+            raise BrokenPlugin(str(self._clashes[name]))
         if name in self._plugins:
             return self._plugins[name]
         for prefix, find in self._families.items():
             if name.startswith(prefix):
-                return find(name.removeprefix(prefix))
-        raise UnknownName(self.kind, name, self._plugins)
+                return self._of_family(prefix, find, name)
+        return None
 
-    def names(self) -> list[str]:
-        """Return every registered name, sorted; those of families are not listed."""
-        self._discover()
-        return sorted(self._plugins)
-
-    def __contains__(self, name: str) -> bool:
+    def _of_family(self, prefix: str, find: Callable[[str], T], name: str) -> T:
         try:
-            self.get(name)
-        except UnknownName:
-            return False
-        return True
+            return find(name.removeprefix(prefix))
+        except SepbenchError:
+            raise
+        except Exception as error:  # of the library behind the family
+            raise BrokenPlugin(
+                f"{self.kind} '{name}': what {prefix} stands for does not work ({told(error)})"
+            ) from error
 
-    def _discover(self) -> None:
-        if self._complete:
-            return
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{self.package}.{module.name}")
-        for entry in entry_points(group=self.group):
-            try:
+    def _breach_of(self, plugin: T) -> str | None:
+        try:
+            return self._breach(plugin)
+        except Exception as error:  # whatever a class of others does when it is looked at
+            return f"it cannot be looked at ({told(error)})"
+
+    def _import_all(self) -> None:
+        self._import_ours()
+        self._import_entries()
+
+    def _import_ours(self) -> None:
+        if self._modules is None:
+            package = importlib.import_module(self.package)
+            modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
+            self._modules = [name for name in modules if not name.startswith("_")]
+        while self._modules:  # one that asks for another while it is imported finds the rest of them here
+            self._import_module(f"{self.package}.{self._modules.pop(0)}")
+
+    def _import_module(self, name: str) -> None:
+        try:
+            with self._undone_on_failure():
+                importlib.import_module(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of sys.exit, too
+            self._broken.append(Broken.module(self.kind, name, error))
+
+    def _import_entries(self, name: str | None = None) -> None:
+        """Import what other packages offer, all of it or what they call so."""
+        if self._entries is None:
+            self._entries, unreadable = _entries_of(self.group)
+            self._broken += unreadable
+        for entry in [one for one in self._entries if name in (None, one.name)]:
+            if entry not in self._entries:  # what was imported before it has asked for it
+                continue
+            self._entries.remove(entry)
+            self._import_entry(entry)
+
+    def _import_entry(self, entry: EntryPoint) -> None:
+        try:
+            if not entry.pattern.match(entry.value):
+                raise SepbenchError(f"its entry point is '{entry.value}', not module:name")
+            with self._undone_on_failure():
                 plugin = entry.load()
-            except Exception as error:
-                reason = " ".join(str(error).split())
-                raise SepbenchError(
-                    f"the {self.kind} '{entry.name}' of the installed package {entry.module} cannot be loaded "
-                    f"({type(error).__name__}: {reason}): repair or uninstall that package"
-                ) from error
-            if plugin not in self._plugins.values():
+            if not any(plugin is one for one in self._offered):
                 self.register(entry.name)(plugin)
-        self._complete = True
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._broken.append(Broken.entry(self.kind, entry, error))
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        """Take back what a module has registered that fails later: who knows what it lacks.
+
+        What it prints goes to standard error: it is none of what a command prints.
+        """
+        before = dict(self._plugins)
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        except BaseException:
+            for name, plugin in [*self._plugins.items()]:
+                # Python forgets the module that failed, and keeps those that were imported on the way.
+                if before.get(name) is not plugin and getattr(plugin, "__module__", None) not in sys.modules:
+                    del self._plugins[name]
+            raise
+
+
+def _entries_of(group: str) -> tuple[list[EntryPoint], list[Broken]]:
+    """Return the entry points of a group, and the packages whose entry points cannot be read."""
+    try:
+        return [*entry_points(group=group)], []
+    except Exception:  # of one package: the others' can be read
+        pass
+    found: list[EntryPoint] = []
+    broken: list[Broken] = []
+    for package in {_name_of(one): one for one in reversed([*distributions()])}.values():
+        try:
+            found += package.entry_points.select(group=group)
+        except Exception as error:
+            broken.append(Broken.package(_name_of(package), error))
+    return found, broken
+
+
+def _name_of(package: Distribution) -> str:
+    return str(package.metadata["Name"])
 
 
 def _some(names: list[str], most: int = 40) -> str:
@@ -139,6 +267,14 @@ def _some(names: list[str], most: int = 40) -> str:
     return (", ".join(names[:most]) or "none") + more
 
 
+def _perhaps(broken: list[Broken]) -> str:
+    if not broken:
+        return ""
+    if len(broken) == 1:
+        return f"; or it is a plug-in that does not work: {broken[0].what} {broken[0].trouble}"
+    return f"; or it is one of {len(broken)} plug-ins that do not work: see sepbench doctor"
+
+
 def _origin(plugin: object) -> str:
-    module, name = getattr(plugin, "__module__", "?"), getattr(plugin, "__qualname__", repr(plugin))
-    return f"{module}.{name}"
+    module, name = getattr(plugin, "__module__", None), getattr(plugin, "__qualname__", None)
+    return f"{module}.{name}" if name else f"a {type(plugin).__name__}"

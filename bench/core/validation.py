@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 from pydantic import ValidationError
@@ -81,6 +82,7 @@ def _quoted(text: str) -> list[str]:
 def shown(value: Any) -> str:
     """Return a value as its writer may recognise it."""
     text = "nothing" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    text = str(value) if isinstance(value, date) else text  # YAML reads a date where one may be meant
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -65,9 +65,12 @@ class DatasetSpec(BaseModel):
             spec = cls.model_validate({"format": own.get("name"), **own})
         except ValidationError as error:
             raise _mistake(error, list(cls.model_fields)) from error
-        if spec.format not in DATASETS:
-            raise _unknown_format(value)
-        schema = DATASETS.get(spec.format).Params
+        try:
+            schema = DATASETS.get(spec.format).Params
+        except UnknownName as error:
+            raise _unknown_format(value) from error
+        except SepbenchError as error:
+            raise FieldError(("format",) if "format" in own else (), str(error)) from error
         try:
             validated = schema.model_validate({**spec.params, **given})
         except ValidationError as error:
@@ -100,9 +103,13 @@ def _mistake(error: ValidationError, known: list[str]) -> FieldError:
 
 def _unknown_format(value: str | Mapping[str, Any]) -> FieldError:
     if isinstance(value, str):
-        return FieldError((), str(UnknownName("data set", value, DATASETS.names())))
+        return FieldError((), _unknown("data set", value))
     if "format" in value:
-        return FieldError(("format",), str(UnknownName("format", value["format"], DATASETS.names())))
-    unknown = str(UnknownName("data set", value["name"], DATASETS.names()))
+        return FieldError(("format",), _unknown("format", value["format"]))
+    unknown = _unknown("data set", value["name"])
     stop = "" if unknown.endswith("?") else "."
     return FieldError(("name",), f"{unknown}{stop} For files of your own, give their format beside the name")
+
+
+def _unknown(kind: str, name: str) -> str:
+    return str(UnknownName(kind, name, DATASETS.names(), DATASETS.broken()))

@@ -28,7 +28,7 @@ def rebuild(results: Path, home: Home) -> Iterator[Path]:
         folder of another: nothing is written then; or the folder cannot be written to.
 
     """
-    folders = sorted(path for path in (results / "records").glob("*") if path.is_dir())
+    folders = sorted(path for path in (results / "records").glob("[!.]*") if path.is_dir())
     if not folders:
         raise SepbenchError(f"no records below {results / 'records'}: run an experiment with --results first")
     _, refused = vet(results / "records")
@@ -42,13 +42,17 @@ def rebuild(results: Path, home: Home) -> Iterator[Path]:
             made.add(path)
             yield path
     for stale in {*(results / "tables").glob("*"), *(results / "plots").glob("*")} - made:
-        stale.unlink()
+        if not stale.is_dir():
+            with writing(stale.parent, "--results"):
+                stale.unlink()
     write_leaderboard(results / "records", results / "index.html")
     yield results / "index.html"
 
 
 def _experiment_of(folder: Path) -> Experiment:
-    first = read_records(folder)[0]
+    first = next(iter(read_records(folder)), None)
+    if first is None:
+        raise SepbenchError(f"{folder} holds no record: run its experiment with --results, or remove the folder")
     experiment = load_experiment(first.experiment, profile=first.profile, overrides=first.overrides)
     if experiment.published_name != folder.name:
         raise SepbenchError(

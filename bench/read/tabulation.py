@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from bench.contracts.method import METHODS
 from bench.core.errors import SepbenchError
 from bench.plan.plan import Plan
@@ -98,7 +100,10 @@ def _with_every_parameter(record: Record) -> Record:
     kind = METHODS.get(record.method).Params
     if not set(record.method_params) <= set(kind.model_fields):
         return record
-    params = kind.model_validate(record.method_params, strict=False).model_dump(mode="json")
+    try:
+        params = kind.model_validate(record.method_params, strict=False).model_dump(mode="json")
+    except ValidationError:  # it takes other values now
+        return record
     return record.model_copy(update={"method_params": params})
 
 

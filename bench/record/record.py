@@ -111,6 +111,14 @@ def read_records(folder: Path) -> list[Record]:
     """
     if not folder.is_dir():
         raise SepbenchError(f"no records at {folder}: the folder does not exist")
+    return [read_record(path) for path in record_files(folder)]
+
+
+def record_files(folder: Path) -> list[Path]:
+    """Return the files below `folder` that should be records, sorted; what is hidden is some program's own.
+
+    Raises `SepbenchError` that names what cannot be looked into.
+    """
 
     def refuse(error: OSError) -> None:  # which Path.rglob would pass over
         raise SepbenchError(
@@ -118,7 +126,8 @@ def read_records(folder: Path) -> list[Record]:
         ) from error
 
     found = (Path(below) / name for below, _, names in os.walk(folder, onerror=refuse) for name in names)
-    return [read_record(path) for path in sorted(path for path in found if path.suffix == ".json")]
+    records = (path for path in found if path.suffix == ".json")
+    return sorted(path for path in records if not any(part[:1] == "." for part in path.relative_to(folder).parts))
 
 
 def read_record(path: Path) -> Record:

@@ -52,12 +52,16 @@ def _defense(value: Any) -> Defenses:
         return Defenses.parse(value)
     except ValidationError as error:
         mistake = first_mistake(error)
-        names = list(value) if isinstance(value, dict) else [part.partition(":")[0] for part in value.split("+")]
+        names = _names_of_defenses(value)
         known = [field for name in names if name in DEFENSES for field in DEFENSES.get(name).Params.model_fields]
-        field = ".".join(map(str, mistake["loc"]))
-        raise SepbenchError(
-            f"{value if isinstance(value, str) else names[0]}: {field}: {describe(mistake, known)}"
-        ) from error
+        where = [value if isinstance(value, str) else "+".join(names), *map(str, mistake["loc"])]
+        raise SepbenchError(f"{': '.join(where)}: {describe(mistake, known)}") from error
+
+
+def _names_of_defenses(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [name for one in value for name in _names_of_defenses(one)]
+    return list(value) if isinstance(value, dict) else [part.partition(":")[0] for part in value.split("+")]
 
 
 def _dataset(value: Any) -> DatasetSpec:

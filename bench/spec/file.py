@@ -152,7 +152,7 @@ def _of_override(text: str) -> _Change:
         raise SepbenchError(f"--set {text}: write --set FIELD=VALUE, such as --set recipe.epochs=5")
     try:
         return _Change(tuple(field.split(".")), yaml.safe_load(value), f"--set {text}")
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SepbenchError(f"--set {text}: the value is not YAML: {yaml_problem(error)}") from error
 
 

@@ -38,9 +38,15 @@ class YamlFile:
             mark = getattr(error, "problem_mark", None)
             where = f"{label}:{mark.line + 1}" if mark else label
             raise SepbenchError(f"{where}: this is not YAML: {yaml_problem(error)}") from error
+        except RecursionError as error:
+            raise SepbenchError(f"{label}: what is written here is nested too deeply: write it flat") from error
         if root is None or not isinstance(content, dict):
             what = "the file is empty" if root is None else "this is not a mapping of fields"
             raise SepbenchError(f"{label}: {what}: write fields, such as name: my-experiment")
+        for node in _scalars(root, set()):
+            if not node.value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in node.value):
+                line = node.start_mark.line + 1
+                raise SepbenchError(f"{label}:{line}: {node.value!a} holds half a character: write the whole one")
         for key in _repeated(root, set()):
             line = key.start_mark.line + 1
             raise SepbenchError(f"{label}:{line}: {key.value} stands here a second time: remove one of the two")
@@ -71,6 +77,18 @@ def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | No
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part]
     return None
+
+
+def _scalars(node: yaml.Node, seen: set[int]) -> Iterator[yaml.ScalarNode]:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.MappingNode | yaml.SequenceNode):
+        for part in node.value:
+            for below in part if isinstance(part, tuple) else [part]:
+                yield from _scalars(below, seen)
 
 
 def _repeated(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:

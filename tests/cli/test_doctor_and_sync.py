@@ -1,9 +1,12 @@
 """`doctor` says what is missing, `sync` sends what MLflow could not take."""
 
+import errno
+import os
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.record.tracking import StageReport
 from bench.record.tracking.outbox import put
@@ -41,6 +44,32 @@ def test_a_home_that_cannot_be_written_to_is_trouble(tmp_path: Path, monkeypatch
     (line,) = [line for line in answer.out.splitlines() if line.startswith("✗")]
     assert line.startswith(f"✗ cannot write to {tmp_path}/file (")
     assert line.endswith("move it, or set SEPBENCH_HOME to another folder")
+
+
+def test_what_cannot_even_be_looked_at_is_trouble_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> int:
+        raise ImportError("libcudart.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(torch, "get_num_threads", broken)
+    answer = ask("doctor")
+    assert answer.code == 1
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("✗")]
+    assert line == (
+        "✗ this could not be looked at further (ImportError: libcudart.so.12: cannot open shared object file): repair "
+        "what it names"
+    )
+    assert "✓ home " in answer.out
+
+
+def test_a_full_disk_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    answer = ask("doctor")
+    assert answer.code == 1
+    assert f"✗ cannot write to {tmp_path}/home (No space left on device): free some space" in answer.out
+    assert not [path for path in (tmp_path / "home").glob(".*") if path.is_file()]
 
 
 def test_a_data_folder_that_is_not_there_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,3 +198,32 @@ def test_the_path_is_shown_as_the_person_wrote_it() -> None:
     assert refusal("plan", "mine/own.yml").startswith("mine/own.yml:20: sedes: ")
     assert refusal("show", "mine/own.yml").startswith("mine/own.yml:20: sedes: ")
     assert refusal("table", "mine/../mine/own.yml").startswith("mine/../mine/own.yml:20: sedes: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "[plain]",
+            "[[{jpeg: {quality: x}}, {cutout: {}}]]",
+            "tiny.yaml:19: defenses.0: jpeg+cutout: quality: must be a whole number, not 'x'",
+        ),
+        ("[plain]", "[{jpeg: 5}]", "tiny.yaml:19: defenses.0: jpeg: must be a mapping of fields, not 5"),
+        ("name: tiny", "name: 2020-01-01", "tiny.yaml:1: name: must be text, not 2020-01-01: put it in quotes"),
+        ("  - none", "  - 2020-01-01", "2020-01-01 is not a method: write its name, or one name with its parameters"),
+        (
+            "name: tiny",
+            'name: tiny\ntitle: "\\ud800"',
+            "tiny.yaml:2: '\\ud800' holds half a character: write the whole",
+        ),
+        ("[plain]", "[" * 3000 + "plain" + "]" * 3000, "tiny.yaml: what is written here is nested too deeply"),
+    ],
+    ids=["list", "mapping", "date", "dates", "surrogate", "deep"],
+)
+def test_what_no_field_can_hold_is_one_sentence(old: str, new: str, says: str) -> None:
+    assert says in refusal("plan", write(changed(TINY, old, new)))
+
+
+def test_a_value_nested_too_deeply_is_refused_on_the_command_line() -> None:
+    message = refusal("plan", write(TINY), "--set", f"defenses={'[' * 3000}{']' * 3000}")
+    assert "the value is not YAML: maximum recursion depth" in message

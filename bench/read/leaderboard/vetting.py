@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.core.errors import SepbenchError
 from bench.core.norms import NORMS, budget_text
 from bench.engine.recipe import recipe_names
-from bench.record.record import Record, read_record
+from bench.record.record import Record, read_record, record_files
 from bench.spec.names import as_text
 
 _BOUNDS = {norm: ball.bound for norm, ball in NORMS.items() if ball.bound is not None}
@@ -20,7 +20,7 @@ def vet(folder: Path) -> tuple[list[Record], list[str]]:
     """
     if not folder.is_dir():
         raise SepbenchError(f"no records at {folder}: the folder does not exist; name the right one with --records")
-    paths = sorted(folder.rglob("*.json"))
+    paths = record_files(folder)
     if not paths:
         raise SepbenchError(f"no records below {folder}: run an experiment with --results first")
     good, refused = [], []

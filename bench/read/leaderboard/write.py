@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bench.core.disk import make_folder, write_atomically
 from bench.core.errors import SepbenchError
 from bench.read.leaderboard.page import render
 from bench.read.leaderboard.published_rows import published_rows
@@ -18,8 +19,8 @@ def write_leaderboard(folder: Path, out: Path) -> list[str]:
     records, refused = vet(folder)
     page = render([*rows_of(records), *published_rows()])
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page, encoding="utf-8", newline="\n")
+        make_folder(out.parent)
+        write_atomically(out, page.encode())
     except OSError as error:
         raise SepbenchError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
     return refused
