@@ -50,7 +50,9 @@ def break_database(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lose", "lost"), [(delete_experiment, 3), (purge_experiment, 3), (delete_a_victim, 1)], ids=str
+    ("lose", "lost"),
+    [(delete_experiment, 3), (purge_experiment, 3), (delete_a_victim, 1)],
+    ids=["experiment", "experiment for good", "victim"],
 )
 def test_what_is_deleted_in_mlflow_stays_in_the_table_and_comes_back_with_sync(
     lose: Callable[[Path], None], lost: int, home: Path

@@ -8,7 +8,7 @@ from typing import Any
 from bench.core.disk import DiskError
 from bench.core.errors import SepbenchError
 from bench.core.norms import budget_text
-from bench.record.record import Record, read_record
+from bench.record.record import Record, read_record, record_files
 from bench.record.tracking.report import DatasetRef, StageReport
 from bench.store.artifacts import CorruptArtifact
 from bench.store.home import Home
@@ -21,7 +21,8 @@ _CURVES = {"train_loss": "train/loss", "train_acc": "train/acc", "test_acc": "te
 def kept_records(home: Home) -> dict[str, list[Record]]:
     """Return the records that the home keeps, by experiment; those that cannot be read are left to `run`."""
     kept: dict[str, list[Record]] = {}
-    for path in sorted((home.root / "records").rglob("*.json")):
+    folder = home.root / "records"
+    for path in record_files(folder) if folder.is_dir() else ():
         with suppress(SepbenchError):
             made = read_record(path)
             kept.setdefault(made.experiment, []).append(made)
