@@ -81,7 +81,7 @@ class SingleCheckpoint(TargetedMethod[SingleCheckpointParams]):
             if self.params.restarts == 1:
                 return x
             loss = self._losses(x, target)
-            better = loss < lowest
+            better = loss < lowest if restart else torch.ones_like(loss, dtype=torch.bool)  # also than NaN
             best = torch.where(better[:, None, None, None], x, best)
             lowest = torch.where(better, loss, lowest)
         return best

@@ -72,7 +72,7 @@ class Budget(BaseModel):
         """Return the steepest unit step for a gradient, [N, 3, H, W].
 
         Its sign (linf, unbounded), each image's gradient at norm 1 (l2), or its sign where it is largest, in as many
-        positions of each image as may change (l0).
+        positions of each image as may change (l0). NaN where the gradient is not finite: such images are not released.
         """
         return self._ball.direction(gradient, self.size or 0)
 

@@ -7,9 +7,9 @@ from typing_extensions import TypeVar  # of typing from Python 3.13 on
 
 
 class Params(BaseModel):
-    """Parameters of a plug-in: frozen, strict, unknown names refused. Subclass it and declare fields."""
+    """Parameters of a plug-in: frozen, strict, finite, unknown names refused. Subclass it and declare fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 P_co = TypeVar("P_co", bound=Params, default=Params, covariant=True)

@@ -64,6 +64,8 @@ class Ball(ABC):
 
     def size_mistake(self, size: float) -> str | None:
         """Return what is wrong with a size, as it follows `budget 'linf-300'`; None where nothing is."""
+        if not math.isfinite(size):
+            return "is larger than any finite number"
         return "is negative: a budget is at least 0" if size < 0 else None
 
     @abstractmethod
@@ -122,7 +124,7 @@ class LinfBall(Ball):
 
     def direction(self, gradient: Tensor, size: float) -> Tensor:
         """Return the sign of the gradient."""
-        return gradient.sign()
+        return _signs(gradient)
 
     def breach(self, clean: Tensor, crafted: Tensor, released: Tensor, size: float, *, truncated: bool) -> str | None:
         """Return how far a pixel moved beyond the budget; one level more is let through where bytes are truncated."""
@@ -190,7 +192,7 @@ class L0Ball(Ball):
 
     def size_mistake(self, size: float) -> str | None:
         """Return what is wrong with a size."""
-        if size >= 0 and size == int(size):
+        if size >= 0 and math.isfinite(size) and size == int(size):
             return None
         return super().size_mistake(size) or "is not a whole number of pixels"
 
@@ -216,7 +218,7 @@ class L0Ball(Ball):
 
         No step of at most 1 in each channel of so many positions climbs more.
         """
-        return gradient.sign() * _largest(gradient.abs().sum(1), size)
+        return _signs(gradient) * _largest(gradient.abs().sum(1), size)
 
     def breach(self, clean: Tensor, crafted: Tensor, released: Tensor, size: float, *, truncated: bool) -> str | None:
         """Return how many positions of a released image changed, where these are too many."""
@@ -246,7 +248,7 @@ class Everything(Ball):
 
     def direction(self, gradient: Tensor, size: float) -> Tensor:
         """Return the sign of the gradient."""
-        return gradient.sign()
+        return _signs(gradient)
 
     def breach(self, clean: Tensor, crafted: Tensor, released: Tensor, size: float, *, truncated: bool) -> str | None:
         """Return None: nothing is too far."""
@@ -282,6 +284,14 @@ def levels(clean: Tensor, released: Tensor) -> Tensor:
 def to_bytes(images: Tensor) -> Tensor:
     """Return images in [0, 1] at the nearest levels, uint8."""
     return (images * 255).round().clamp(0, 255).byte()
+
+
+def _signs(gradient: Tensor) -> Tensor:
+    """Return the sign of each number, NaN where it is not finite.
+
+    torch takes the sign of NaN for 0: an image whose gradient is none would stay as it was without a word.
+    """
+    return gradient.sign() + 0 * gradient
 
 
 def _largest(values: Tensor, size: float) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.contracts.method import CraftData
 from bench.contracts.network import Network
 from bench.core.device import precision as chosen_precision
+from bench.engine.batches import explaining_single_images
 from bench.engine.compiled import Backend, Compiled, backend_for
 from bench.engine.frozen import Frozen
 from bench.engine.microbatches import MicroBatches
@@ -221,6 +222,8 @@ def class_means(network: Frozen | Network, data: Iterable[CraftData]) -> Tensor:
     ------
     ValueError
         There are no images.
+    SepbenchError
+        The network is in train mode, and cannot normalise a part that is one image.
 
     Examples
     --------
@@ -232,7 +235,9 @@ def class_means(network: Frozen | Network, data: Iterable[CraftData]) -> Tensor:
     micro_batches, sums = MicroBatches(), None
     with torch.no_grad():
         for part in data:
-            for total, count in micro_batches.map(partial(_class_sums, network, part.classes), part.x, part.y):
+            with explaining_single_images("take the means in eval mode, or of another number of images"):
+                found = micro_batches.map(partial(_class_sums, network, part.classes), part.x, part.y)
+            for total, count in found:
                 sums = (total, count) if sums is None else (sums[0] + total, sums[1] + count)
             dtype = part.x.dtype
     if sums is None:

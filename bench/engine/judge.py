@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.errors import SepbenchError
+
 
 def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Return how many images of class i (rows) were taken for class j (columns), int64 [classes, classes]."""
@@ -27,20 +29,24 @@ def best_renaming(confusion: NDArray[np.float64]) -> tuple[NDArray[np.int64], ND
 def outcome(matrix: Tensor) -> dict[str, Any]:
     """Return the test accuracies of a record, in percent, from the confusion matrix of the classes that are judged.
 
-    It has a row for each of these, and as many columns as the victim has outputs.
+    It has a row for each of these, and as many columns as the victim has outputs. `test_acc` and `relabelled_acc` are
+    shares of all its images; a class without images has no accuracy, None in `test_acc_per_class`.
 
     `relabelled_acc` is the accuracy after the best renaming of the outputs (Hungarian assignment): a victim that
     learned the classes under wrong names scores high there and below chance on `test_acc`.
+
+    Raises `SepbenchError` where there are no images at all.
     """
 
     counts = matrix.double()
     total = float(counts.sum())
+    if not total:
+        raise SepbenchError("no test image is of a class that is judged: there is no accuracy without one")
     rows, columns = best_renaming(counts.numpy())
-    present = counts.sum(1)
-    per_class = 100 * counts.diagonal() / present.clamp_min(1)
+    per_class = zip((100 * counts.diagonal()).tolist(), counts.sum(1).tolist(), strict=True)
     return {
         "test_acc": 100 * float(counts.diagonal().sum()) / total,
         "relabelled_acc": 100 * float(counts[rows, columns].sum()) / total,
-        "test_acc_per_class": [round(float(value), 4) for value in per_class],
+        "test_acc_per_class": [round(right / images, 4) if images else None for right, images in per_class],
         "n_test": int(total),
     }

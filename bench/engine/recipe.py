@@ -14,6 +14,8 @@ from bench.core.errors import FieldError
 from bench.core.registry import UnknownName
 from bench.core.shipped import shipped
 
+_LARGEST = 3.4e38  # that float32, in which networks train, can hold
+
 
 class Steps(Params):
     """Multiply the rate by `factor` at the start of each epoch in `at`."""
@@ -56,6 +58,9 @@ class Recipe(Params):
     ----------
     name
         The file's name; with changed fields they are part of it, as in `sep-2023[epochs=5]`.
+    batch_size
+        Images a step; what is left at the end of an epoch is a batch of its own, but for a single image, which joins
+        the batch before.
     lr
         Peak learning rate.
     warmup_epochs, warmup_from
@@ -75,13 +80,13 @@ class Recipe(Params):
     source: str
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    lr: float = Field(gt=0)
+    lr: float = Field(gt=0, le=_LARGEST)
     momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
+    weight_decay: float = Field(5e-4, ge=0, le=_LARGEST)
     nesterov: bool = False
     schedule: Annotated[Steps | Cosine | OneCycle, Field(discriminator="kind")]
     warmup_epochs: int = Field(0, ge=0)
-    warmup_from: float = Field(0.0, ge=0)
+    warmup_from: float = Field(0.0, ge=0, le=_LARGEST)
     augmentation: Augmentation = Augmentation()
     normalise: bool = True
     clip_gradient: float | None = Field(None, gt=0)

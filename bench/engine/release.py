@@ -81,7 +81,11 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None, rounding: Rou
     if crafted.shape != clean.shape:
         raise BudgetExceeded(f"crafted images have shape {list(crafted.shape)}, the data {list(clean.shape)}")
     if not bool(torch.isfinite(crafted).all()):
-        raise BudgetExceeded("crafted images hold NaN or infinite values")
+        bad = int((~torch.isfinite(crafted)).flatten(1).any(1).sum())
+        raise BudgetExceeded(
+            f"{bad} of {len(crafted)} crafted images hold NaN or infinite values: a gradient that is not finite, or a "
+            f"division by zero"
+        )
     if float(crafted.amin()) < -1e-4 or float(crafted.amax()) > 1 + 1e-4:
         raise BudgetExceeded("crafted images leave [0, 1]")
     truncated = rounding == "truncate"

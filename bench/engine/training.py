@@ -1,7 +1,8 @@
 """The one training loop, of surrogates and victims alike, with the data resident on the device."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from bench.contracts.defense import Defenses
 from bench.core.device import precision
 from bench.core.errors import Stopped
 from bench.core.seeds import derive
+from bench.engine.batches import batches, explaining_single_images
 from bench.engine.compiling import compiling
 from bench.engine.recipe import Recipe
 from bench.store.artifacts import Draft
@@ -29,7 +31,10 @@ Weights = dict[str, Tensor]
 
 
 class Diverged(Exception):  # noqa: N818 - reads as what it is
-    """The training loss became NaN or infinite."""
+    """Training left the finite numbers: a loss, the weights, or what the network makes of the test images."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: lower recipe.lr, or bound the gradient with recipe.clip_gradient")
 
 
 @dataclass
@@ -110,7 +115,7 @@ def train(
     Raises
     ------
     Diverged
-        The loss of an epoch was not finite.
+        After an epoch its loss, a weight or a statistic of the network, or an output for a test image was not finite.
 
     """
     device = data.images.device
@@ -132,10 +137,11 @@ def train(
     with ready as is_compiled:
         for epoch in range(len(history), recipe.epochs):
             loss, accuracy = train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
+            _check_weights(network, epoch)
             history.compiled |= is_compiled
             history.train_loss.append(loss)
             history.train_acc.append(accuracy)
-            right = predict(network, test.images, number_format) == test.labels
+            right = predict(network, test.images, number_format, epoch) == test.labels
             history.test_acc.append(100 * float(right.double().mean()))
             history.seconds.append(time.perf_counter() - began)
             if defenses.judged_epoch(history.test_acc) == epoch:
@@ -156,19 +162,42 @@ def train(
 
 
 def batch_shape(data: Labelled, recipe: Recipe) -> tuple[int, ...]:
-    """Return the shape of a whole training batch, [B, 3, H, W]."""
-    return (min(recipe.batch_size, len(data)), *data.images.shape[1:])
+    """Return the shape of the first training batch, [B, 3, H, W], which is that of all but the last."""
+    return (batches(len(data), recipe.batch_size)[0].stop, *data.images.shape[1:])
 
 
-def predict(network: nn.Module, images: Tensor, number_format: str) -> Tensor:
+def predict(network: nn.Module, images: Tensor, number_format: str, epoch: int) -> Tensor:
     """Return the predicted class, int64 [N], of each image, uint8 [N, 3, H, W], on their device.
 
-    `number_format` is what `precision` returns.
+    `number_format` is what `precision` returns, `epoch` the 0-based one that the network is from. Raises `Diverged`
+    where an output is not finite: the largest of such outputs is no prediction.
     """
     network.eval()
     size = _EVALUATION_BATCH.get(images.device.type, 500)
     with torch.inference_mode(), autocast_for(images.device, number_format):
-        return torch.cat([network(_as_float(batch)).argmax(1) for batch in images.split(size)])
+        judged = [(logits.argmax(1), logits.isfinite().all(1)) for logits in _logits(network, images, size)]
+    predicted, finite = (torch.cat(parts) for parts in zip(*judged, strict=True))
+    if not bool(finite.all()):
+        bad = int((~finite).sum())
+        raise Diverged(f"outputs for {bad} of {len(images)} test images are not finite after epoch {epoch + 1}")
+    return predicted
+
+
+def _logits(network: nn.Module, images: Tensor, size: int) -> Iterator[Tensor]:
+    for batch in images.split(size):
+        yield network(_as_float(batch))
+
+
+def _check_weights(network: nn.Module, epoch: int) -> None:
+    """Raise `Diverged` where the last step has left a weight or a statistic that is not finite.
+
+    No loss tells of what comes after it.
+    """
+    state = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    finite = torch.stack([value.isfinite().all() for value in state.values()])  # looked at once: GPUs wait for that
+    if not bool(finite.all()):
+        name = list(state)[finite.tolist().index(False)]
+        raise Diverged(f"{name} holds values that are not finite after the last step of epoch {epoch + 1}")
 
 
 def train_epoch(
@@ -182,7 +211,8 @@ def train_epoch(
 ) -> tuple[float, float]:
     """Train for one 0-based epoch; return the mean loss and the accuracy, percent, on the batches as trained on.
 
-    Raises `Diverged` where the loss is not finite.
+    Raises `Diverged` where the mean loss is not finite, `SepbenchError` where the network cannot learn from a batch of
+    one image.
     """
     device = data.images.device
     on_cpu = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
@@ -191,19 +221,22 @@ def train_epoch(
     order = torch.randperm(len(data), generator=on_cpu).to(device)
     draws = draw(len(data), augmentation, on_cpu, data.images.shape[-2:]).to(device)
     loss_of = defenses.loss(_cross_entropy, epoch)
-    steps = -(-len(data) // recipe.batch_size)
+    parts = batches(len(data), recipe.batch_size)
     total, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     network.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive(seed, "network", epoch))  # what the network itself draws, such as dropout
-        for step in range(steps):
-            part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+        for step, part in enumerate(parts):
             x, y = _batch(data, order[part], draws[part], augmentation.crop_padding)
             x, y = defenses.batch(x, y, generator)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(epoch * steps + step, steps)
+                group["lr"] = recipe.rate(epoch * len(parts) + step, len(parts))
             watched = _LastLogits()
-            with autocast_for(device, precision(device, recipe.precision)), watched.on(network):
+            with (
+                autocast_for(device, precision(device, recipe.precision)),
+                watched.on(network),
+                explaining_single_images("train on more images, in batches of two or more (recipe.batch_size)"),
+            ):
                 loss = loss_of(network, x, y, generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -213,8 +246,8 @@ def train_epoch(
             total += loss.detach() * len(x)
             correct += watched.correct(y)
     mean_loss = float(total) / len(data)
-    if not torch.isfinite(torch.tensor(mean_loss)):
-        raise Diverged(f"the training loss of epoch {epoch + 1} is {mean_loss}: the run diverged")
+    if not math.isfinite(mean_loss):
+        raise Diverged(f"the training loss of epoch {epoch + 1} is {mean_loss}")
     return mean_loss, 100 * float(correct) / len(data)
 
 

@@ -9,7 +9,7 @@ import torch
 from bench.contracts.method import Surrogate
 from bench.contracts.network import Network, build_network
 from bench.data.images import ImageSet
-from bench.store.artifacts import Store
+from bench.store.artifacts import CorruptArtifact, Store
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,16 @@ def load_checkpoints(part: Checkpoints, clean: ImageSet, store: Store, device: t
     """Yield the networks, in eval mode on the device, in the order of their epochs.
 
     `clean` are the images that the surrogate was trained on. Raises `SepbenchError` where it has fewer checkpoints of
-    the kind than asked for.
+    the kind than asked for, `CorruptArtifact` where the weights of one are not finite.
     """
     history = store.meta("surrogate", part.surrogate)["history"]
     for epoch in part.need.epochs(part.trained, history["test_acc"]) or ():
         network = build_network(
             part.architecture, len(clean.classes), clean.images, normalise=False, seed=0, device=device
         )
-        network.load_state_dict(store.tensors("surrogate", part.surrogate, checkpoint_name(epoch)))
+        name = checkpoint_name(epoch)
+        weights = store.tensors("surrogate", part.surrogate, name)
+        if not all(bool(value.isfinite().all()) for value in weights.values()):
+            raise CorruptArtifact("surrogate", part.surrogate, f"{name} holds weights that are not finite")
+        network.load_state_dict(weights)
         yield network.eval()

@@ -12,6 +12,7 @@ from bench.data.loading import DataCard, published_card
 from bench.data.loading import card as card_of
 from bench.engine import release
 from bench.engine import training as loop
+from bench.engine.batches import joins
 from bench.engine.recipe import Recipe
 from bench.plan.checkpoints import Checkpoints
 from bench.plan.plan import Plan, PlannedCell
@@ -74,7 +75,8 @@ def _surrogate_stages(experiment: Experiment, training: "_Training", cell: Cell)
     for need in cell.method.build().needs():
         architecture = need.network or experiment.surrogate
         job = SurrogateJob(architecture, experiment.recipe, cell.surrogate_seed + need.seed)
-        stage_key = key_of_texts(training.identity(job, Defenses.parse("plain"), training.card.train_sha256))
+        card = training.card
+        stage_key = key_of_texts(training.identity(job, Defenses.parse("plain"), card.train_sha256, card.n_train))
         yield (
             Stage(stage_key, f"{architecture} · seed {job.seed}", job, (), job.recipe.epochs),
             Checkpoints(stage_key, architecture, need, experiment.recipe.epochs),
@@ -116,7 +118,7 @@ def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:
         cell.protected_fraction,
         cell.clean_images,
     )
-    identity = training.identity(job, job.defenses, craft.key)
+    identity = training.identity(job, job.defenses, craft.key, card.n_train + job.clean_images)
     # Named only where they are set, as they came later than the first results.
     if job.protected_fraction < 1:
         share, clean = canonical(job.protected_fraction), canonical(card.train_sha256)
@@ -144,9 +146,15 @@ class _Training:
         # Of this plan alone: files that a defense reads may change.
         self._defenses = cache(lambda defenses: canonical(defenses.identity()))
 
-    def identity(self, job: SurrogateJob | VictimJob, defenses: Defenses, data: str) -> dict[str, str]:
-        """Return what the key of a training run is made of, each as canonical JSON; `data` tells what it trains on."""
+    def identity(self, job: SurrogateJob | VictimJob, defenses: Defenses, data: str, images: int) -> dict[str, str]:
+        """Return what the key of a training run is made of, each as canonical JSON.
+
+        `data` tells what it trains on, `images` how many these are.
+        """
+        # Named only then: when it came there were results of all others.
+        last = {"last_image": canonical("joins")} if joins(images, self.recipe.batch_size) else {}
         return {
+            **last,
             **self._common,
             "stage": canonical(job.kind),
             "architecture": canonical(job.architecture),

@@ -21,7 +21,7 @@ from bench.plan.checkpoints import Checkpoints, load_checkpoints
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Stage, SurrogateJob
 from bench.spec.method_row import changed_parameters
-from bench.spec.names import parameters_text
+from bench.spec.names import NOTHING, parameters_text
 from bench.store.artifacts import Store
 
 _BATCH = 256
@@ -36,7 +36,8 @@ class Similarity:
     networks
         What each row is: an epoch of a surrogate, or an architecture.
     cosine
-        Mean over images of the cosine between the gradients of two networks, [n][n].
+        Mean over images of the cosine between the gradients of two networks, [n][n]: over those images of which both
+        gradients have a direction, None where there are none. A gradient of zero has none.
     norms
         Mean over images of the gradient's l2 norm: who dominates the mean gradient.
 
@@ -44,7 +45,7 @@ class Similarity:
 
     what: str
     networks: list[str]
-    cosine: list[list[float]]
+    cosine: Sequence[Sequence[float | None]]
     norms: list[float]
 
 
@@ -86,7 +87,7 @@ def diagnose(
     Raises
     ------
     SepbenchError
-        No surrogate of the plan is finished.
+        No surrogate of the plan is finished, or a gradient is not finite.
 
     """
     surrogates = [
@@ -122,10 +123,13 @@ def _similarity(
     what: str, names: list[str], networks: Sequence[Network], x: Tensor, target: Tensor, device: torch.device
 ) -> Similarity:
     images, ensemble = x.to(device).float() / 255, Ensemble(networks, backend=None)  # too few calls to compile for
-    found = [ensemble.gradient(index, images, target).flatten(1).cpu() for index in range(len(ensemble))]
-    unit = torch.stack([F.normalize(one, dim=1) for one in found])
-    cosine = torch.einsum("ind,jnd->ij", unit, unit) / unit.shape[1]
-    return Similarity(what, names, _rounded(cosine), _rounded(torch.stack([one.norm(dim=1).mean() for one in found])))
+    gradients = [ensemble.gradient(index, images, target).flatten(1).cpu() for index in range(len(ensemble))]
+    found = torch.stack(gradients).double()  # a sure network's are so small that float32 loses their squares
+    if not bool(found.isfinite().all()):
+        raise SepbenchError(f"{what}: an input gradient is not finite: there is nothing to compare")
+    unit, pointing = F.normalize(found, dim=2, eps=1e-300), found.ne(0).any(2).double()
+    cosine = torch.einsum("ind,jnd->ij", unit, unit) / torch.einsum("in,jn->ij", pointing, pointing)
+    return Similarity(what, names, _rounded(cosine), _rounded(found.norm(dim=2).mean(dim=1)))
 
 
 def _recognition(
@@ -163,7 +167,9 @@ def _sets(plan: Plan, surrogate: Stage, clean: Tensor, store: Store, chosen: Ten
 
 
 def _rounded(values: Tensor) -> Any:
-    return [_rounded(row) for row in values] if values.dim() > 1 else [round(float(value), 6) for value in values]
+    if values.dim() > 1:
+        return [_rounded(row) for row in values]
+    return [None if value.isnan() else round(float(value), 6) for value in values]
 
 
 def render_diagnosis(found: Diagnosis, form: str) -> str:
@@ -175,7 +181,14 @@ def render_diagnosis(found: Diagnosis, form: str) -> str:
     lines = [f"**{found.experiment}: {found.images} training images of {found.dataset}**"]
     for one in found.similarities:
         off = [value for i, row in enumerate(one.cosine) for j, value in enumerate(row) if i != j]
-        mean = f"mean cosine of two: {sum(off) / len(off):.3f}" if off else "one network"
+        known = [value for value in off if value is not None]
+        mean = (
+            f"mean cosine of two: {sum(known) / len(known):.3f}"
+            if known
+            else "no two to compare"
+            if off
+            else "one network"
+        )
         lines += [
             "",
             f"{one.what}: gradients ({mean})",
@@ -184,7 +197,7 @@ def render_diagnosis(found: Diagnosis, form: str) -> str:
             "| --- | ---: | --- |",
         ]
         lines += [
-            f"| {name} | {norm:.4g} | {' '.join(f'{value:5.2f}' for value in row)} |"
+            f"| {name} | {norm:.4g} | {' '.join(map(_shown, row))} |"
             for name, norm, row in zip(one.networks, one.norms, one.cosine, strict=True)
         ]
     lines += [
@@ -199,6 +212,10 @@ def render_diagnosis(found: Diagnosis, form: str) -> str:
         for one in found.recognitions
     ]
     return "\n".join(lines)
+
+
+def _shown(cosine: float | None) -> str:
+    return f"{NOTHING:>5}" if cosine is None else f"{cosine:5.2f}"
 
 
 def _plain(found: Diagnosis) -> dict[str, Any]:

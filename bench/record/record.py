@@ -20,6 +20,7 @@ class Record(BaseModel):
     `status` "failed" comes with a `reason` and without outcome. `norm` and `budget` are None where nothing is
     added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale. The
     norm "unbounded" has no budget.
+    `test_acc_per_class` has None for a class without test images.
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
     many classes were protected and judged, `compiled` where the victim trained with torch.compile.
     `train_per_class` counts the training images of each of the `classes`, `test_per_class` the test images of those
@@ -64,7 +65,7 @@ class Record(BaseModel):
     peak_acc: float | None = None
     train_acc: float | None = None
     relabelled_acc: float | None = None
-    test_acc_per_class: tuple[float, ...] | None = None
+    test_acc_per_class: tuple[float | None, ...] | None = None
     n_test: int | None = None
     epochs: int | None = None
 

@@ -35,6 +35,10 @@ VALUES = {
 }
 
 
+OF_TEST_IMAGES = frozenset({"test_acc", "peak_acc", "relabelled_acc"})
+"""Accuracies on clean test images: what a protection lowers below that of the clean reference."""
+
+
 def value_of(field: str) -> Value:
     """Return how a record field is shown."""
     return VALUES.get(field, Value(field, 1))

@@ -137,4 +137,4 @@ def test_weights_of_another_network_fail_the_cell_with_the_tensor_that_is_missin
     written = write(noise_only(f"{{pretrained: {{weights: {tmp_path / 'other.safetensors'}}}}}"))
     answer = ask("run", written, "--no-mlflow", "--only", "method=none")
     assert answer.code == 1
-    assert "does not hold the weights of this network: conv1.weight (16x3x3x3)" in answer.err
+    assert "does not hold the weights of this network: conv1.weight is 4x3x3x3 there and 16x3x3x3 here" in answer.err

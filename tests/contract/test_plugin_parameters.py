@@ -1,10 +1,12 @@
 """What a plug-in's parameters are: the class in brackets, or what the body of its class says; and how deep bases go."""
 
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from bench.api import DATASETS, DEFENSES, METHODS, Budget, CraftContext, CraftData, Defense, Field, Method, Params
@@ -128,6 +130,14 @@ def test_a_method_that_keeps_no_norm_is_given_the_ball_of_all_images(
     released = protect(tmp_path, Inverted, None, digits())
     assert len(given) == 1
     assert torch.equal(released, 255 - digits().images)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_that_is_none_is_no_parameter(kind: type[Plugin], number: float) -> None:
+    for field in kind.Params.model_fields:
+        with pytest.raises(ValidationError):
+            kind.Params.model_validate({field: number})
 
 
 def test_a_chain_of_defenses_has_no_parameters_of_its_own() -> None:

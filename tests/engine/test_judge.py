@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from bench.core.errors import SepbenchError
 from bench.engine.judge import confusion, outcome
 from tests.making.renaming import best_by_trying
 
@@ -36,7 +37,7 @@ def test_accuracies_are_shares_of_the_test_images_in_percent(counts: np.ndarray)
     assert judged["test_acc"] == pytest.approx(100 * sum(right) / counts.sum(), rel=1e-12)
     for i, accuracy in enumerate(judged["test_acc_per_class"]):
         of_class = int(counts[i].sum())
-        assert accuracy == pytest.approx(100 * right[i] / of_class if of_class else 0, abs=5e-5)
+        assert accuracy == (pytest.approx(100 * right[i] / of_class, abs=5e-5) if of_class else None)
 
 
 @exactly
@@ -55,3 +56,8 @@ def test_a_victim_that_learned_every_class_under_the_wrong_name_is_found_out() -
     assert judged["test_acc"] == 0
     assert judged["relabelled_acc"] == 100
     assert judged["test_acc_per_class"] == [0] * 10
+
+
+def test_without_a_test_image_of_a_judged_class_there_is_no_accuracy() -> None:
+    with pytest.raises(SepbenchError, match="no test image is of a class that is judged"):
+        outcome(torch.zeros(2, 3, dtype=torch.int64))

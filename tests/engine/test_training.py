@@ -186,7 +186,7 @@ def test_training_overwrites_neither_images_nor_labels(tmp_path: Path) -> None:
 def test_prediction_is_the_class_of_the_largest_logit_whatever_the_number_of_images() -> None:
     network = deepcopy(fresh())
     images = IMAGES.repeat(25, 1, 1, 1)
-    predicted = predict(network.train(), images, "fp32")
+    predicted = predict(network.train(), images, "fp32", 0)
     assert predicted.dtype == torch.int64
     with torch.inference_mode():
         one_by_one = torch.stack([network.eval()(image[None].float() / 255)[0].argmax() for image in IMAGES])
@@ -218,5 +218,63 @@ def test_training_and_judging_use_the_precision_of_the_recipe(
 
 
 def test_an_absurd_rate_is_reported_as_divergence_with_its_epoch(tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match=r"training loss of epoch 1 is (nan|inf)"):
+    with pytest.raises(Diverged, match=r"training loss of epoch 1 is (nan|inf): lower recipe\.lr, or bound the"):
         trained(tmp_path, recipe(lr=1e30, weight_decay=0.0))
+
+
+class Breaks(Recorder):
+    """Writes a number into the network after a step, as an overflow does; the loss of that step is finite."""
+
+    def __init__(self, tensor: str, number: float, step: int) -> None:
+        super().__init__()
+        self.tensor, self.number, self.step = tensor, number, step
+
+    def network(self, network: nn.Module) -> nn.Module:
+        self.trained = network
+        return network
+
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        optimizer.register_step_post_hook(lambda *_: self.overflow())
+        return super().optimizer(optimizer)
+
+    def overflow(self) -> None:
+        if len(self.batches) == self.step:
+            self.trained.state_dict()[self.tensor].fill_(self.number)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "number", "says"),
+    [
+        (
+            "classifier.conv1.weight",
+            math.nan,
+            "conv1.weight holds values that are not finite after the last step",
+        ),
+        (
+            "classifier.bn1.running_var",
+            math.inf,
+            "bn1.running_var holds values that are not finite after the last",
+        ),
+        ("classifier.head.weight", 3e38, "outputs for 30 of 30 test images are not finite after epoch 3"),
+    ],
+)
+def test_a_network_that_overflows_in_its_last_step_is_not_judged(
+    tensor: str, number: float, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Diverged, match=says):
+        trained(tmp_path, defense=Breaks(tensor, number, step=12))
+    assert draft(tmp_path).names() == ["epoch-000", "epoch-001"]
+
+
+def test_what_an_overflow_has_left_is_never_gone_on_from(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"last step of epoch 2: lower recipe\.lr"):
+        trained(tmp_path, defense=Breaks("classifier.conv1.weight", math.inf, step=8))
+    whole, history = trained(tmp_path)
+    again, undisturbed = trained(tmp_path / "undisturbed")
+    assert same_bits(whole, again)
+    assert same_curves(history, undisturbed)
+
+
+def test_a_network_that_takes_all_for_one_class_is_a_result(tmp_path: Path) -> None:
+    _, history = trained(tmp_path, recipe(epochs=1), defense=Breaks("classifier.head.bias", 1e30, step=4))
+    assert history.test_acc == pytest.approx([100 / 3])

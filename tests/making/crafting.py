@@ -86,7 +86,7 @@ def protect(folder: Path, kind: type[Method], budget: Budget | None, data: Image
     store = Store(folder)
     params = small_params(kind)
     method = kind(params)
-    checkpoints = tuple(_stored(store, index, found) for index, found in enumerate(networks(method)))
+    checkpoints = tuple(stored(store, index, found) for index, found in enumerate(networks(method)))
     job = CraftJob(MethodRow(name=kind.name, params=params), budget, seed, checkpoints)
     stage = Stage(key(str(uuid4())), "of a test", job, (), method.passes())
     run_stage(stage, Workbench(Splits(data, data), store, CPU))
@@ -115,7 +115,7 @@ def _built(index: int, checkpoint: int) -> Network:
     return build_network("resnet8", 10, digits().images, normalise=True, seed=seed, device=CPU).eval()
 
 
-def _stored(store: Store, index: int, found: list[Network]) -> Checkpoints:
+def stored(store: Store, index: int, found: list[Network]) -> Checkpoints:
     surrogate = key(["surrogate", index, len(found)])
     if not store.has("surrogate", surrogate):
         draft = store.draft("surrogate", surrogate)

@@ -11,6 +11,7 @@ from bench.contracts.defense import Defenses
 from bench.core.keys import canonical, key, key_of_texts
 from bench.data.loading import DataCard
 from bench.engine import release, training
+from bench.plan import make
 from bench.plan.make import make_plan, plan_experiment
 from bench.plan.plan import Plan
 from bench.spec.experiment import Experiment
@@ -121,6 +122,19 @@ def test_the_craft_seed_is_in_the_keys_of_protected_sets_and_their_victims() -> 
 )
 def test_every_recipe_field_is_in_the_keys_of_trainings_and_what_is_made_from_them(field: dict[str, Any]) -> None:
     assert changed(recipe={**LEARNING["recipe"], **field}) == OF_THE_SURROGATE | VICTIMS
+
+
+def test_that_a_last_image_joins_the_batch_before_is_in_the_keys_where_it_does_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def keys(n_train: int) -> set[str]:
+        card = CARD.model_copy(update={"n_train": n_train, "n_protected": n_train})
+        return set(make_plan(Experiment.model_validate(LEARNING), card).stages)  # in batches of 20
+
+    joined, others = keys(201), {count: keys(count) for count in (200, 202, 20, 19, 1)}
+    monkeypatch.setattr(make, "joins", lambda count, size: False)
+    assert all(keys(count) == found for count, found in others.items())
+    assert len(joined - keys(201)) == len(OF_THE_SURROGATE | VICTIMS)
 
 
 @pytest.mark.parametrize("param", [{"checkpoints": 3}, {"steps": 3}, {"step_size": 4}, {"shift": 1}], ids=str)

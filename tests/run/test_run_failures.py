@@ -87,6 +87,19 @@ def test_a_diverging_training_is_a_failed_cell_that_says_so(sepbench: Sepbench) 
     assert "Traceback" not in run.err
 
 
+def test_a_last_step_that_overflows_is_a_failed_cell_of_surrogates_and_victims_alike(sepbench: Sepbench) -> None:
+    """The only loss there is was taken before the step: it is that of the first weights, and finite."""
+    run = sepbench.run(
+        recipe={"name": "digits", "epochs": 1, "batch_size": 1000, "lr": 1.0e38, "schedule": {"kind": "cosine"}},
+        methods=["none", {"sep": {"checkpoints": 1, "steps": 1}}],
+    )
+    assert run.code == 1
+    reasons = {one.method: str(one.reason) for one in sepbench.records().values()}
+    assert "Diverged: outputs for" in reasons["none"]
+    assert reasons["none"].endswith("after epoch 1: lower recipe.lr, or bound the gradient with recipe.clip_gradient")
+    assert "surrogate resnet8 · seed 0 failed: Diverged: outputs for" in reasons["sep"]
+
+
 def test_a_cell_that_another_experiment_repaired_is_no_longer_recorded_as_failed(
     tracked: Sepbench, tmp_path: Path
 ) -> None:

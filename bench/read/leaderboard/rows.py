@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from bench.core.keys import canonical
 from bench.core.norms import Beside
+from bench.read.chance import near_chance
 from bench.read.leaderboard.page_columns import column_axes
 from bench.read.leaderboard.tracks import Track, track_of
 from bench.read.stats import summarise_cell
@@ -60,11 +61,20 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
         versions[record.dataset].add((record.train_sha256, record.test_sha256))
         settings[_identity(record)].append(record)
     several = {dataset for dataset, found in versions.items() if len(found) > 1}
-    rows = []
+    rows: list[Row] = []
+    doubts: dict[str, str] = {}
     for identity in sorted(settings):
         groups = _crafted_alike(settings[identity])
         rows += [_row(groups[name], name, record_marks(groups[name][0], name, several)) for name in sorted(groups)]
-    return rows
+        if settings[identity][0].method == "none":
+            doubts |= _doubts(groups.values())
+    return [replace(row, marks=(*row.marks, doubts[row.context])) if row.context in doubts else row for row in rows]
+
+
+def _doubts(references: Iterable[list[Record]]) -> dict[str, str]:
+    """Return what stands beside all that is compared with a clean reference near chance, by context."""
+    found = [(records[0], near_chance([one for one in records if one.status == "done"])) for records in references]
+    return {_context(record): f"clean reference at {said}" for record, said in found if said is not None}
 
 
 def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[str, ...]:

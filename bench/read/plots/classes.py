@@ -27,7 +27,7 @@ class Judged:
         What the method is called.
     confusion
         Share of the images of class i (rows) taken for class j (columns), mean over victims, percent, [R, C]: of the
-        first R of C classes, those that are judged.
+        first R of C classes, those that are judged. NaN for a class without test images.
     half_width
         Of the diagonal, percent, [R]; NaN for n = 1.
 
@@ -46,13 +46,13 @@ def classes(judged: Judged, reference: Judged | None, names: Sequence[str], titl
     """
     count = len(judged.confusion)
     own = names[:count]
-    _, outputs = best_renaming(judged.confusion)
+    _, outputs = best_renaming(np.nan_to_num(judged.confusion))
     side = 2.3 if count <= _NAMED else 2.8
     with theme():
         figure = canvas(2.4 + 2.5 * side, side + 0.9, f"{title}: {judged.label}", footnote)
         left, middle, right = figure.subplots(1, 3, width_ratios=[0.75, 1, 1])
         _accuracies(left, judged, reference, own)
-        top = 20 * max(1, ceil(judged.confusion.max() / 20))
+        top = 20 * max(1, ceil(np.nanmax(judged.confusion) / 20))
         _matrix(middle, judged.confusion[:, :count], top, own, own, f"as trained: {_accuracy(judged.confusion):.1f} %")
         renamed = judged.confusion[:, outputs]
         named = [names[output] for output in outputs]
@@ -65,7 +65,7 @@ def classes(judged: Judged, reference: Judged | None, names: Sequence[str], titl
 
 
 def _accuracy(confusion: NDArray[np.float64]) -> float:
-    return float(confusion.diagonal().mean())
+    return float(np.nanmean(confusion.diagonal()))
 
 
 def _accuracies(axes: Axes, judged: Judged, reference: Judged | None, names: Sequence[str]) -> None:
@@ -102,7 +102,7 @@ def _matrix(
         return
     for i, row in enumerate(confusion):
         for j, value in enumerate(row):
-            if round(value) > 0:
+            if value > 0.5:
                 axes.text(j, i, f"{value:.0f}", ha="center", va="center", color="black" if value > top / 2 else "white")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,7 +20,7 @@ def similarity_heatmap(similarity: Similarity) -> Figure:
 
 def similarity_heatmaps(similarities: Sequence[Similarity], title: str, footnote: str) -> Figure:
     """Return one matrix for each, side by side, on one scale: from 0 to 1, or from -1 where a cosine is negative."""
-    low = 0 if all(value >= 0 for one in similarities for row in one.cosine for value in row) else -1
+    low = 0 if all((value or 0) >= 0 for one in similarities for row in one.cosine for value in row) else -1
     count = max(len(one.networks) for one in similarities)
     side = max(2.2, 0.31 * min(count, _ANNOTATED) + 0.6)
     with theme():
@@ -35,7 +36,7 @@ def similarity_heatmaps(similarities: Sequence[Similarity], title: str, footnote
 
 def _draw(axes: Axes, similarity: Similarity, low: float) -> None:
     # Ascending in lightness: the order of values survives a greyscale print.
-    axes.imshow(similarity.cosine, vmin=low, vmax=1, cmap="cividis")
+    axes.imshow(np.array(similarity.cosine, dtype=np.float64), vmin=low, vmax=1, cmap="cividis")
     places = range(0, len(similarity.networks), 1 + len(similarity.networks) // 31)
     names = [similarity.networks[i] for i in places]
     axes.set_xticks(places, names, rotation=90)
@@ -49,4 +50,5 @@ def _draw(axes: Axes, similarity: Similarity, low: float) -> None:
     middle = (1 + low) / 2
     for i, row in enumerate(similarity.cosine):
         for j, value in enumerate(row):
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center", color="black" if value > middle else "white")
+            if value is not None:
+                axes.text(j, i, f"{value:.2f}", ha="center", va="center", color="black" if value > middle else "white")

@@ -98,10 +98,11 @@ def _judged(label: str, victims: Sequence[dict[str, Any]], classes: int | None) 
     """Return what victims take images of the first so many classes for, or of all of them, and n."""
     shares = []
     for victim in victims:
-        counts = np.array(victim["confusion"], dtype=np.float64)
-        share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-        shares.append((victim["protected"]["sha256"], share[:classes]))
+        counts = np.array(victim["confusion"], dtype=np.float64)[:classes]
+        images = counts.sum(axis=1)  # the same for all: they are judged on one test set
+        shares.append((victim["protected"]["sha256"], 100 * counts / images.clip(min=1)[:, None]))
     means, halves, n = mean_over_victims(shares)
+    means[images == 0] = np.nan
     return Judged(label, means, halves.diagonal()), n
 
 

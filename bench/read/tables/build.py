@@ -32,6 +32,7 @@ from bench.read.tables.table import (
     Table,
     TableCell,
 )
+from bench.read.tables.warnings import doubtful_contexts, warnings
 from bench.record.published import Published, read_published
 from bench.record.record import Record
 from bench.spec.axes import AXES
@@ -96,10 +97,11 @@ def build(
     measured = {setting: _summarise(setting, group, layout.value) for setting, group in groups.items()}
     cells, elsewhere = attach(measured, read_published() if published is None else published, layout, done)
     rows, columns, grid = lay_out(cells, layout, labels)
-    grid, about_marks = mark_best(grid, layout)
+    by_key = {record.key: record for record in runs.values() if record is not None}
+    doubtful = doubtful_contexts(list(cells.values()), layout.value, by_key)
+    grid, about_marks = mark_best(grid, layout, doubtful)
     row_axes = varying(layout.row_axes, rows) or layout.row_axes[:1]
     column_axes = varying(layout.columns, columns)
-    by_key = {record.key: record for record in runs.values() if record is not None}
     summaries = summarise_rows(grid, layout, columns, column_axes, labels, by_key)
     n = common_n(list(cells.values()))
     failed = {CellId.of(record) for record in chosen if record.status == "failed"}
@@ -114,6 +116,7 @@ def build(
         n=n,
         runs=len(runs),
         missing=sum(result is None for result in runs.values()),
+        warnings=warnings(doubtful, list(cells.values()), labels, by_key.values()),
         context=describe_context(labels, {*row_axes, *column_axes}, done),
         images=describe_images(done),
         caption=describe_counts(list(cells.values()), layout.value, n, runs, failed),

@@ -34,11 +34,11 @@ def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[R
 
 def describe_images(done: Iterable[Record]) -> tuple[str, ...]:
     """Return a sentence for each data set: how many images it has of each class."""
-    counted = [(record.dataset, _counts(record)) for record in done]
+    counted = [(record.dataset, counts_of(record)) for record in done]
     return tuple(dict.fromkeys(f"Data set {name}: {counts.sentence()}." for name, counts in counted if counts))
 
 
-def _counts(record: Record) -> Counts | None:
+def counts_of(record: Record) -> Counts | None:
     """Return the images of a record's data set; None where it is of a version that did not say so."""
     if not (record.classes and record.train_per_class and record.test_per_class):
         return None
@@ -88,9 +88,6 @@ def describe_oddities(
     for dataset, count, classes in dict.fromkeys(in_part):
         named = f" ({names_of(classes[:count])})" if classes else ""
         notes.append(f"Of {dataset} only the first {count} classes{named} are protected and judged.")
-    counted = ((one.dataset, _counts(one)) for one in done)
-    odd = (text for name, counts in counted if counts for text in counts.oddities(name))
-    notes += dict.fromkeys(f"{text[:1].upper()}{text[1:]}." for text in odd)
     older = len({record.key for record in done}) - len(results)
     if older > 0:
         notes.append(f"{older} older record{'s' * (older > 1)} of runs that were measured again left out.")

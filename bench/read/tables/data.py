@@ -37,8 +37,8 @@ def to_json(table: Table) -> str:
     """Return the table as the JSON that other programs read, numbers unrounded.
 
     The budget-free reference is one cell with norm and budget null, however many columns repeat it. `best` is null
-    where it was not judged. `summaries` is there where the layout asks for some. A cell whose norm bounds no change has
-    fields of the audit too, the mean over its protected sets.
+    where it was not judged. `summaries` is there where the layout asks for some, `warnings` where there are some. A
+    cell whose norm bounds no change has fields of the audit too, the mean over its protected sets.
     """
     document: dict[str, Any] = {
         "experiment": table.experiment,
@@ -51,6 +51,8 @@ def to_json(table: Table) -> str:
         for cell in column.cells
         if cell is not None and cell.kind not in get_args(Beside)
     ]
+    if table.warnings:
+        document["warnings"] = list(table.warnings)
     if summaries:
         document["summaries"] = summaries
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -27,6 +27,7 @@ th[scope=row], th.axis { text-align: left; }
 th[scope=colgroup] { text-align: center; border-block-end: 1px solid #999; }
 td.published { color: #555; font-style: italic; }
 td.best strong { font-weight: 700; }
+p.warning { max-width: 60rem; font-weight: 600; }
 figcaption { max-width: 60rem; font-size: 0.9rem; }
 figcaption p { margin-block: 0.5rem; }"""
 
@@ -53,7 +54,8 @@ def to_html(table: Table) -> str:
 def html_table(table: Table) -> str:
     """Return the table and its notes as one `<figure>`, for a page with a style of its own.
 
-    Cells have the classes best, published and summary; heads of row axes have the class axis.
+    Cells have the classes best, published and summary; heads of row axes have the class axis, paragraphs above the
+    table the class warning.
     """
     columns = columns_of(table)
     body = []
@@ -63,6 +65,7 @@ def html_table(table: Table) -> str:
         body.append(f"<tr>{''.join([*names, *numbers])}</tr>")
     lines = [
         "<figure>",
+        *(f'<p class="warning">{_text(warning)}</p>' for warning in table.warnings),
         "<table>",
         f"<caption>{_text(title_of(table))}</caption>",
         "<thead>",

@@ -50,7 +50,7 @@ def to_latex(table: Table) -> str:
         " & ".join([*map(escape, labels), *texts]) + r" \\"
         for labels, texts in zip(table.rows, zip(*map(_texts, columns), strict=True), strict=True)
     ]
-    caption = escape(" ".join([f"{title_of(table)}.", *about(table)]))
+    caption = escape(" ".join([f"{title_of(table)}.", *table.warnings, *about(table)]))
     sources = [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in describe_sources(table)]
     lines = [
         r"\begin{table}",

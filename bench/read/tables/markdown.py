@@ -18,7 +18,7 @@ from bench.spec.axes import AXES
 
 
 def to_markdown(table: Table) -> str:
-    """Return a GitHub table with title and caption, padded so that it also reads well in a terminal."""
+    """Return a GitHub table with title, warnings and caption, padded so that it also reads well in a terminal."""
     names = [AXES[axis].title for axis in table.row_axes]
     columns = [
         *([name, *labels] for name, labels in zip(names, zip(*table.rows, strict=True), strict=True)),
@@ -38,7 +38,8 @@ def to_markdown(table: Table) -> str:
     head, *body = map(line, zip(*columns, strict=True))
     rule = line("-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths))
     below = [*about(table), *describe_sources(table)]
-    return "\n".join([f"**{title_of(table)}**", "", head, rule, *body, "", *below]) + "\n"
+    above = [line for warning in table.warnings for line in (warning, "")]
+    return "\n".join([f"**{title_of(table)}**", "", *above, head, rule, *body, "", *below]) + "\n"
 
 
 def _label(column: Column) -> str:

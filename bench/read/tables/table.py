@@ -164,10 +164,10 @@ class Table:
     `rows` and `columns` hold one header per row and column: a label for each of `row_axes` or `column_axes`.
     `cells` is indexed [row][column]. The budget-free reference (method `none`) is the same cell in every
     budget column of its data set, victim and defense. `n` is what all complete cells share, None where they
-    differ. Of `runs` runs `missing` have no result. `context` names what all records share, `images` say how many
-    images the data sets have, `caption` says what n and the intervals are and what is missing, `notes` are sentences on
-    anything unusual. `summaries` stand between or behind the columns. `elsewhere` are published numbers for the columns
-    that belong to no row.
+    differ. Of `runs` runs `missing` have no result. `warnings` have to be read before the numbers. `context` names what
+    all records share, `images` say how many images the data sets have, `caption` says what n and the intervals are and
+    what is missing, `notes` are sentences on anything unusual. `summaries` stand between or behind the columns.
+    `elsewhere` are published numbers for the columns that belong to no row.
     """
 
     experiment: str
@@ -186,6 +186,7 @@ class Table:
     images: tuple[str, ...] = ()
     summaries: tuple[SummaryColumn, ...] = ()
     elsewhere: tuple[Published, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def distinct_cells(self) -> list[TableCell]:
         """Return the cells row by row, a repeated reference once."""

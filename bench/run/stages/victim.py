@@ -21,7 +21,8 @@ def train_victim(job: VictimJob, bench: Workbench, draft: Draft) -> tuple[dict[s
     network, history = fit(job, job.defenses, seen_by_victim(job, bench.splits, images), bench, draft)
     test = bench.splits.test
     judged = job.defenses.judged_epoch(history.test_acc)
-    predicted = predict(network, test.images.to(bench.device), precision(bench.device, job.recipe.precision))
+    number_format = precision(bench.device, job.recipe.precision)
+    predicted = predict(network, test.images.to(bench.device), number_format, judged)
     matrix = confusion(predicted, test.labels.to(bench.device), len(test.classes))
     meta = {
         "history": history.to_dict(),

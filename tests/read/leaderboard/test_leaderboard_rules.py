@@ -252,3 +252,21 @@ def test_the_page_names_no_other_place() -> None:
     text = re.sub(r"(?m)^\s*// .*$|'sha256-[\w+/=]+'", "", page)  # comments, and what may stand in a digest
     assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z]", text)
     assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
+
+
+def test_all_that_is_compared_with_a_reference_near_chance_says_so() -> None:
+    per_class = {"test_acc_per_class": (12.0,) * 10}
+    records = [
+        *submissions([12.0, 12.5], method="none", **per_class),
+        *submissions([10.0, 10.1], **per_class),
+        *submissions([90.0, 91.0], method="none", victim="resnet18", **per_class),
+        *submissions([10.0, 10.1], victim="resnet18", **per_class),
+    ]
+    doubt = "clean reference at 12.2 % on 10 classes, hardly above chance (10 %)"
+    found = {(row.method, row.columns["victim"]): row.marks for row in rows_of(records)}
+    assert found == {
+        ("none", "resnet8"): (doubt,),
+        ("sep", "resnet8"): (doubt,),
+        ("none", "resnet18"): (),
+        ("sep", "resnet18"): (),
+    }

@@ -93,6 +93,15 @@ def test_classes_show_accuracies_and_both_matrices() -> None:
     assert {"title: sep", "as trained: 18.3 %", "outputs renamed: 70.0 %"} <= words(figure)
 
 
+def test_a_class_without_test_images_has_no_bar_and_no_share_of_the_mean() -> None:
+    confusion = np.array([[10.0, 80.0, 10.0], [5.0, 25.0, 70.0], [np.nan] * 3])
+    figure = classes(Judged("sep", confusion, np.zeros(3)), None, ["ant", "bee", "cow"], "title", "foot")
+    widths = [patch.get_width() for patch in bar_groups(figure.axes[0])["sep"].patches]
+    assert widths[:2] == [10, 25]
+    assert np.isnan(widths[2])
+    assert {"as trained: 17.5 %", "outputs renamed: 75.0 %"} <= words(figure)
+
+
 def test_of_some_judged_classes_every_output_may_be_renamed() -> None:
     confusion = np.array([[10.0, 20.0, 70.0], [80.0, 15.0, 5.0]])
     figure = classes(Judged("sep", confusion, np.zeros(2)), None, ["ant", "bee", "cow"], "title", "foot")

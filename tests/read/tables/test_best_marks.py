@@ -14,9 +14,9 @@ def marks(table: Table) -> dict[tuple[str, ...], list[bool | None]]:
 
 @pytest.fixture
 def records() -> list[Record]:
-    """Two methods alike and one far off at linf-8, all apart at linf-2; the references lower than any."""
+    """Two methods alike and one far off at linf-8, all apart at linf-2; one of the references lower than any."""
     return [
-        *runs([3.0, 3.1, 3.2], method="none"),
+        *runs([93.0, 93.1, 93.2], method="none"),
         *runs([3.5, 3.4, 3.6], method="random-noise"),
         *runs([10.0, 12.0, 11.0], method="sep"),
         *runs([11.0, 11.5, 11.2], method="sep-fa"),
@@ -35,6 +35,37 @@ def test_references_are_never_the_best(records: list[Record]) -> None:
         ("sep",): [False, True],
         ("sep-fa",): [True, True],
         ("em",): [False, False],
+    }
+
+
+def test_what_is_not_below_the_clean_reference_is_not_bold() -> None:
+    records = [
+        *runs([50.0, 51.0, 49.0], method="none"),
+        *runs([50.2, 51.3, 49.2]),
+        *runs([50.0, 51.0, 49.0], method="em"),
+        *runs([40.0, 41.2, 39.1], budget=16.0),
+        *runs([60.0, 61.0, 59.5], budget=16.0, method="em"),
+        *runs([20.0, 21.0, 22.0], method="none", defense="jpeg-10"),
+        *runs([20.1, 20.9, 22.1], defense="jpeg-10"),
+        *runs([19.9, 20.9, 21.9], method="em", defense="jpeg-10"),
+    ]
+    table = build(records, TableLayout(columns=["budget", "defense"]))
+    assert [" ".join(header) for header in table.columns] == ["linf-8 plain", "linf-8 jpeg-10", "linf-16 plain"]
+    assert marks(table)["sep",] == [False, False, True]
+    assert marks(table)["em",] == [False, True, False]
+    assert table.notes[1] == "Not bold: what would be, and is not below the clean reference."
+
+
+def test_where_a_table_is_of_images_the_clean_reference_bounds_nothing() -> None:
+    records = [
+        record(method=method, craft_seed=seed, seed=seed, craft_seconds=seconds + seed / 10)
+        for method, seconds in (("none", 0.0), ("sep", 31.0), ("em", 35.0))
+        for seed in (0, 1)
+    ]
+    assert marks(build(records, TableLayout(value="craft_seconds"))) == {
+        ("none",): [None],
+        ("sep",): [True],
+        ("em",): [False],
     }
 
 

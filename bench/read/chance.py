@@ -1,0 +1,37 @@
+"""Whether a clean reference has learned anything: where it has not, nothing can be told about protection."""
+
+from collections.abc import Sequence
+
+from bench.read.stats import summarise_cell
+from bench.record.record import Record
+
+_POINTS = 5.0  # percent
+
+
+def is_near_chance(accuracy: float, classes: int) -> bool:
+    """Return whether an accuracy, in percent, is less than 5 points, or less than as much again, above chance.
+
+    Chance is 100 / `classes`: the line is at 55 % of 2 classes, 15 % of 10, and 2 % of 100.
+    """
+    chance = 100 / classes
+    return accuracy < chance + min(chance, _POINTS)
+
+
+def near_chance(clean: Sequence[Record]) -> str | None:
+    """Return how a clean reference stands to chance, as in `12.0 % on 10 classes, hardly above chance (10 %)`.
+
+    `clean` are the records of its runs. None where it is well above, or records do not tell the number of classes;
+    those without test images count for none.
+    """
+    measured = [record for record in clean if record.test_acc is not None and record.test_acc_per_class is not None]
+    if not measured:
+        return None
+    accuracy = summarise_cell(measured, "test_acc").mean
+    classes = sum(one is not None for one in measured[0].test_acc_per_class or ())
+    if not classes or not is_near_chance(accuracy, classes):
+        return None
+    chance = 100 / classes
+    return (
+        f"{accuracy:.1f} % on {classes} class{'es' * (classes > 1)}, {'hardly' if accuracy > chance else 'not'} above "
+        f"chance ({chance:.3g} %)"
+    )
