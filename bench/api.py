@@ -29,7 +29,7 @@ from bench.core.errors import NotHere, SepbenchError
 from bench.core.impostors import is_unfinished, what_it_is
 from bench.core.registry import UnknownName
 from bench.data.decoding import decode
-from bench.data.images import ImageSet, Splits, images_digest
+from bench.data.images import ImageSet, Splits
 from bench.engine.ensemble import Ensemble, EnsembleLoss, FeatureAlignment, class_means
 from bench.engine.frozen import Frozen
 
@@ -73,7 +73,6 @@ __all__ = [
     "class_means",
     "decode",
     "draw",
-    "images_digest",
     "is_unfinished",
     "precision",
     "what_it_is",

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from bench.contracts.defense import Defense
 from bench.contracts.network import build_network
-from bench.data.images import images_digest
+from bench.core import file_state
 from bench.record.tracking import Tracker, default_uri
 from bench.record.tracking.connection import connected
 from bench.store.home import Home
@@ -155,6 +156,15 @@ def closed_port() -> int:
         return int(server.getsockname()[1])
 
 
+# Files.
+
+
+@pytest.fixture
+def settled_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a test has just written count as files that lie there for long."""
+    monkeypatch.setattr(file_state, "_COARSEST_CLOCK_NS", 0)
+
+
 # Plug-ins.
 
 
@@ -165,7 +175,7 @@ def _outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = digits().images
     (folder / "purified").mkdir()
     copy = (images // 2).permute(0, 2, 3, 1).numpy()
-    np.savez(folder / "purified" / f"{images_digest(images)}.npz", images=copy)
+    np.savez(folder / "purified" / f"{Defense.training_set}.npz", images=copy)
     network = build_network("resnet8", 10, images, normalise=False, seed=3, device=torch.device("cpu"))
     weights = {name: value.contiguous() for name, value in network.classifier.state_dict().items()}
     save_file(weights, folder / "weights.safetensors")

@@ -18,6 +18,7 @@ PROFILE = click.option("--profile", metavar="NAME", help="Apply a named set of c
 ONLY = click.option(
     "--only", multiple=True, metavar="FIELD=VALUE", help="Cells with this method, budget, victim, defense or seed."
 )
+WHERE = click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value of a field.")
 JOBS = click.option(
     "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
 )

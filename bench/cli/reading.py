@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PROFILE, SET, pair, planned, say
+from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PROFILE, SET, WHERE, pair, planned, say
 from bench.cli.streams import for_machines
 
 
@@ -16,7 +16,7 @@ from bench.cli.streams import for_machines
 @PROFILE
 @FORMAT
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
-@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value of a field.")
+@WHERE
 @click.option("--strict", is_flag=True, help="Refuse a table with missing runs; exit code 1.")
 def table(
     experiments: Sequence[str],
@@ -54,6 +54,7 @@ def table(
 )
 @click.option("--out", default="plots", show_default=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
+@WHERE
 @click.option("--method", metavar="NAME", help="Of classes: whose victims; the strongest if left out.")
 def plot(
     experiment: str,
@@ -62,6 +63,7 @@ def plot(
     kinds: Sequence[str],
     out: Path,
     records: Path | None,
+    where: Sequence[str],
     method: str | None,
 ) -> None:
     """Draw an experiment that has run, as PNG and SVG, and print the files.
@@ -73,7 +75,8 @@ def plot(
     from bench.store.home import Home
 
     spec = load_experiment(experiment, profile=profile, overrides=overrides)
-    for drawn in draw(Sources(spec, Home.find(), records, method), kinds, out):
+    chosen = dict(pair("--where", one) for one in where)
+    for drawn in draw(Sources(spec, Home.find(), records, method, chosen), kinds, out):
         if drawn.paths:
             click.echo("\n".join(map(str, drawn.paths)))
         else:
@@ -114,7 +117,8 @@ def diagnose(
     Prints tables or JSON; MLflow gets both, and heat maps of the similarities.
     """
     from bench.core.device import choose_device
-    from bench.data.loading import load
+    from bench.data.loading import load_planned
+    from bench.read.damage import undamaged
     from bench.read.diagnostics import diagnose as measure
     from bench.read.diagnostics import render_diagnosis
     from bench.read.plots import similarity_heatmap
@@ -122,8 +126,10 @@ def diagnose(
     from bench.store.home import Home
 
     home, wanted = Home.find(), planned(experiment, overrides, profile, only)
-    splits = load(wanted.experiment.dataset.located())
-    found = measure(wanted, splits, home.store, choose_device(devices), checkpoints, images)
+    spec = wanted.experiment
+    splits = load_planned(spec.dataset.located(), wanted.card, home.cards, spec.added_images)
+    with undamaged():
+        found = measure(wanted, splits, home.store, choose_device(devices), checkpoints, images)
     click.echo(for_machines(render_diagnosis(found, form), form))
     if not no_mlflow:
         texts = {"diagnosis.md": render_diagnosis(found, "md"), "diagnosis.json": render_diagnosis(found, "json")}
@@ -138,17 +144,20 @@ def diagnose(
 @ONLY
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 def export(experiment: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], out: Path) -> None:
-    """Write the protected sets of an experiment as NumPy archives, for purifiers and other tools."""
+    """Write the protected sets of an experiment as NumPy archives, for purifiers and other tools.
+
+    For victims with the defense purified that have only part of a set, or clean images besides, also what they have.
+    """
     from bench.read.export import export as write
     from bench.store.home import Home
 
-    left = 0
-    for one in write(planned(experiment, overrides, profile, only), Home.find().store, out):
+    left, home, wanted = 0, Home.find(), planned(experiment, overrides, profile, only)
+    for one in write(wanted, home, out):
         left += one.path is None
         if one.path is not None:
-            click.echo(f"{one.path}  {one.stage.name}")
+            click.echo(f"{one.path}  {one.what}")
     if left:
-        say(f"{left} protected sets are not crafted yet: run the experiment first, then export again")
+        say(f"{left} protected sets are not crafted yet: {wanted.advice('craft', home.store.has)}, then export again")
         sys.exit(1)
 
 

@@ -50,10 +50,12 @@ class DatasetPlugin(Plugin[P_co], ABC):
 
     Both methods raise `SepbenchError` where a file is missing or is not what it should be; `NotHere` where the data was
     never brought to this machine, and nobody said where it is. `known` are the sizes of a format that holds one
-    published data set, so that experiments on it can be planned all the same.
+    published data set, so that experiments on it can be planned all the same. `libraries` are the packages, as pip
+    calls them, whose version may decide the data.
     """
 
     known: ClassVar[Known | None] = None
+    libraries: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def open(self) -> tuple[Source, Source]:
@@ -61,7 +63,12 @@ class DatasetPlugin(Plugin[P_co], ABC):
 
     @abstractmethod
     def files(self) -> list[Path]:
-        """Return every file whose content decides the data; none where the data comes with a library."""
+        """Return every file whose content decides the data; none where the data comes with one of `libraries`.
+
+        A plan reads none of them while size, times and inode of each are what they were. So it notices whatever is
+        written or put in their place, also where size and time of writing are the old ones, but for file systems that
+        keep no time of change.
+        """
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a person has to know of these files, such as how many were passed over: clauses without a point.

@@ -1,6 +1,7 @@
 """The contract of a training defense, and the chain that `+` makes of several."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,26 +26,43 @@ class Defense(Plugin[P_co]):
 
     `short` names the parameter that `name-VALUE` fills, as `quality` in `jpeg-10`. `files` names parameters that only
     say where a file or folder of files lies: results depend on what is in it, and no record or table shows the path.
+    `copies` names one that says where a folder lies with what another tool has made of training sets, each under the
+    name that `sepbench export` gives it: a result depends on `own_copy` alone, whatever lies beside it. A defense reads
+    them in `dataset` or `network`; where they are not what the key of the result names, its cell fails.
     `innermost` is for a defense that takes the loss apart, image by image: it stands last in a chain.
     """
 
     short: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()
+    copies: ClassVar[str | None] = None
     innermost: ClassVar[bool] = False
 
     classes: int
     """Number of classes, set before any hook is called."""
+    training_set: str = "unnamed"
+    """What `sepbench export` calls the training set, set before any hook is called."""
 
     def path(self, parameter: str) -> Path:
-        """Return the file or folder that a parameter in `files` names, with `~` and `${NAME}` expanded.
+        """Return the file or folder that a parameter in `files`, or `copies`, names; `~` and `${NAME}` are expanded.
 
         Raises `SepbenchError` where a variable is not set, or nothing is there.
         """
         field = f"{self.name}: {parameter}"
-        path = Path(expand_variables(field, getattr(self.params, parameter), "give the path itself"))
+        written = getattr(self.params, parameter)
+        advice = f"set it, or write the defense as {{{self.name}: {{{parameter}: PATH}}}}"
+        path = Path(expand_variables(field, written, advice))
         if not path.exists():
             raise SepbenchError(f"{field}: there is no {path}: check the path")
         return path
+
+    def own_copy(self) -> Path:
+        """Return where the copy of this training set lies, or is to lie, in the folder that `copies` names."""
+        assert self.copies is not None
+        return self.path(self.copies) / f"{self.training_set}.npz"
+
+    def reads(self) -> list[Path]:
+        """Return the files and folders whose content decides the result; a copy may not be there yet."""
+        return [*map(self.path, self.files), *([self.own_copy()] if self.copies else [])]
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Change the training images, uint8 [N, 3, H, W], once before training."""
@@ -95,14 +113,29 @@ DEFENSES: Registry[type[Defense]] = Registry.at(places.DEFENSES, _breach)
 
 
 class Defenses(Defense):
-    """A chain of defenses, applied from left to right."""
+    """A chain of defenses, applied from left to right.
+
+    Attributes
+    ----------
+    contents
+        Digests of what the chain reads as `on` found it, None for what was not there; None before.
+
+    """
 
     def __init__(self, chain: Sequence[Defense]) -> None:
         super().__init__()
         self.chain = tuple(chain)
+        self.contents: tuple[str | None, ...] | None = None
         for part in self.chain[:-1]:
             if part.innermost:
                 raise SepbenchError(f"{part.name} takes the loss apart image by image: write it last in '{self}'")
+        changes = [part for part in self.chain if type(part).dataset is not Defense.dataset]
+        for part in changes[1:]:
+            if part.copies:
+                raise SepbenchError(
+                    f"{part.name} takes its images from a file, whatever {changes[0].name} made of them before: write "
+                    f"{part.name} first in '{self}'"
+                )
 
     @classmethod
     def parse(cls, value: Any) -> "Defenses":
@@ -134,31 +167,60 @@ class Defenses(Defense):
     def _written(self) -> str:
         return "+".join(_write_one(defense) for defense in self.chain)
 
+    @property
+    def reads_copies(self) -> bool:
+        """Whether a result depends on a copy of its training set that another tool has made."""
+        return any(part.copies for part in self.chain)
+
+    def on(self, training_set: str, digest: Callable[[Path], str] = content_digest) -> "Defenses":
+        """Return the chain for victims of one training set; what it reads then has to stay what it is now.
+
+        Raises `SepbenchError` where a file that a defense reads is missing, but for copies, which may be made later.
+        """
+        met = Defenses([copy(part) if part.copies else part for part in self.chain])
+        for part in met.chain:
+            if part.copies:
+                part.training_set = training_set
+        met.contents = _contents(met.reads(), digest)
+        return met
+
     def identity(self) -> list[dict[str, Any]]:
         """Return what decides the result of the chain, as JSON.
 
         Raises `SepbenchError` where a file that a defense reads is missing.
         """
+        contents = iter(_contents(self.reads(), content_digest) if self.contents is None else self.contents)
         return [
             {
                 "name": part.name,
                 "version": part.version,
-                "params": part.params.model_dump(mode="json", exclude=set(part.files)),
+                "params": part.params.model_dump(mode="json", exclude=_places(part)),
             }
-            | ({"files": [content_digest(part.path(name)) for name in part.files]} if part.files else {})
+            | ({"files": [next(contents) for _ in part.reads()]} if _places(part) else {})
             for part in self.chain
         ]
 
     def check_files(self) -> None:
-        """Raise `SepbenchError` where a file that a defense reads is missing."""
-        for part in self.chain:
-            for name in part.files:
-                part.path(name)
+        """Raise `SepbenchError` where a file that a defense reads is missing, but for copies."""
+        self.reads()
+
+    def reads(self) -> list[Path]:
+        """Return what every part reads."""
+        return [path for part in self.chain for path in part.reads()]
+
+    def _check_unchanged(self) -> None:
+        if self.contents is None:
+            return
+        paths = self.reads()
+        for path, before, now in zip(paths, self.contents, _contents(paths, content_digest), strict=True):
+            if now != before:
+                raise SepbenchError(f"{path} changed after the plan was made: run the same command again")
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Apply every `dataset` hook."""
         for part in self.chain:
             images = part.dataset(images, labels, generator)
+        self._check_unchanged()
         return images
 
     def augmentation(self, augmentation: Augmentation) -> Augmentation:
@@ -189,6 +251,7 @@ class Defenses(Defense):
         """Apply every `network` hook."""
         for part in self.chain:
             network = part.network(network)
+        self._check_unchanged()
         return network
 
     def judged_epoch(self, test_acc: Sequence[float]) -> int:
@@ -199,6 +262,16 @@ class Defenses(Defense):
     def extra_passes(self) -> float:
         """Return the sum over the parts."""
         return sum(part.extra_passes() for part in self.chain)
+
+
+def _places(part: Defense) -> set[str]:
+    """Return the parameters that only say where something lies."""
+    return {*part.files, *([part.copies] if part.copies else [])}
+
+
+def _contents(paths: Sequence[Path], digest: Callable[[Path], str]) -> tuple[str | None, ...]:
+    """Return the digest of each file or folder, None where there is none."""
+    return tuple(digest(path) if path.exists() else None for path in paths)
 
 
 def _parse_one(text: str) -> Defense:
@@ -226,7 +299,7 @@ def _from_text(kind: type[Defense], fields: dict[str, str]) -> Any:
 def _write_one(defense: Defense) -> str:
     changed = {
         field: value
-        for field, value in defense.params.model_dump(mode="json", exclude=set(defense.files)).items()
+        for field, value in defense.params.model_dump(mode="json", exclude=_places(defense)).items()
         if value != type(defense.params).model_fields[field].get_default(call_default_factory=True)
         or field == defense.short
     }

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.core.errors import NotHere, SepbenchError
@@ -10,34 +11,37 @@ from bench.core.errors import NotHere, SepbenchError
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-def expand_variables(field: str, text: str, otherwise: str) -> str:
+def expand_variables(field: str, text: str, advice: str) -> str:
     """Return `text` with `~` and `${NAME}` expanded.
 
-    Raises `SepbenchError` that names `field` where a variable is not set, and what to do `otherwise`.
+    Raises `SepbenchError` that names `field` where a variable is not set, with `advice` on what to do.
     """
 
     def content(variable: re.Match[str]) -> str:
         found = os.environ.get(variable[1])
         if not found:
-            raise NotHere(
-                f"{field} uses {variable[0]}, which is not set: set it to the folder that holds the data, "
-                f"or {otherwise}"
-            )
+            raise NotHere(f"{field} uses {variable[0]}, which is not set: {advice}")
         return found
 
     return os.path.expanduser(_VARIABLE.sub(content, text))  # noqa: PTH111 - not every text is a path
 
 
-def content_digest(path: Path) -> str:
-    """Return the hex SHA-256 of a file, or of the names and contents of all files below a folder."""
+def content_digest(path: Path, of_file: Callable[[Path], str] | None = None) -> str:
+    """Return the hex SHA-256 of a file, or of the names and contents of all files below a folder.
+
+    `of_file` gives the digest of a single file in place of `file_digest`. Raises `SepbenchError` where a file cannot be
+    read.
+    """
+    digest = of_file or file_digest
     if path.is_file():
-        return _digest(path)
+        return digest(path)
     files = sorted(one for one in path.rglob("*") if one.is_file())
-    lines = [f"{one.relative_to(path).as_posix()} {_digest(one)}\n" for one in files]
+    lines = [f"{one.relative_to(path).as_posix()} {digest(one)}\n" for one in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the hex SHA-256 of a file; raises `SepbenchError` where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

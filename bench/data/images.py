@@ -49,13 +49,6 @@ class ImageSet:
         return digest.hexdigest()
 
 
-def images_digest(images: "Tensor") -> str:
-    """Return the hex SHA-256 of images, uint8 [N, 3, H, W], whatever their labels: their shape in JSON, their bytes."""
-    digest = hashlib.sha256(json.dumps(list(images.shape), separators=(",", ":")).encode() + b"\n")
-    digest.update(np.ascontiguousarray(images.cpu().numpy()).data)
-    return digest.hexdigest()
-
-
 def in_both(images: "Tensor", others: Iterable["Tensor"]) -> int:
     """Return how many of the images, uint8 [N, 3, H, W], stand byte for byte among others."""
     known = {digest for some in others for digest in _digests(some)}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
 from bench.contracts.known import KNOWN, Known
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import NotHere, SepbenchError
+from bench.core.file_state import FileState, settled
 from bench.data.checks import check_apart, check_judged_classes, check_labels, with_composed_names
 from bench.data.counts import Counts
 from bench.data.decoding import stack
@@ -71,9 +73,13 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
     Raises `SepbenchError` where files are missing or damaged, labels do not fit the classes, images differ in
     size, or a limit asks for more images than there are.
     """
+    return _load(_plugin(spec), spec, extra)
+
+
+def _load(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int]) -> Splits:
     train, test = (
         with_composed_names(spec.name, part, source)
-        for part, source in zip(("training", "test"), _plugin(spec).open(), strict=True)
+        for part, source in zip(("training", "test"), plugin.open(), strict=True)
     )
     if not spec.allow_same_files:
         check_apart(spec.name, train, test)
@@ -111,11 +117,11 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
 def card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> DataCard:
     """Return the card from the folder `cache`, decoding nothing, or load the data to make it.
 
-    A cached card holds as long as the spec, but for its name, and path, size and time of every file stay the
-    same.
+    A cached card holds as long as the spec, but for its name, and the `FileState` of every file stay the same.
     """
-    found = _cached(cache / _card_name(spec, extra))
-    return load_with_card(spec, cache, extra)[1] if found is None else _with_remarks(found, spec)
+    plugin = _plugin(spec)
+    found = _cached(cache / _card_name(plugin, spec, extra, _file_states(plugin)))
+    return load_with_card(spec, cache, extra)[1] if found is None else _with_remarks(found, plugin)
 
 
 def published_card(spec: DatasetSpec, missing: NotHere, extra: Collection[int] = ()) -> PublishedCard:
@@ -155,10 +161,15 @@ def _evenly(known: Known, images: int) -> Source:
 
 
 def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> tuple[Splits, DataCard]:
-    """Load the data and its card; a card in `cache` that says otherwise is replaced."""
-    # Named before the data is read: a file that changes meanwhile leaves a card that nobody asks for again.
-    path = cache / _card_name(spec, extra)
-    splits = load(spec, extra)
+    """Load the data and its card; a card in `cache` that says otherwise is replaced.
+
+    The card of files that changed within the last seconds is not kept: a change that follows at once might not show.
+    """
+    # Asked before the data is read: a file that changes meanwhile leaves a card that nobody asks for again.
+    asked = time.time_ns()
+    plugin = _plugin(spec)
+    states = _file_states(plugin)
+    splits = _load(plugin, spec, extra)
     height, width = splits.train.images.shape[2:]
     seen = [splits.train.images, *(besides.images for besides in splits.extra.values())]
     made = DataCard(
@@ -177,18 +188,33 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
         width=width,
         remarks=splits.remarks,
     )
-    if made != _cached(path):
+    path = cache / _card_name(plugin, spec, extra, states)
+    if settled(states, asked) and made != _cached(path):
         _write(path, made)
-    return splits, _with_remarks(made, spec)
+    return splits, _with_remarks(made, plugin)
 
 
-def _with_remarks(made: DataCard, spec: DatasetSpec) -> DataCard:
+def _with_remarks(made: DataCard, plugin: DatasetPlugin) -> DataCard:
     """Return a card that also says what the plug-in has to say, which no cached card holds: it decides nothing."""
-    return made.model_copy(update={"remarks": (*made.remarks, *_plugin(spec).remarks())})
+    return made.model_copy(update={"remarks": (*made.remarks, *plugin.remarks())})
 
 
 def _per_class(images: ImageSet, classes: int) -> tuple[int, ...]:
     return tuple(images.labels.bincount(minlength=classes).tolist())
+
+
+def load_planned(spec: DatasetSpec, planned: DataCard, cache: Path, extra: Collection[int] = ()) -> Splits:
+    """Load the data that a plan was made for; raises `SepbenchError` where it is other data by now."""
+    splits, found = load_with_card(spec, cache, extra)
+    if _content(found) != _content(planned):
+        raise SepbenchError(
+            f"the files of data set '{spec.name}' changed after the plan was made: run the same command again"
+        )
+    return splits
+
+
+def _content(of: DataCard) -> tuple[object, ...]:
+    return of.train_sha256, of.test_sha256, of.extra_sha256, of.protected_classes
 
 
 def _plugin(spec: DatasetSpec) -> DatasetPlugin:
@@ -248,9 +274,11 @@ def _left(source: Source, spec: DatasetSpec, count: int) -> NDArray[np.int64]:
     rest[stratified_prefix(source.labels, used)] = False
     left = np.flatnonzero(rest)
     if count > len(left):
+        room = len(source.labels) - count
+        advice = f"lower it, or set dataset.limit to {room} or less" if room > 0 else "lower it"
         raise SepbenchError(
             f"clean_images asks for {count} images besides the {used} training images of '{spec.name}', and it has "
-            f"{len(left)} more: set dataset.limit so that as many are left"
+            f"{len(left)} more: {advice}"
         )
     return left
 
@@ -271,26 +299,28 @@ def _on_exif(unclear: Sequence[str]) -> tuple[str, ...]:
     return (f"EXIF data that cannot be read may hold an orientation: {unclear[0]}{others} taken as stored",)
 
 
-def _card_name(spec: DatasetSpec, extra: Collection[int]) -> str:
-    plugin = _plugin(spec)
+def _card_name(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int], states: Sequence[FileState]) -> str:
     depends_on = {
         "card": _CARD_VERSION,
         "format": plugin.version,
-        "pillow": version("pillow"),  # another decoder may give other bytes
+        "libraries": {name: version(name) for name in ("pillow", *plugin.libraries)},  # Pillow decodes
         "spec": spec.model_dump(mode="json", exclude={"name"}),
         "extra": sorted(extra),
-        "files": [_file_state(path) for path in plugin.files()],
+        "files": states,
     }
     canonical = json.dumps(depends_on, sort_keys=True, separators=(",", ":"))
     return f"{hashlib.sha256(canonical.encode()).hexdigest()}.json"
 
 
-def _file_state(path: Path) -> tuple[str, int, int]:
+def _file_states(plugin: DatasetPlugin) -> list[FileState]:
+    return [_file_state(path) for path in plugin.files()]
+
+
+def _file_state(path: Path) -> FileState:
     try:
-        state = path.stat()
+        return FileState.of(path)
     except OSError as error:
         raise SepbenchError(f"{path} cannot be read ({error.strerror}): check the paths of dataset") from error
-    return str(path.absolute()), state.st_size, state.st_mtime_ns
 
 
 def _cached(path: Path) -> DataCard | None:

@@ -91,7 +91,8 @@ def _expand(key: str, value: Any) -> Any:
         return [_expand(key, item) for item in value]
     if not isinstance(value, str):
         return value
-    return expand_variables(f"dataset.{key}", value, f"give the path with --set dataset.{key}=PATH")
+    advice = f"set it to the folder that holds the data, or give the path with --set dataset.{key}=PATH"
+    return expand_variables(f"dataset.{key}", value, advice)
 
 
 def _mistake(error: ValidationError, known: list[str]) -> FieldError:

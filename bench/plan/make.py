@@ -6,8 +6,10 @@ from pathlib import Path
 
 from bench.contracts.defense import Defenses
 from bench.contracts.network import ARCHITECTURES
+from bench.core.digests import Digests
 from bench.core.errors import NotHere, SepbenchError
 from bench.core.keys import canonical, key, key_of_texts
+from bench.core.paths import content_digest
 from bench.data.loading import DataCard, published_card
 from bench.data.loading import card as card_of
 from bench.engine import release
@@ -15,6 +17,7 @@ from bench.engine import training as loop
 from bench.engine.batches import joins
 from bench.engine.recipe import Recipe
 from bench.plan.checkpoints import Checkpoints
+from bench.plan.mixture import training_set_key
 from bench.plan.plan import Plan, PlannedCell
 from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 from bench.spec.cell import Cell
@@ -42,15 +45,20 @@ def plan_experiment(
         if not without_data:
             raise
         card = published_card(experiment.dataset, missing, experiment.added_images)
-    return make_plan(experiment, card, only)
+    return make_plan(experiment, card, only, Digests(cards))
 
 
-def make_plan(experiment: Experiment, card: DataCard, keep: Callable[[Cell], bool] = lambda cell: True) -> Plan:
-    """Return the plan of the experiment's cells that `keep` accepts."""
+def make_plan(
+    experiment: Experiment,
+    card: DataCard,
+    keep: Callable[[Cell], bool] = lambda cell: True,
+    digest: Callable[[Path], str] = content_digest,
+) -> Plan:
+    """Return the plan of the experiment's cells that `keep` accepts; `digest` is of what defenses read."""
     stages: dict[str, Stage] = {}
     planned = []
     # What many cells share is worked out once: by far most cells differ in nothing but their victim.
-    training = _Training(experiment.recipe, card)
+    training = _Training(experiment.recipe, card, digest)
     surrogates_of: dict[Hashable, list[tuple[Stage, Checkpoints]]] = {}
     craft_of: dict[Hashable, Stage] = {}
     for cell in experiment.cells():
@@ -109,22 +117,25 @@ def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Check
 
 def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:
     card = training.card
+    extra = card.extra_sha256[cell.clean_images] if cell.clean_images else None
+    training_set = training_set_key(craft.key, cell.protected_fraction, cell.seed, extra)
     job = VictimJob(
         cell.victim,
         training.recipe,
-        cell.defense,
+        training.defenses_on(training_set, cell.defense),
         cell.seed,
         craft.key,
         cell.protected_fraction,
         cell.clean_images,
+        training_set,
     )
     identity = training.identity(job, job.defenses, craft.key, card.n_train + job.clean_images)
     # Named only where they are set, as they came later than the first results.
     if job.protected_fraction < 1:
         share, clean = canonical(job.protected_fraction), canonical(card.train_sha256)
         identity |= {"protected_fraction": share, "clean": clean}
-    if job.clean_images:
-        identity |= {"clean_images": canonical(card.extra_sha256[job.clean_images])}
+    if extra is not None:
+        identity |= {"clean_images": canonical(extra)}
     passes = job.recipe.epochs * (1 + job.defenses.extra_passes()) * _share_of_training_set(job, card)
     return Stage(key_of_texts(identity), str(cell), job, (craft.key,), passes)
 
@@ -136,7 +147,7 @@ def _share_of_training_set(job: VictimJob, card: DataCard) -> float:
 class _Training:
     """What the keys of one plan's trained networks depend on; what these have in common is written once."""
 
-    def __init__(self, recipe: Recipe, card: DataCard) -> None:
+    def __init__(self, recipe: Recipe, card: DataCard, digest: Callable[[Path], str]) -> None:
         self.recipe, self.card = recipe, card
         self._common = {
             "training": canonical(loop.VERSION),
@@ -144,7 +155,14 @@ class _Training:
             "test": canonical(card.test_sha256),
         }
         # Of this plan alone: files that a defense reads may change.
-        self._defenses = cache(lambda defenses: canonical(defenses.identity()))
+        digest = cache(digest)
+        self._on = cache(lambda training_set, defenses: defenses.on(training_set, digest))
+        self._identity = cache(lambda defenses: canonical(defenses.identity()))
+
+    def defenses_on(self, training_set: str, defenses: Defenses) -> Defenses:
+        """Return what victims of a training set are trained with; one object for all sets that make no difference."""
+        found: Defenses = self._on(training_set if defenses.reads_copies else "", defenses)
+        return found
 
     def identity(self, job: SurrogateJob | VictimJob, defenses: Defenses, data: str, images: int) -> dict[str, str]:
         """Return what the key of a training run is made of, each as canonical JSON.
@@ -159,7 +177,7 @@ class _Training:
             "stage": canonical(job.kind),
             "architecture": canonical(job.architecture),
             "version": canonical(getattr(ARCHITECTURES.get(job.architecture), "version", 1)),
-            "defenses": self._defenses(defenses),
+            "defenses": self._identity(defenses),
             "seed": canonical(job.seed),
             "data": canonical(data),
         }

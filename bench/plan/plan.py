@@ -41,6 +41,12 @@ class Plan:
         """Return the stages to run, given which artifacts are there: nothing that only finished stages need."""
         return self._closure([planned.victim for planned in self.cells], has)
 
+    def advice(self, kind: Kind, has: Callable[[Kind, str], bool]) -> str:
+        """Return how stages of a kind come about that are not there, also where their victims are finished."""
+        if any(stage.kind == kind for stage in self.missing(has)):
+            return "run the experiment first"
+        return f"run the experiment with --force {kind} (without it a run makes only what unfinished victims need)"
+
     def upstream(self, stage_key: str, has: Callable[[Kind, str], bool]) -> list[Stage]:
         """Return what has to run for one stage: itself and its inputs, as far as they are not there."""
         return self._closure([stage_key], has)

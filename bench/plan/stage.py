@@ -42,7 +42,8 @@ class CraftJob:
 class VictimJob:
     """Train a network on the protected set of stage `protected`, and judge it.
 
-    It may have only a fraction of the images protected, and further clean images.
+    It may have only a fraction of the images protected, and further clean images; `training_set` is the key of what
+    comes of that.
     """
 
     kind: ClassVar[Kind] = "victim"
@@ -54,6 +55,7 @@ class VictimJob:
     protected: str
     protected_fraction: float = 1.0
     clean_images: int = 0
+    training_set: str = ""
 
 
 Job = SurrogateJob | CraftJob | VictimJob

@@ -93,8 +93,10 @@ def diagnose(
     surrogates = [
         stage for stage in plan.stages.values() if stage.kind == "surrogate" and store.has("surrogate", stage.key)
     ]
+    check_that_surrogates_are_needed(plan)
     if not surrogates:
-        raise SepbenchError(f"no surrogate of {plan.experiment.name} is trained yet: run the experiment first")
+        advice = plan.advice("surrogate", store.has)
+        raise SepbenchError(f"no surrogate of {plan.experiment.name} is trained yet: {advice}")
     clean, classes, chosen = splits.train, splits.judged_classes, splits.to_protect[:images]
     x, y = clean.images[chosen], clean.labels[chosen].to(device)
     target = (y + classes // 2) % classes
@@ -111,6 +113,12 @@ def diagnose(
     if len(last) > 1:
         similarities.append(_similarity("last checkpoints", list(last), list(last.values()), x, target, device))
     return Diagnosis(plan.experiment.name, plan.experiment.dataset.name, len(x), similarities, recognitions)
+
+
+def check_that_surrogates_are_needed(plan: Plan) -> None:
+    """Raise `SepbenchError` where no method of a plan needs one, so that no run trains any."""
+    if not any(stage.kind == "surrogate" for stage in plan.stages.values()):
+        raise SepbenchError(f"no method of {plan.experiment.name} needs a surrogate: add one that does, such as sep")
 
 
 def _checkpoints(stage: Stage, count: int) -> Checkpoints:

@@ -30,7 +30,7 @@ class Home:
 
     @property
     def cards(self) -> Path:
-        """What is known of data sets that were loaded before."""
+        """What is known of data sets, and of files that defenses read, from reading them before."""
         return self.root / "cards"
 
     @property

@@ -1,6 +1,10 @@
 """Defenses that read files from outside: purified copies of a release, and pretrained weights."""
 
+import os
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from bench.cli.options import planned
 from bench.data.loading import load
 from bench.data.spec import DatasetSpec
 from bench.record.record import Record, read_records
@@ -86,14 +91,118 @@ def test_a_missing_copy_fails_its_cell_and_says_which_file_to_make(monkeypatch: 
     assert answer.code == 1
     assert f"there is no {noise.name} in cleaned" in answer.err
     assert "failed: none" not in answer.err
+    (Path("cleaned") / noise.name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n")
+    answer = ask("run", "tiny.yaml", "--no-mlflow")
+    assert f"purified: cleaned/{noise.name} is a Git LFS pointer, not the data: fetch it" in answer.err
 
 
-def test_another_content_of_the_folder_is_another_result() -> None:
+CASES = {
+    "a part is protected": ("protected_fractions: [0.5, 1.0]\nseeds: [0, 1]\n", 4),
+    "clean images besides": ("clean_images: [0, 20]\n", 4),
+    "both": ("protected_fractions: [0.5]\nclean_images: [20]\n", 4),
+    "some classes": ("protected_fractions: [0.5]\n", 3),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_who_does_what_the_sentence_says_gets_numbers(case: str) -> None:
+    fields, sets = CASES[case]
+    content = changed(noise_only("{purified: {by: blur, folder: cleaned}}"), "seeds: [0]\n", "")
+    content += fields + ("" if "seeds" in fields else "seeds: [0]\n")
+    if case == "some classes":
+        content = changed(content, "  test_limit: 100\n", "  test_limit: 100\n  protected_classes: 4\n")
     Path("cleaned").mkdir()
-    content = noise_only("{purified: {by: magic, folder: cleaned}}")
-    before = done("plan", write(content), "--json")
-    Path("cleaned/some.npz").write_bytes(b"x")
-    assert done("plan", "tiny.yaml", "--json") != before
+    answer = ask("run", write(content), "--no-mlflow", "--results", "results")
+    assert answer.code == 1
+    assert all(record.status == "failed" for record in records())
+    asked_for = set(re.findall(r"there is no (\w+\.npz) in cleaned: let sepbench export write it", answer.err))
+    files = exported()
+    assert asked_for <= {path.name for path in files}
+    assert len(files) == len(set(files)) == sets
+    for path in files:
+        _blur(path, Path("cleaned"))
+    done("run", "tiny.yaml", "--no-mlflow", "--results", "results")
+    assert all(record.status == "done" for record in records())
+    assert "nothing is left to do" in done("plan", "tiny.yaml")
+
+
+def _blur(path: Path, folder: Path) -> None:
+    images = np.load(path)["images"]
+    np.savez(folder / path.name, images=(images // 2 + np.roll(images, 1, axis=2) // 2))
+
+
+def test_export_writes_what_a_victim_trains_on_and_says_what_it_is() -> None:
+    content = changed(noise_only("{purified: {by: blur, folder: .}}"), "seeds: [0]", "seeds: [3]")
+    write(content + "protected_fractions: [0.5]\nclean_images: [20]\n")
+    assert ask("run", "tiny.yaml", "--no-mlflow").code == 1
+    lines = done("export", "tiny.yaml", "--out", "sets").splitlines()
+    assert [line.split("  ", 1)[1] for line in lines] == [
+        "none",
+        "random-noise linf-32",
+        "none · 20 clean images besides",
+        "random-noise linf-32 · 50 % protected · 20 clean images besides · seed 3",
+    ]
+    clean, noise, clean_and_more, part_and_more = (np.load(line.split()[0]) for line in lines)
+    assert np.array_equal(clean_and_more["images"][:200], clean["images"])
+    assert np.array_equal(clean_and_more["images"][200:], part_and_more["images"][200:])
+    assert np.array_equal(clean_and_more["labels"], part_and_more["labels"])
+    assert len(clean_and_more["images"]) == len(part_and_more["labels"]) == 220
+    seen = part_and_more["images"][:200]
+    protected = (seen == noise["images"]).all((1, 2, 3)) & (seen != clean["images"]).any((1, 2, 3))
+    left = (seen == clean["images"]).all((1, 2, 3))
+    assert protected.sum() == 100
+    assert (protected ^ left).all()
+
+
+def test_export_tells_replicates_of_a_release_apart() -> None:
+    write(changed(TINY, "seeds: [0]", "craft_seeds: [0, 1]\nsurrogate_seeds: [0, 1]\nseeds: [0]"))
+    done("run", "tiny.yaml", "--no-mlflow", "--set", "recipe.epochs=1", "--set", "methods=[random-noise]")
+    out = done("export", "tiny.yaml", "--out", "sets", "--set", "recipe.epochs=1", "--set", "methods=[random-noise]")
+    told = [line.split("  ", 1)[1] for line in out.splitlines()]
+    assert told == ["none", "random-noise linf-32 · craft seed 0", "random-noise linf-32 · craft seed 1"]
+
+
+def test_a_copy_that_is_made_while_the_run_is_on_is_of_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of the cell says that there is none."""
+    write(noise_only("plain"))
+    done("run", "tiny.yaml", "--no-mlflow")
+    files = exported()
+    Path("cleaned").mkdir()
+    defenses = ["--set", "defenses=[{purified: {folder: cleaned}}]"]
+
+    def plan_and_clean(*arguments: Any, **options: Any) -> Any:
+        plan = planned(*arguments, **options)
+        for path in files:
+            _blur(path, Path("cleaned"))
+        return plan
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.cli.running.planned", plan_and_clean)
+        answer = ask("run", "tiny.yaml", "--no-mlflow", *defenses)
+    assert answer.code == 1
+    for path in files:
+        assert f"cleaned/{path.name} changed after the plan was made: run the same command again" in answer.err
+    done("run", "tiny.yaml", "--no-mlflow", *defenses)
+
+
+@pytest.mark.usefixtures("files_of_defenses")
+def test_weights_that_change_after_the_plan_fail_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(os.environ["SEPBENCH_PRETRAINED"], "weights.safetensors")
+    weights = load_file("weights.safetensors")
+    write(noise_only("{pretrained: {weights: weights.safetensors}}"))
+
+    def plan_and_train(*arguments: Any, **options: Any) -> Any:
+        plan = planned(*arguments, **options)
+        save_file({name: value + 1 for name, value in weights.items()}, "weights.safetensors")
+        return plan
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.cli.running.planned", plan_and_train)
+        answer = ask("run", "tiny.yaml", "--no-mlflow", "--only", "method=none")
+    assert answer.code == 1
+    assert "weights.safetensors changed after the plan was made: run the same command again" in answer.err
+    assert "1 to do" in done("plan", "tiny.yaml", "--only", "method=none")
+    done("run", "tiny.yaml", "--no-mlflow", "--only", "method=none")
 
 
 def test_a_folder_that_is_not_there_is_refused_before_anything_runs() -> None:

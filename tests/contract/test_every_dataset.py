@@ -143,6 +143,7 @@ def test_a_file_that_decides_the_content_is_one_of_its_files(spec: DatasetSpec, 
 
 
 @every_format_of_files
+@pytest.mark.usefixtures("settled_files")
 def test_a_card_is_not_taken_for_that_of_altered_files(spec: DatasetSpec, tmp_path: Path) -> None:
     cards = tmp_path / "cards"
     made = card(spec, cards)

@@ -64,7 +64,8 @@ def test_a_defense_describes_itself(name: str) -> None:
     assert (kind.__doc__ or "").strip().splitlines()[0].strip()
     assert kind.name == name
     assert kind.version >= 1
-    assert kind.short is None or kind.short in kind.Params.model_fields
+    named = [kind.short, kind.copies, *kind.files]
+    assert {one for one in named if one is not None} <= set(kind.Params.model_fields)
 
 
 @every_defense
@@ -129,8 +130,9 @@ def test_a_written_defense_reads_back_as_the_same(name: str) -> None:
 @every_defense
 def test_a_written_chain_reads_back_as_the_same(name: str) -> None:
     one = DEFENSES.get(name)()
-    others = [DEFENSES.get(other)() for other in NAMES if not DEFENSES.get(other).innermost]
-    chain = Defenses([*others, *([] if one.innermost else [one]), *others, one])
+    others = [kind() for kind in map(DEFENSES.get, NAMES) if not kind.innermost and not kind.copies]
+    first, middle, last = (one.copies, not one.copies and not one.innermost, not one.copies)
+    chain = Defenses([*[one] * bool(first), *others, *[one] * middle, *others, *[one] * last])
     assert Defenses.parse(str(chain)).identity() == chain.identity()
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.contracts.dataset import DATASETS
+from bench.data import loading
 from bench.data.images import ImageSet
 from bench.data.loading import card, load_with_card
 from tests.making.tiny_data import LABELS, encoded, pets, pixels, spec_of, write_parquet
+
+pytestmark = pytest.mark.usefixtures("settled_files")
 
 
 @pytest.fixture
@@ -145,3 +149,16 @@ def test_loading_replaces_a_card_that_says_otherwise(parquet: dict[str, Any], tm
     assert card(spec_of(parquet), tmp_path / "cards").train_sha256 == "0" * 64
     assert load_with_card(spec_of(parquet), tmp_path / "cards")[1] == made
     assert card(spec_of(parquet), tmp_path / "cards") == made
+
+
+@pytest.mark.parametrize("library", ["pillow", "scikit-learn"])
+def test_a_card_is_of_one_version_of_the_libraries_that_the_data_comes_from(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of({"name": "digits", "limit": 20, "test_limit": 10})
+    made = card(spec, tmp_path / "cards")
+    assert card(spec, tmp_path / "cards") == made
+    (known,) = (tmp_path / "cards").iterdir()
+    monkeypatch.setattr(loading, "version", lambda name: "1000" if name == library else version(name))
+    assert card(spec, tmp_path / "cards") == made
+    assert len(set((tmp_path / "cards").iterdir()) - {known}) == 1

@@ -346,6 +346,7 @@ def test_a_download_that_fails_is_one_sentence(
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.usefixtures("settled_files")
 def test_a_card_that_cannot_be_written_is_one_sentence(parquet: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "cards").write_text("a file where the folder should be")
     assert "cannot write to" in complaint(card, spec_of(parquet), tmp_path / "cards")

@@ -12,8 +12,8 @@ from bench.data.images import ImageSet, Splits
 from bench.data.loading import card, load
 from bench.data.spec import DatasetSpec
 from bench.engine.recipe import Recipe
+from bench.plan.mixture import seen_by_victim
 from bench.plan.stage import VictimJob
-from bench.run.stages.mixture import seen_by_victim
 
 DIGITS = DatasetSpec.parse({"name": "digits", "limit": 200, "test_limit": 100})
 CLEAN = torch.zeros(50, 3, 4, 4, dtype=torch.uint8)

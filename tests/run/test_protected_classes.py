@@ -13,6 +13,7 @@ from bench.data.loading import card, load
 from bench.data.spec import DatasetSpec
 from bench.engine.recipe import Recipe
 from bench.plan.make import make_plan, plan_experiment
+from bench.plan.mixture import seen_by_victim
 from bench.plan.stage import CraftJob, VictimJob
 from bench.read.tabulation import table_of
 from bench.record.record import Record
@@ -20,7 +21,6 @@ from bench.run.executors.executor import Workplace
 from bench.run.invocation import Invocation, Summary, run_plan
 from bench.run.progress import Clock, PlainProgress
 from bench.run.stages.craft import shards
-from bench.run.stages.mixture import seen_by_victim
 from bench.run.stopping import Stop
 from bench.spec.experiment import Experiment
 from bench.store.home import Home

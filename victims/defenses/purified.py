@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.api import DEFENSES, Defense, Field, Params, SepbenchError, images_digest
+from bench.api import DEFENSES, Defense, Field, Params, SepbenchError, what_it_is
 
 
 class PurifiedParams(Params):
@@ -17,7 +17,7 @@ class PurifiedParams(Params):
     )
     folder: str = Field(
         "${SEPBENCH_PURIFIED}",
-        description="holds DIGEST.npz for each protected set, as sepbench export names them, with cleaned `images`",
+        description="holds a KEY.npz for each training set, as sepbench export names them, with cleaned `images`",
     )
 
 
@@ -25,27 +25,29 @@ class PurifiedParams(Params):
 class Purified(Defense[PurifiedParams]):
     """The release as a generative model or another tool outside sepbench has cleaned it, from a folder of copies.
 
-    `sepbench export` writes every protected set as `DIGEST.npz`; a purifier writes a file of the same name whose
-    `images`, uint8 [N, H, W, 3], are cleaned, in the same order. AVATAR (Dolatabadi et al. 2023), D-VAE (Yu et al.
-    2024) and BridgePure (Wang et al. 2025) are such purifiers. It comes first in a chain.
+    `sepbench export` writes what each victim trains on as `KEY.npz`, with the clean images that it has; a purifier
+    writes a file of the same name whose `images`, uint8 [N, H, W, 3], are cleaned, in the same order. AVATAR
+    (Dolatabadi et al. 2023), D-VAE (Yu et al. 2024) and BridgePure (Wang et al. 2025) are such purifiers. It comes
+    first in a chain. A result depends on the copy of its own training set and on no other file in the folder.
     """
 
     short = "by"
-    files = ("folder",)
+    copies = "folder"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the copy of these images; raises `SepbenchError` where there is none, or it does not fit them."""
-        path = self.path("folder") / f"{images_digest(images)}.npz"
+        path = self.own_copy()
         try:
             with np.load(path, allow_pickle=False) as archive:
                 copy = archive["images"]
         except FileNotFoundError as error:
             raise SepbenchError(
-                f"purified: there is no {path.name} in {path.parent}: export this protected set with sepbench export, "
-                f"clean it, and put the copy there under the same name"
+                f"purified: there is no {path.name} in {path.parent}: let sepbench export write it, with the --profile "
+                f"and --set of this run, clean its images, and put the copy there under the same name"
             ) from error
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise SepbenchError(f"purified: {path} is no archive with `images`: make it with numpy.savez") from error
+            named = what_it_is(path) or "is no archive with `images`: make it with numpy.savez"
+            raise SepbenchError(f"purified: {path} {named}") from error
         expected = (len(images), *images.shape[2:], 3)
         if copy.dtype != np.uint8 or copy.shape != expected:
             raise SepbenchError(

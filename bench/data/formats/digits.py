@@ -20,6 +20,8 @@ class Digits(DatasetPlugin):
     and always the same.
     """
 
+    libraries = ("scikit-learn",)
+
     def open(self) -> tuple[Source, Source]:
         """Return the training and the test split."""
         from sklearn.datasets import load_digits

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from bench.core.disk import make_folder, writing
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
+from bench.read.damage import undamaged
 from bench.read.plots.from_records import FROM_RECORDS
 from bench.read.plots.material import Sources
 from bench.read.plots.saving import save
@@ -17,7 +18,6 @@ from bench.read.plots.stored_images import examples_of, similarity_of
 from bench.read.plots.victims import classes_of, curves_of
 from bench.read.tables import Table
 from bench.record.record import Record
-from bench.store.artifacts import CorruptArtifact
 
 
 def _from_records(figure: Callable[[Table, Sequence[Record], str], Figure], sources: Sources) -> Figure:
@@ -94,7 +94,5 @@ def draw(
 
 
 def _figure(sources: Sources, kind: str) -> Figure:
-    try:
+    with undamaged():
         return KINDS[kind](sources)
-    except CorruptArtifact as error:
-        raise SepbenchError(f"{kind} cannot be drawn: {error}: run the experiment again to make it anew") from error

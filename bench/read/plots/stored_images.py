@@ -6,8 +6,8 @@ import torch
 from matplotlib.figure import Figure
 
 from bench.core.errors import SepbenchError
-from bench.plan.stage import CraftJob
-from bench.read.diagnostics import diagnose
+from bench.plan.stage import CraftJob, Kind
+from bench.read.diagnostics import check_that_surrogates_are_needed, diagnose
 from bench.read.plots.examples import examples
 from bench.read.plots.material import Sources
 from bench.read.plots.similarity import similarity_heatmaps
@@ -19,12 +19,11 @@ _EXAMPLES = 4
 
 def similarity_of(sources: Sources) -> Figure:
     """Draw how alike the input gradients of the trained surrogates are."""
-    has = sources.home.store.has
-    if not any(stage.kind == "surrogate" and has("surrogate", stage.key) for stage in sources.plan.stages.values()):
-        raise SepbenchError(_lacking(sources, "similarity needs a trained surrogate"))
-    found = diagnose(
-        sources.plan, sources.splits, sources.home.store, torch.device("cpu"), _CHECKPOINTS, _GRADIENT_IMAGES
-    )
+    plan, store = sources.plan, sources.home.store
+    check_that_surrogates_are_needed(plan)
+    if not any(stage.kind == "surrogate" and store.has("surrogate", stage.key) for stage in plan.stages.values()):
+        raise SepbenchError(_lacking(sources, "similarity needs a trained surrogate", "surrogate"))
+    found = diagnose(plan, sources.splits, store, torch.device("cpu"), _CHECKPOINTS, _GRADIENT_IMAGES)
     footnote = (
         f"Gradients of the cross-entropy towards the target class at the input, of checkpoints in the order of "
         f"training: mean cosine over {found.images} training images of {found.dataset}."
@@ -34,14 +33,17 @@ def similarity_of(sources: Sources) -> Figure:
 
 def examples_of(sources: Sources) -> Figure:
     """Draw images of different classes under every method, at one budget."""
-    store = sources.home.store
-    crafted = {
-        stage.key: stage.job
-        for stage in sources.plan.stages.values()
-        if isinstance(stage.job, CraftJob) and stage.job.budget is not None and store.has("craft", stage.key)
+    store, plan = sources.home.store, sources.plan
+    within_budgets = {
+        key: stage.job
+        for key, stage in plan.stages.items()
+        if isinstance(stage.job, CraftJob) and stage.job.budget is not None
     }
+    if not within_budgets:
+        raise SepbenchError(f"examples need a method with a budget, and {plan.experiment.name} has none: add one")
+    crafted = {key: job for key, job in within_budgets.items() if store.has("craft", key)}
     if not crafted:
-        raise SepbenchError(_lacking(sources, "examples need protected sets"))
+        raise SepbenchError(_lacking(sources, "examples need protected sets", "craft"))
     budget, chosen = _comparable(crafted)
     clean, protected = sources.splits.train, sources.splits.to_protect
     labels = clean.labels[protected]
@@ -66,8 +68,6 @@ def _comparable(crafted: Mapping[str, CraftJob]) -> tuple[str, dict[str, CraftJo
     return budget, {key: crafted[key] for key in by_budget[budget].values()}
 
 
-def _lacking(sources: Sources, what: str) -> str:
-    return (
-        f"{what} of {sources.experiment.name}, and the store in {sources.home.root} has none: run the experiment here "
-        f"first"
-    )
+def _lacking(sources: Sources, what: str, kind: Kind) -> str:
+    advice = sources.plan.advice(kind, sources.home.store.has)
+    return f"{what} of {sources.experiment.name}, and the store in {sources.home.root} has none: {advice}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.core.disk import DiskError
 from bench.core.errors import SepbenchError, Stopped
-from bench.data.loading import load_with_card
+from bench.data.loading import load_planned
 from bench.plan.plan import Plan
 from bench.plan.stage import Stage, StageResult
 from bench.run.executors.executor import Watcher, Workplace
@@ -41,9 +41,7 @@ class Local:
 
 def _workbench(plan: Plan, place: Workplace) -> Workbench:
     experiment, home = plan.experiment, place.home
-    splits, card = load_with_card(experiment.dataset.located(), home.cards, experiment.added_images)
-    if card != plan.card:
-        raise SepbenchError("the data set changed while the run was being planned: run the same command again")
+    splits = load_planned(experiment.dataset.located(), plan.card, home.cards, experiment.added_images)
     return Workbench(splits, home.store, place.device, place.compile, place.watcher.progress, place.stop.check)
 
 

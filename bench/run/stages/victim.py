@@ -5,10 +5,10 @@ from typing import Any
 from bench.core.device import precision
 from bench.engine.judge import confusion, outcome
 from bench.engine.training import predict
+from bench.plan.mixture import seen_by_victim
 from bench.plan.stage import VictimJob
 from bench.record.provenance import provenance
 from bench.run.stages.fit import fit
-from bench.run.stages.mixture import seen_by_victim
 from bench.run.stages.workbench import Workbench
 from bench.store.artifacts import Draft
 

@@ -1,13 +1,34 @@
 """What a victim trains on: a release, or part of it among clean images."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from bench.core.keys import key
 from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
 from bench.plan.stage import VictimJob
+
+
+def training_set_key(protected: str, fraction: float, seed: int, clean_images: str | None) -> str:
+    """Return what tells the training set of a victim from every other: the key of the release where it is just that.
+
+    Parameters
+    ----------
+    protected
+        Key of the release.
+    fraction, seed
+        Which of its images are protected, as in `seen_by_victim`.
+    clean_images
+        Digest of the further clean images; None without.
+
+    """
+    mixed: dict[str, Any] = {"protected_fraction": fraction, "seed": seed} if fraction < 1 else {}
+    if clean_images is not None:
+        mixed |= {"clean_images": clean_images}
+    return key({"stage": "training-set", "data": protected, **mixed}) if mixed else protected
 
 
 def seen_by_victim(job: VictimJob, splits: Splits, protected: Tensor) -> ImageSet:
