@@ -54,10 +54,19 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def finished(_finished: Finished, own_place: None, monkeypatch: pytest.MonkeyPatch) -> Finished:
-    """Work where the tiny experiment has run; what is there stays as it is."""
+def finished(_finished: Finished, own_place: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
+    """Work where the tiny experiment has run; the records that are there stay as they are."""
     _go(monkeypatch, _finished.folder)
-    return _finished
+    before = _records(_finished.folder)
+    yield _finished
+    assert _records(_finished.folder) == before, "other tests work here as well: take finished_copy"
+
+
+@pytest.fixture
+def finished_copy(_finished: Finished, own_place: None, tmp_path: Path) -> Finished:
+    """Work where the tiny experiment has run, in a copy of the test's own."""
+    shutil.copytree(_finished.folder, tmp_path, dirs_exist_ok=True)
+    return Finished(tmp_path, _finished.answer)
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +78,10 @@ def _finished(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) ->
         _go(monkeypatch, folder)
         answer = ask("run", write(TINY), "--results", "results")
     return Finished(folder, answer)
+
+
+def _records(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in (folder / "home" / "records").rglob("*.json")}
 
 
 def _go(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -89,9 +89,10 @@ def test_a_run_says_once_what_is_worth_knowing_and_its_table_and_record_say_it_t
     shared = "1 of the 2 test images of insects is a training image, too"
     assert answer.err.count("passed over 1 hidden or system file or folder (train/.DS_Store)") == 1
     assert answer.err.count(shared) == 1
-    below = answer.out.splitlines()
+    out = answer.out.splitlines()
     counted = "Data set insects: 7 training and 2 test images of 2 classes (3 to 4 and 1 of each)."
-    assert below.index(counted) < below.index("n = 1 victim seed.") < below.index(f"{shared}.")
+    rows = [number for number, line in enumerate(out) if line.startswith("|")]
+    assert out.index(f"{shared}.") < rows[0] < rows[-1] < out.index(counted) < out.index("n = 1 victim seed.")
     (path,) = Path("results/records").rglob("*.json")
     record = read_record(path)
     assert record.classes == ("ant", "bee")

@@ -221,7 +221,7 @@ def trained_weights() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pt", "wrapped.pt"])
-def test_training_goes_on_from_pretrained_weights(form: str, finished: Finished, tmp_path: Path) -> None:
+def test_training_goes_on_from_pretrained_weights(form: str, finished_copy: Finished, tmp_path: Path) -> None:
     weights, path = trained_weights(), tmp_path / f"weights.{form}"
     if form == "safetensors":
         save_file(weights, path)

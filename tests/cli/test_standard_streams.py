@@ -192,7 +192,9 @@ def test_characters_that_cannot_be_written_are_told(text: str, encoding: str, wr
     assert out.buffer.getvalue() == written
 
 
-def test_a_standard_error_that_takes_nothing_stops_no_work(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_standard_error_that_takes_nothing_stops_no_work(
+    finished_copy: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = io.StringIO()
     for err in (None, unread_pipe()):
         with monkeypatch.context() as patch:

@@ -20,10 +20,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def home(_finished: Finished, tmp_path: Path) -> Path:
+def home(finished_copy: Finished) -> Path:
     """A home of the test's own in which the tiny experiment has run."""
-    shutil.copytree(_finished.folder, tmp_path, dirs_exist_ok=True)
-    return tmp_path / "home"
+    return finished_copy.home
 
 
 def delete_experiment(home: Path) -> None:

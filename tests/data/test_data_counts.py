@@ -167,6 +167,7 @@ def test_a_copy_of_the_training_folder_is_said(folders: dict[str, Any], tmp_path
     assert card(spec_of(folders), tmp_path / "cards").n_test_in_train == 2
 
 
+@pytest.mark.usefixtures("settled_files")
 def test_what_is_counted_is_kept_with_the_card(folders: dict[str, Any], tmp_path: Path) -> None:
     made = card(spec_of(folders), tmp_path / "cards")
     (path,) = (tmp_path / "cards").iterdir()

@@ -241,6 +241,7 @@ def test_everything_else_that_is_left_out_is_counted(insects: Folder, tmp_path: 
     assert len(names_of(insects)) == 4
 
 
+@pytest.mark.usefixtures("settled_files")
 def test_what_is_passed_over_makes_no_other_card(insects: Folder, tmp_path: Path) -> None:
     before = card(spec_of(insects), tmp_path / "cards")
     (tmp_path / "train/.DS_Store").write_bytes(b"what a system wrote")

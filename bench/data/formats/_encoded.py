@@ -30,12 +30,17 @@ def reading(path: Path) -> Iterator[Any]:
             yield file
     except PermissionError as error:
         raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last one of broken column names
         named = what_is_there(path, "parquet")
         reason = its_text(path) or str(error).partition("\n")[0]
         raise SepbenchError(
             f"{path} {named}" if named else f"{path} cannot be read as Parquet ({reason}): replace it"
         ) from error
+
+
+def damaged(path: Path) -> SepbenchError:
+    """Return what is said of a file whose parts contradict one another."""
+    return SepbenchError(f"{path} is damaged: its parts disagree on how many rows there are: replace it")
 
 
 def encoded(image: Column) -> Column | None:
@@ -55,7 +60,7 @@ def images(path: Path, image: Column, rows: NDArray[np.int64]) -> Iterator[Image
         for wanted in np.split(rows, np.flatnonzero(np.diff(groups)) + 1):
             group = int(np.searchsorted(ends, wanted[0], side="right"))
             start = int(ends[group]) - sizes[group]
-            for row, data in _bytes_in(file, group, image, wanted - start):
+            for row, data in _bytes_in(path, file, group, image, wanted - start):
                 where = f"row {start + row} of {path}"
                 if data is None:
                     only = _path_instead(file, group, image, row)
@@ -63,7 +68,9 @@ def images(path: Path, image: Column, rows: NDArray[np.int64]) -> Iterator[Image
                 yield decode(data, where)
 
 
-def _bytes_in(file: Any, group: int, image: Column, rows: NDArray[np.int64]) -> Iterator[tuple[int, bytes | None]]:
+def _bytes_in(
+    path: Path, file: Any, group: int, image: Column, rows: NDArray[np.int64]
+) -> Iterator[tuple[int, bytes | None]]:
     start = 0
     for batch in file.iter_batches(_batch_rows(file.metadata.row_group(group), image), [group], [image.name]):
         stored = image.of(batch)
@@ -77,6 +84,7 @@ def _bytes_in(file: Any, group: int, image: Column, rows: NDArray[np.int64]) -> 
         start += len(batch)
         if start > rows[-1]:
             return
+    raise damaged(path)
 
 
 def _batch_rows(group: Any, image: Column) -> int:

@@ -18,7 +18,7 @@ def what_is_there(path: Path, wanted: str) -> str | None:
         return named
     try:
         kind, advice = _kind(path)
-    except OSError:
+    except Exception:  # what a broken archive makes of a reader is without bounds
         return None
     return None if kind in (wanted, None) else f"is {advice}"
 

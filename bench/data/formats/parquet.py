@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 from bench.api import DATASETS, DatasetPlugin, Field, Params, SepbenchError, Source
 from bench.data.formats._classes import Labelled, Names, Stored, shared_classes
 from bench.data.formats._columns import Column, find, labels_of
-from bench.data.formats._encoded import encoded, images, reading
+from bench.data.formats._encoded import damaged, encoded, images, reading
 from bench.data.formats._shards import shards
 
 _OTHER_SPELLINGS = {"image": ("img",), "label": ("fine_label", "labels")}
@@ -101,6 +101,9 @@ class Parquet(DatasetPlugin[ParquetParams]):
                 )
             names = _class_names(path, schema.metadata, label)
             stored = label.of(file.read([label.name]))
+            groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            if not len(stored) == file.metadata.num_rows == sum(groups):
+                raise damaged(path)
             labels = labels_of(stored, f"column '{label.name}' of {path}", lambda row: f"row {row} of {path}")
         return _Part(path, data, labels, names)
 
