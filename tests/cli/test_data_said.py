@@ -90,7 +90,7 @@ def test_a_run_says_once_what_is_worth_knowing_and_its_table_and_record_say_it_t
     assert answer.err.count("passed over 1 hidden or system file or folder (train/.DS_Store)") == 1
     assert answer.err.count(shared) == 1
     out = answer.out.splitlines()
-    counted = "Data set insects: 7 training and 2 test images of 2 classes (3 to 4 and 1 of each)."
+    counted = "7 training and 2 test images of 2 classes (3 to 4 and 1 of each)."
     rows = [number for number, line in enumerate(out) if line.startswith("|")]
     assert out.index(f"{shared}.") < rows[0] < rows[-1] < out.index(counted) < out.index("n = 1 victim seed.")
     (path,) = Path("results/records").rglob("*.json")
@@ -102,9 +102,9 @@ def test_a_run_says_once_what_is_worth_knowing_and_its_table_and_record_say_it_t
 
 
 def test_a_table_says_how_many_images_its_numbers_are_of(finished: Finished) -> None:
-    assert "\nData set digits: 200 training and 100 test images of 10 classes (" in finished.answer.out
+    assert "\n200 training and 100 test images of 10 classes (" in finished.answer.out
     for form in ("html", "latex"):
-        assert "Data set digits: 200 training and 100 test images" in done("table", "tiny.yaml", "--format", form)
+        assert "200 training and 100 test images" in done("table", "tiny.yaml", "--format", form)
 
 
 def test_a_record_of_an_earlier_version_stays_as_it_is(finished: Finished) -> None:

@@ -33,9 +33,10 @@ def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[R
 
 
 def describe_images(done: Iterable[Record]) -> tuple[str, ...]:
-    """Return a sentence for each data set: how many images it has of each class."""
-    counted = [(record.dataset, counts_of(record)) for record in done]
-    return tuple(dict.fromkeys(f"Data set {name}: {counts.sentence()}." for name, counts in counted if counts))
+    """Return a sentence for each data set, named where there are several: how many images it has of each class."""
+    counted = dict.fromkeys((record.dataset, counts.sentence()) for record in done if (counts := counts_of(record)))
+    several = len({name for name, _ in counted}) > 1
+    return tuple(f"{f'{name}: ' if several else ''}{sentence}." for name, sentence in counted)
 
 
 def counts_of(record: Record) -> Counts | None:
