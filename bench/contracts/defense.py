@@ -13,7 +13,7 @@ from bench.contracts import places
 from bench.contracts.augment import Augmentation
 from bench.contracts.plugin import P_co, Plugin, breach_of
 from bench.core.errors import SepbenchError
-from bench.core.paths import content_digest, expand_variables
+from bench.core.paths import content_digest, expand_variables, is_there
 from bench.core.registry import Registry
 from bench.core.validation import shown
 
@@ -51,7 +51,7 @@ class Defense(Plugin[P_co]):
         written = getattr(self.params, parameter)
         advice = f"set it, or write the defense as {{{self.name}: {{{parameter}: PATH}}}}"
         path = Path(expand_variables(field, written, advice))
-        if not path.exists():
+        if not is_there(path):
             raise SepbenchError(f"{field}: there is no {path}: check the path")
         return path
 
@@ -103,7 +103,7 @@ def _breach(kind: type[Defense]) -> str | None:
         return breach
     if not isinstance(kind.files, tuple | list):
         return f"its files are {kind.files!r}, not a tuple of parameters"
-    for name in (*kind.files, *([] if kind.short is None else [kind.short])):
+    for name in (*kind.files, *(name for name in (kind.short, kind.copies) if name is not None)):
         if name not in kind.Params.model_fields:
             return f"it names a parameter {name!r}, which it does not have"
     return None
@@ -271,7 +271,7 @@ def _places(part: Defense) -> set[str]:
 
 def _contents(paths: Sequence[Path], digest: Callable[[Path], str]) -> tuple[str | None, ...]:
     """Return the digest of each file or folder, None where there is none."""
-    return tuple(digest(path) if path.exists() else None for path in paths)
+    return tuple(digest(path) if is_there(path) else None for path in paths)
 
 
 def _parse_one(text: str) -> Defense:

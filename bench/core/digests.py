@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.disk import make_folder, write_atomically
+from bench.core.errors import SepbenchError
 from bench.core.file_state import FileState, settled
 from bench.core.paths import content_digest, file_digest
 
@@ -28,7 +29,10 @@ class Digests:
 
     def _of_file(self, path: Path) -> str:
         asked = time.time_ns()
-        state = FileState.of(path)
+        try:
+            state = FileState.of(path)
+        except OSError as error:
+            raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable") from error
         kept = self.folder / f"{hashlib.sha256(json.dumps(state).encode()).hexdigest()}.sha256"
         if (known := _read(kept)) is not None:
             return known

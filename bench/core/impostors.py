@@ -19,7 +19,7 @@ _TAR = slice(257, 262)
 _AGAIN = "perhaps an error that a server answered in place of the data: download it again"
 # Comments may stand before a page's first element, and the declaration of XML.
 _PAGE = re.compile(
-    rb"(\s|<!--.*?-->|<\?xml[^>]*\?>)*(<!doctype\s+html|<(html|head|body|title|meta|script)\b)",
+    rb"(?>\s|<!--.*?-->|<\?xml[^>]*\?>)*+(<!doctype\s+html|<(html|head|body|title|meta|script)\b)",
     re.DOTALL | re.IGNORECASE,
 )
 _XML = re.compile(rb"\s*(<\?xml\b|<Error>)")

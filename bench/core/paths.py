@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.core.errors import NotHere, SepbenchError
@@ -29,15 +29,25 @@ def expand_variables(field: str, text: str, advice: str) -> str:
 def content_digest(path: Path, of_file: Callable[[Path], str] | None = None) -> str:
     """Return the hex SHA-256 of a file, or of the names and contents of all files below a folder.
 
-    `of_file` gives the digest of a single file in place of `file_digest`. Raises `SepbenchError` where a file cannot be
-    read.
+    `of_file` gives the digest of a single file in place of `file_digest`. Links are followed. Raises `SepbenchError`
+    where a file or folder cannot be read, or a link leads back to a folder that it lies in.
     """
     digest = of_file or file_digest
     if path.is_file():
         return digest(path)
-    files = sorted(one for one in path.rglob("*") if one.is_file())
-    lines = [f"{one.relative_to(path).as_posix()} {digest(one)}\n" for one in files]
+    lines = [f"{one.relative_to(path).as_posix()} {digest(one)}\n" for one in sorted(_files_below(path))]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a path leads to something; raises `SepbenchError` where that cannot be told."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise SepbenchError(f"{path} cannot be reached ({error.strerror}): correct its rights or the path") from error
+    return True
 
 
 def file_digest(path: Path) -> str:
@@ -47,3 +57,15 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable") from error
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:  # which Path.rglob would pass over
+        raise SepbenchError(f"{error.filename} cannot be read ({error.strerror}): make it readable") from error
+
+    for below, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        here = Path(below).resolve()
+        for folder in folders:
+            if (Path(below) / folder).resolve() in (here, *here.parents):
+                raise SepbenchError(f"{Path(below) / folder} leads back to a folder that it lies in: remove the link")
+        yield from (Path(below) / name for name in names)
