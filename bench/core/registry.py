@@ -230,7 +230,7 @@ class Registry(Generic[T]):
 
         What it prints goes to standard error: it is none of what a command prints.
         """
-        before = dict(self._plugins)
+        before, clashes = dict(self._plugins), dict(self._clashes)
         try:
             with redirect_stdout(sys.stderr):
                 yield
@@ -239,6 +239,7 @@ class Registry(Generic[T]):
                 # Python forgets the module that failed, and keeps those that were imported on the way.
                 if before.get(name) is not plugin and getattr(plugin, "__module__", None) not in sys.modules:
                     del self._plugins[name]
+            self._clashes = clashes
             raise
 
 

@@ -20,18 +20,23 @@ def is_near_chance(accuracy: float, classes: int) -> bool:
 def near_chance(clean: Sequence[Record]) -> str | None:
     """Return how a clean reference stands to chance, as in `12.0 % on 10 classes, hardly above chance (10 %)`.
 
-    `clean` are the records of its runs. None where it is well above, or records do not tell the number of classes;
-    those without test images count for none.
+    `clean` are the records of its runs. Classes are those that are judged, and where only some of them are protected
+    all that a network chooses from. None where the reference is well above chance, or records do not tell what that is.
     """
     measured = [record for record in clean if record.test_acc is not None and record.test_acc_per_class is not None]
     if not measured:
         return None
     accuracy = summarise_cell(measured, "test_acc").mean
-    classes = sum(one is not None for one in measured[0].test_acc_per_class or ())
-    if not classes or not is_near_chance(accuracy, classes):
+    classes = _classes(measured[0])
+    if classes < 2 or not is_near_chance(accuracy, classes):
         return None
     chance = 100 / classes
-    return (
-        f"{accuracy:.1f} % on {classes} class{'es' * (classes > 1)}, {'hardly' if accuracy > chance else 'not'} above "
-        f"chance ({chance:.3g} %)"
-    )
+    hardly = "hardly" if accuracy > chance else "not"
+    return f"{accuracy:.1f} % on {classes} classes, {hardly} above chance ({chance:.3g} %)"
+
+
+def _classes(record: Record) -> int:
+    """Return how many classes a network that has learned nothing chooses from, 0 where the record does not tell."""
+    if record.protected_classes is not None:
+        return len(record.classes or ())
+    return sum(one is not None for one in record.test_acc_per_class or ())

@@ -102,6 +102,11 @@ def test_data_is_no_impostor(tmp_path: Path) -> None:
     assert {path.name: what_it_is(path) for path in tmp_path.iterdir() if what_it_is(path)} == {}
 
 
+def test_a_text_of_many_comments_is_looked_at_in_no_time() -> None:
+    """With one way back for each of them it would take longer than anybody waits."""
+    assert what_it_is(b"<!---->" * 290 + b"x") is None
+
+
 def test_what_cannot_be_looked_at_is_nothing_known(tmp_path: Path) -> None:
     assert what_it_is(tmp_path / "gone") is None
     assert what_it_is(tmp_path) is None

@@ -266,6 +266,25 @@ def test_what_a_module_registered_before_it_failed_is_taken_back(
     assert toys.names() == []
 
 
+def test_a_broken_copy_of_a_plugin_takes_no_name_from_it(
+    empty_package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "import sys\nclass Copy: pass\nsys.toys.register('drum')(Copy)\nCopy.size = 1 / 0\n"
+    monkeypatch.syspath_prepend(
+        install(tmp_path / "site", "copied_toys", source, f"[{GROUP}]\ncopy = copied_toys:Copy\n")
+    )
+    toys = registry(empty_package)
+    monkeypatch.setattr(sys, "toys", toys, raising=False)
+
+    @toys.register("drum")
+    class Drum:
+        pass
+
+    assert toys.names() == ["drum"]
+    assert toys.get("drum") is Drum
+    assert [one.names for one in toys.broken()] == [("copy",)]
+
+
 def test_a_package_whose_entry_points_cannot_be_read_disturbs_no_other(
     empty_package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,6 @@ def learning_nothing(**changes: Any) -> list[Record]:
         (55.0, 2, False),
         (1.9, 100, True),
         (2.0, 100, False),
-        (100.0, 1, True),
     ],
 )
 def test_near_chance_is_less_than_five_points_or_than_as_much_again_above_it(
@@ -115,6 +114,24 @@ def test_what_makes_the_numbers_mean_something_else_stands_above_them() -> None:
     assert not set(table.warnings) & set(table.notes)
     again = [Record.model_validate_json(record.to_json()) for record in records]
     assert again == records
+
+
+def test_where_only_some_classes_are_judged_chance_is_that_of_all_that_are_learned() -> None:
+    some: dict[str, Any] = {"protected_classes": 2, "test_acc_per_class": (54.0, 54.0), "method": "none"}
+    data: dict[str, Any] = {
+        "classes": tuple(f"c{i}" for i in range(100)),
+        "train_per_class": (5,) * 100,
+        "test_per_class": (5, 5),
+    }
+    assert build(runs([54.0], **some, **data), TableLayout()).warnings == ()
+    assert build(runs([54.0], **some), TableLayout()).warnings == ()  # of an earlier version, which does not tell
+    assert build(runs([1.5], **some, **data), TableLayout()).warnings == (
+        "none reaches 1.5 % on 100 classes, hardly above chance (1 %): what protects cannot be told here.",
+    )
+
+
+def test_of_a_single_class_there_is_no_chance() -> None:
+    assert build(runs([98.0], method="none", test_acc_per_class=(98.0, None)), TableLayout()).warnings == ()
 
 
 def test_a_class_without_test_images_is_no_chance() -> None:
