@@ -20,6 +20,8 @@ class Counts:
         Test images of each class that is judged: of all, or of the first ones.
     in_both
         Test images that are training images, too, byte for byte.
+    in_clean
+        The same of those that are training images or clean images besides, 0 where this says no more.
 
     """
 
@@ -27,6 +29,7 @@ class Counts:
     train: tuple[int, ...]
     test: tuple[int, ...]
     in_both: int = 0
+    in_clean: int = 0
 
     def sentence(self) -> str:
         """Return how many there are, without a point."""
@@ -58,11 +61,14 @@ class Counts:
                 have = "has" if len(empty) == 1 else "have"
                 some = f"{len(empty)} of the {len(counts)} classes of {dataset}"
                 yield f"{some} {have} no {kind} images{so}: {names_of(empty)}"
-        if self.in_both:
-            count, n = self.in_both, sum(self.test)
-            some = f"all {n:,}" if count == n else f"{count:,} of the {n:,}"
-            are = "is a training image" if 1 == count < n else "are training images"
-            yield f"{some} test images of {dataset} {are}, too"
+        n = sum(self.test)
+        for count, one, several in (
+            (self.in_both, "is a training image, too", "are training images, too"),
+            (self.in_clean, "is a training or clean image, too", "are training or clean images, too"),
+        ):
+            if count:
+                some = f"all {n:,}" if count == n else f"{count:,} of the {n:,}"
+                yield f"{some} test images of {dataset} {one if 1 == count < n else several}"
 
 
 def names_of(names: Sequence[str]) -> str:

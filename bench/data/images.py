@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ class ImageSet:
         return digest.hexdigest()
 
 
-def in_both(images: "Tensor", others: Iterable["Tensor"]) -> int:
+def in_both(images: "Tensor", *others: "Tensor") -> int:
     """Return how many of the images, uint8 [N, 3, H, W], stand byte for byte among others."""
     known = {digest for some in others for digest in _digests(some)}
     return sum(digest in known for digest in _digests(images))

@@ -24,7 +24,7 @@ from bench.data.images import ImageSet, Splits, in_both
 from bench.data.spec import DatasetSpec
 from bench.data.stratify import stratified_prefix
 
-_CARD_VERSION = 2  # bumped when the same files and spec load as other tensors
+_CARD_VERSION = 3  # bumped when the same files and spec make another card
 
 
 class DataCard(BaseModel):
@@ -32,8 +32,8 @@ class DataCard(BaseModel):
 
     `n_protected` of the `n_train` training images are protected: those of the first `protected_classes` classes, None
     for all. `train_per_class` counts training images of every class, `test_per_class` test images of those that are
-    judged, `n_test_in_train` test images that are training images, too, or clean images besides. `remarks` are clauses
-    on what a person has to know.
+    judged. `n_test_in_train` counts test images that are training images, too, `n_test_in_extra` by the number of clean
+    images besides those that are training images or among these. `remarks` are clauses on what a person has to know.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -49,6 +49,7 @@ class DataCard(BaseModel):
     train_per_class: tuple[int, ...] = ()
     test_per_class: tuple[int, ...] = ()
     n_test_in_train: int = 0
+    n_test_in_extra: dict[int, int] = {}
     height: int
     width: int
     remarks: tuple[str, ...] = ()
@@ -58,7 +59,14 @@ class DataCard(BaseModel):
         """The images of each class; None where only their sum is known."""
         if not self.train_per_class:
             return None
-        return Counts(self.classes, self.train_per_class, self.test_per_class, self.n_test_in_train)
+        most = max(self.n_test_in_extra.values(), default=0)
+        return Counts(
+            self.classes,
+            self.train_per_class,
+            self.test_per_class,
+            in_both=self.n_test_in_train,
+            in_clean=most if most > self.n_test_in_train else 0,
+        )
 
 
 class PublishedCard(DataCard):
@@ -171,7 +179,6 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
     states = _file_states(plugin)
     splits = _load(plugin, spec, extra)
     height, width = splits.train.images.shape[2:]
-    seen = [splits.train.images, *(besides.images for besides in splits.extra.values())]
     made = DataCard(
         train_sha256=splits.train.sha256,
         test_sha256=splits.test.sha256,
@@ -183,7 +190,11 @@ def load_with_card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) 
         n_test=len(splits.test),
         train_per_class=_per_class(splits.train, len(splits.train.classes)),
         test_per_class=_per_class(splits.test, splits.judged_classes),
-        n_test_in_train=in_both(splits.test.images, seen),
+        n_test_in_train=in_both(splits.test.images, splits.train.images),
+        n_test_in_extra={
+            count: in_both(splits.test.images, splits.train.images, images.images)
+            for count, images in splits.extra.items()
+        },
         height=height,
         width=width,
         remarks=splits.remarks,

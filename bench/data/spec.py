@@ -30,7 +30,8 @@ class DatasetSpec(BaseModel):
         Only images of the first so many classes are protected, and only test images of these are judged; networks
         learn all classes. None for all.
     allow_empty_test_classes
-        Whether classes that are judged may lack test images; they have no accuracy then.
+        Whether classes that are judged may have no test images at all. Such a class has no accuracy, nor has one of
+        which `test_limit` leaves no image; both are said.
     allow_same_files
         Whether training and test images may be of one folder or file.
     params

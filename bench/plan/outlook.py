@@ -4,12 +4,13 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, get_args
 
 import torch
 
 from bench.core.duration import duration
-from bench.data.counts import names_of
+from bench.data.counts import Counts, names_of
 from bench.data.loading import DataCard, PublishedCard
 from bench.plan.cost import Costs, estimate_bytes, estimate_flops
 from bench.plan.estimate import Basis, Estimator, measured_seconds, threads_of_each
@@ -191,12 +192,18 @@ def _data(card: DataCard, dataset: str) -> dict[str, Any]:
     return {
         "n_train": card.n_train,
         "n_test": card.n_test,
-        "train_per_class": counts and dict(zip(counts.classes, counts.train, strict=True)),
-        "test_per_class": counts and dict(zip(counts.classes, counts.test, strict=False)),
+        "classes": counts and list(_classes(counts)),
         "protected_classes": None if protected is None or counts is None else counts.classes[:protected],
-        "n_test_in_train": counts and counts.in_both,
+        "n_test_in_train": counts and card.n_test_in_train,
+        "n_test_in_extra": counts and card.n_test_in_extra,
         "worth_knowing": worth_knowing(card, dataset),
     }
+
+
+def _classes(counts: Counts) -> Iterator[dict[str, Any]]:
+    """Yield each class by itself, as two may share a name; `test` is None for one that is not judged."""
+    for name, train, test in zip_longest(counts.classes, counts.train, counts.test):
+        yield {"name": name, "train": train, "test": test}
 
 
 def _images(card: DataCard, dataset: str, every_class: bool) -> Iterator[str]:

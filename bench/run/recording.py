@@ -117,7 +117,7 @@ def failed_record(plan: Plan, planned: PlannedCell, reason: str, device: torch.d
 
 
 def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
-    experiment = plan.experiment
+    experiment, clean = plan.experiment, planned.cell.clean_images
     return {
         "key": planned.victim,
         "experiment": experiment.name,
@@ -136,5 +136,5 @@ def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
         "n_train": plan.card.n_train,
         "train_per_class": plan.card.train_per_class,
         "test_per_class": plan.card.test_per_class,
-        "n_test_in_train": plan.card.n_test_in_train,
+        "n_test_in_train": plan.card.n_test_in_extra[clean] if clean else plan.card.n_test_in_train,
     }

@@ -10,7 +10,7 @@ import pytest
 from bench.record.record import Record, read_record
 from tests.making.asking import Finished, ask, changed, done, write
 from tests.making.experiments import TINY
-from tests.making.tiny_data import encoded
+from tests.making.tiny_data import encoded, pixels, write_parquet
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -45,10 +45,10 @@ def test_a_plan_says_how_many_images_there_are_by_class(insects: str) -> None:
     assert plan(insects) == {
         "n_train": 7,
         "n_test": 2,
-        "train_per_class": {"ant": 4, "bee": 3},
-        "test_per_class": {"ant": 1, "bee": 1},
+        "classes": [{"name": "ant", "train": 4, "test": 1}, {"name": "bee", "train": 3, "test": 1}],
         "protected_classes": None,
         "n_test_in_train": 0,
+        "n_test_in_extra": {},
         "worth_knowing": ["passed over 1 hidden or system file or folder (train/.DS_Store)"],
     }
 
@@ -71,7 +71,21 @@ def test_a_plan_names_the_protected_classes() -> None:
     assert " test images of the 3 that are judged (" in shown
     found = plan("tiny.yaml", *some)
     assert found["protected_classes"] == ["0", "1", "2"]
-    assert (len(found["train_per_class"]), len(found["test_per_class"])) == (10, 3)
+    assert [one["test"] is None for one in found["classes"]] == [False] * 3 + [True] * 7
+
+
+def test_a_plan_counts_classes_of_one_name_each(tmp_path: Path) -> None:
+    """As ImageNet has two that are called crane."""
+    names = ["crane", "crane", "ox"]
+    for part, labels in (("train", [0, 0, 0, 1, 1, 2]), ("test", [0, 1, 1, 2])):
+        images = [encoded(image) for image in pixels(len(labels), seed=len(labels), side=16)]
+        write_parquet(tmp_path / f"{part}.parquet", images, labels, names)
+    fields = "dataset:\n  name: cranes\n  format: parquet\n  train: train.parquet\n  test: test.parquet\n"
+    assert plan(write(changed(TINY, DATASET, fields)))["classes"] == [
+        {"name": "crane", "train": 3, "test": 1},
+        {"name": "crane", "train": 2, "test": 2},
+        {"name": "ox", "train": 1, "test": 1},
+    ]
 
 
 def test_a_plan_on_published_sizes_says_these(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +93,7 @@ def test_a_plan_on_published_sizes_says_these(monkeypatch: pytest.MonkeyPatch) -
     shown = done("plan", "paper-datasets-imagenet")
     assert "\nimagenet-100: 130,000 training and 500 test images of 100 classes, of which 10 are judged\n" in shown
     found = plan("paper-datasets-imagenet")
-    assert (found["n_train"], found["train_per_class"], found["n_test_in_train"]) == (130_000, None, None)
+    assert (found["n_train"], found["classes"], found["n_test_in_train"]) == (130_000, None, None)
 
 
 def test_a_run_says_once_what_is_worth_knowing_and_its_table_and_record_say_it_too(insects: str) -> None:
@@ -99,6 +113,33 @@ def test_a_run_says_once_what_is_worth_knowing_and_its_table_and_record_say_it_t
     assert (record.n_train, record.train_per_class) == (7, (4, 3))
     assert (record.n_test, record.test_per_class) == (2, (1, 1))
     assert record.n_test_in_train == 1
+
+
+def test_a_class_that_a_limit_leaves_without_test_images_is_said_everywhere(insects: str) -> None:
+    said = "1 of the 2 classes of insects has no test images, and so no accuracy: bee"
+    limit = ("--set", "dataset.test_limit=1")
+    assert said in done("plan", insects, *limit)
+    answer = ask("run", insects, *limit, "--no-mlflow", "--results", "results")
+    assert answer.code == 0, answer.err
+    assert said in answer.err
+    assert f"\n{said}.\n" in answer.out
+    assert f"\n{said}.\n" in done("table", insects, *limit)
+
+
+def test_a_record_counts_test_images_among_what_its_own_victim_saw(insects: str) -> None:
+    """Whatever other shares of clean images the experiment has."""
+    Path("test/bee/0.png").write_bytes(Path("train/bee/2.png").read_bytes())
+    limit = ("--set", "dataset.limit=2", "--no-mlflow")
+    found = {}
+    for name, counts in (("alone", "[0]"), ("both", "[0, 5]")):
+        text = Path(insects).read_text() + f"clean_images: {counts}\n"
+        answer = ask("run", write(text, f"{name}.yaml"), *limit, "--results", name)
+        assert answer.code == 0, answer.err
+        records = [read_record(path) for path in Path(name).rglob("records/**/*.json")]
+        found[name] = {record.clean_images: (record.key, record.n_test_in_train) for record in records}
+    assert found["alone"][0] == found["both"][0]
+    assert (found["both"][0][1], found["both"][5][1]) == (0, 1)
+    assert "\n1 of the 2 test images of insects is a training or clean image, too.\n" in answer.out
 
 
 def test_a_table_says_how_many_images_its_numbers_are_of(finished: Finished) -> None:

@@ -106,20 +106,37 @@ def test_a_class_that_is_not_judged_needs_no_test_images(parquet: dict[str, Any]
 
 def test_images_that_stand_in_both_are_counted() -> None:
     train, test = images(6), images(4, seed=1)
-    assert in_both(test, [train]) == 0
+    assert in_both(test, train) == 0
     test[1], test[3] = train[5], train[5]
-    assert in_both(test, [train]) == 2
+    assert in_both(test, train) == 2
     test[3, 0, 0, 0] ^= 1
-    assert in_both(test, [train]) == 1
-    assert in_both(test, [train[:5], train[5:]]) == 1
+    assert in_both(test, train) == 1
+    assert in_both(test, train[:5], train[5:]) == 1
 
 
-def test_test_images_are_looked_for_among_all_that_a_victim_may_see(parquet: dict[str, Any], tmp_path: Path) -> None:
+def test_test_images_are_looked_for_among_what_each_victim_sees(parquet: dict[str, Any], tmp_path: Path) -> None:
     last = [encoded(x) for x in pixels(8)[4:]]
     test = write_parquet(tmp_path / "last.parquet", last, LABELS[4:], NAMES)
     spec = spec_of(parquet, test=str(test), limit=4, allow_empty_test_classes=True)
-    alone, besides = card(spec, tmp_path / "cards"), card(spec, tmp_path / "cards", [4])
-    assert alone.n_test_in_train < besides.n_test_in_train == 4
+    alone, besides = card(spec, tmp_path / "cards"), card(spec, tmp_path / "cards", [2, 4])
+    assert alone.n_test_in_train == besides.n_test_in_train < besides.n_test_in_extra[2]
+    assert besides.n_test_in_extra[2] < besides.n_test_in_extra[4] == 4
+    assert alone.n_test_in_extra == {}
+
+
+def test_clean_images_are_spoken_of_where_more_test_images_stand_among_them(
+    parquet: dict[str, Any], tmp_path: Path
+) -> None:
+    last = [encoded(x) for x in pixels(8)[4:]]
+    test = write_parquet(tmp_path / "last.parquet", last, LABELS[4:], NAMES)
+    few = card(spec_of(parquet, test=str(test), limit=4, allow_empty_test_classes=True), tmp_path / "cards", [2, 4])
+    whole = few.model_copy(update={"n_test_in_train": 4})
+    assert few.counts is not None
+    assert whole.counts is not None
+    sentence = "all 4 test images of pets are training or clean images, too"
+    assert sentence in few.counts.oddities("pets")
+    assert sentence not in whole.counts.oddities("pets")
+    assert "all 4 test images of pets are training images, too" in whole.counts.oddities("pets")
 
 
 @pytest.fixture

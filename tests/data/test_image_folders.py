@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from torchvision.datasets import ImageFolder as TorchvisionFolder
 
 from bench.contracts.dataset import DATASETS, DatasetPlugin
@@ -191,6 +192,12 @@ def test_a_root_on_a_stale_mount_is_named(insects: Folder, monkeypatch: pytest.M
     )
 
 
+def test_a_folder_that_no_path_can_be_is_named(insects: Folder) -> None:
+    assert complaint(load, spec_of(insects, test="te\0st")) == (
+        "dataset.test is 'te\\x00st', which no path can be (embedded null byte): correct it"
+    )
+
+
 def test_what_is_neither_file_nor_folder_is_named(insects: Folder, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train/ant/2.png")
     assert "train/ant/2.png cannot be read (neither a file nor a folder)" in complaint(load, spec_of(insects))
@@ -280,6 +287,26 @@ def test_a_kind_that_this_pillow_was_built_without_is_refused(
     assert "train/ant/2.webp is an image of a kind that cannot be read here (.webp): " in complaint(
         load, spec_of(insects)
     )
+
+
+@pytest.mark.parametrize("ending", ["jp2", "j2k", "jpc", "jpf", "jpx", "j2c"])
+def test_every_ending_of_jpeg_2000_is_refused_where_pillow_was_built_without(
+    ending: str, insects: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = {name: kind for name, kind in Image.registered_extensions().items() if kind != "JPEG2000"}
+    monkeypatch.setattr(Image, "registered_extensions", lambda: unknown)
+    (tmp_path / f"train/ant/2.{ending}").write_bytes(b"a photo")
+    assert f"2.{ending} is an image of a kind that cannot be read here (.{ending}): " in complaint(
+        load, spec_of(insects)
+    )
+
+
+def test_pictures_of_cameras_that_hold_several_are_read_as_the_first(insects: Folder, tmp_path: Path) -> None:
+    first, second = (Image.fromarray(np.full((4, 4, 3), shade, np.uint8)) for shade in (40, 200))
+    first.save(tmp_path / "train/ant/2.MPO", "MPO", save_all=True, append_images=[second])
+    assert names_of(insects)[:3] == ["ant/0.png", "ant/1.png", "ant/2.MPO"]
+    assert plugin(insects).remarks() == ()
+    assert set(load(spec_of(insects)).train.images[2].flatten().tolist()) == {40}
 
 
 # Classes.

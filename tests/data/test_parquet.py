@@ -241,12 +241,26 @@ def test_names_in_the_test_set_are_those_of_the_training_set(tmp_path: Path) -> 
         (pa.array(["a", "b", None, ""]), "has 2 rows without a label: fill or drop them"),
         (pa.array([b"a", b"b", b"a", b"b"]), "is binary: labels must be integers, or names of classes"),
         (pa.array([decimal.Decimal(1)] * 4), "labels must be integers, or names of classes"),
+        (pa.array([[0], [1], None, [1]], pa.list_(pa.int64(), 1)), "of TRAIN has rows without a label: fill or drop"),
         (pa.array([None] * 4), "has 4 rows without a label: fill or drop them"),
         (pa.array([2, 1, 2, 1]), "has label 2 (row 0 of TRAIN) but 2 classes: labels must run from 0 to 1"),
     ],
 )
 def test_what_is_no_label_is_named(column: Any, says: str, tmp_path: Path) -> None:
     assert says.replace("TRAIN", str(tmp_path / "train.parquet")) in complaint(read, labelled(column), tmp_path)
+
+
+def test_rows_without_an_image_are_named_where_images_are_lists_of_one_size(tmp_path: Path) -> None:
+    images = [list(image.ljust(200, b"\0")) for image in IMAGES]
+    kind = pa.list_(pa.uint8(), 200)
+    labels = pa.array(LABELS, pa.int64())
+    whole, broken = (
+        pa.table({"image": pa.array(some, kind), "label": labels}) for some in (images, [*images[:3], None])
+    )
+    assert len(read(whole, tmp_path).train) == 4
+    assert complaint(read, broken, tmp_path, whole) == (
+        f"column 'image' of {tmp_path}/train.parquet has rows without an image: fill or drop them"
+    )
 
 
 # Class names.

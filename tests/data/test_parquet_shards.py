@@ -1,6 +1,9 @@
 """Parquet sets of several files: given as a pattern, a folder or a list, read in order, and never in part."""
 
 import datetime
+import errno
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,20 @@ def test_one_shard_of_several_is_refused(data: Path) -> None:
     )
 
 
+def test_advice_on_a_name_that_looks_like_a_pattern_can_be_followed(tmp_path: Path) -> None:
+    names = [f"train[v1]-0000{number}-of-00002.parquet" for number in range(2)]
+    data = write_shards(tmp_path / "d[v1]", names)
+    test = f"{data}/test-00000-of-00001.parquet"
+    message = complaint(load, spec(f"{data}/{names[0]}", test))
+    advised = re.search(r"give all of them, as (\S+),", message)
+    assert advised is not None
+    assert len(load(spec(advised[1], test)).train) == 8
+    write_parquet(data / "extra.parquet", [encoded(STORED[0])], [0], NAMES)
+    advised = re.search(r"such as (\S+)$", complaint(load, spec(str(data), test)))
+    assert advised is not None
+    assert len(load(spec(advised[1], test)).train) == 8
+
+
 def test_a_shard_that_is_left_out_is_named(data: Path) -> None:
     two = [f"{data}/{SHARDS[0]}", f"{data}/{SHARDS[2]}"]
     assert complaint(load, spec(two, str(data))).startswith(
@@ -120,6 +137,21 @@ def test_shards_of_one_set_may_lie_on_several_disks(data: Path, tmp_path: Path) 
     np.testing.assert_array_equal(as_stored(splits.train), STORED)
 
 
+def test_a_shard_is_missing_though_another_folder_has_one_of_its_name(tmp_path: Path) -> None:
+    write_shards(tmp_path / "p/A", SHARDS[:1])
+    write_shards(tmp_path / "p/B")
+    message = complaint(load, spec(f"{tmp_path}/p/*/train-*.parquet", f"{tmp_path}/p/B"))
+    assert message.startswith(
+        f"dataset.train has 1 shard of 3, and there is no {SHARDS[1]} beside {tmp_path}/p/A/{SHARDS[0]}: fetch it"
+    )
+
+
+def test_whole_sets_of_one_name_in_several_folders_are_all_read(tmp_path: Path) -> None:
+    write_shards(tmp_path / "p/A")
+    write_shards(tmp_path / "p/B")
+    assert len(load(spec(f"{tmp_path}/p/*/train-*.parquet", f"{tmp_path}/p/B")).train) == 24
+
+
 def test_a_file_given_twice_is_refused(data: Path) -> None:
     twice = [f"{data}/train-*", f"{data}/{SHARDS[1]}"]
     assert complaint(load, spec(twice, str(data))) == (
@@ -143,6 +175,45 @@ def test_files_of_a_folder_that_may_be_several_sets_are_listed(data: Path) -> No
     message = complaint(load, spec(str(data), str(data)))
     assert message.startswith(f"dataset.train is {data}, where several sets may be meant: it has test-00000-of-00001")
     assert "train_small.parquet" in message
+
+
+def test_files_that_name_no_split_are_listed_where_others_do(data: Path) -> None:
+    write_parquet(data / "extra.parquet", [encoded(STORED[0])], [0], NAMES)
+    sentence = (
+        f"where extra.parquet may belong to any split: move elsewhere what is not to be read, or give the files, such "
+        f"as {data}"
+    )
+    assert complaint(load, spec(str(data), str(data))) == f"dataset.train is {data}, {sentence}/train-*.parquet"
+    advised = f"{data}/train-*.parquet"
+    message = complaint(load, spec(advised, str(data)))
+    assert message == f"dataset.test is {data}, {sentence}/test-00000-of-00001.parquet"
+    assert len(load(spec(advised, message.rpartition(" such as ")[2])).train) == 12
+
+
+def test_files_further_down_are_not_dropped(data: Path, tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "n", ["a.parquet"])
+    (folder / "test-00000-of-00001.parquet").unlink()
+    deeper = write_shards(folder / "more/and", ["b.parquet"]) / "b.parquet"
+    (deeper.parent / "test-00000-of-00001.parquet").unlink()
+    for given in (str(folder), f"{folder}/*"):
+        message = complaint(load, spec(given, str(data)))
+        assert message == (
+            f"dataset.train is {given}, which has a.parquet and, further down, {deeper}: give what is meant as a list, "
+            f"or as a pattern such as {folder}/a.parquet"
+        )
+    assert len(load(spec(message.rpartition(" such as ")[2], str(data))).train) == 4
+    for given in (f"{folder}/**/*.parquet", f"{folder}/**/[ab].parquet"):
+        assert len(load(spec(given, str(data))).train) == 8
+
+
+def test_folders_of_other_splits_and_of_programs_are_not_meant(data: Path) -> None:
+    for name in ("test", "validation", ".cache", "_delta_log", "__MACOSX", "images"):
+        (data / name).mkdir()
+        (data / name / ("0.png" if name == "images" else "0.parquet")).write_bytes(b"")
+    assert len(load(spec(str(data), f"{data}/test-*.parquet")).train) == 12
+    assert f"which has test-00000-of-00001.parquet and, further down, {data}/test/0.parquet" in complaint(
+        load, spec(str(data), str(data))
+    )
 
 
 def test_a_split_that_a_folder_lacks_is_answered_with_what_it_has(tmp_path: Path) -> None:
@@ -172,6 +243,70 @@ def test_a_folder_of_each_split_may_call_its_files_anything(tmp_path: Path) -> N
 def test_a_pattern_of_training_and_test_files_is_refused(data: Path) -> None:
     message = complaint(load, spec(f"{data}/*.parquet", str(data)))
     assert message.startswith(f"dataset.train is {data}/*.parquet, which names training and test files: test-00000")
+
+
+@pytest.mark.parametrize("pattern", ["*/train-*.parquet", "*/deep/train-*", "**/train-*.parquet", "**"])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_folder_that_a_pattern_leads_through_is_named_where_it_cannot_be_looked_into(
+    pattern: str, number: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("g/a", "g/b", "g/a/deep", "g/b/deep"):
+        write_shards(tmp_path / name, SHARDS)
+    closed = tmp_path / "g/b/deep" if "deep" in pattern else tmp_path / "g/b"
+    listing = os.scandir
+
+    def refuse(path: Any = ".") -> Any:
+        if Path(path) == closed:
+            raise OSError(number, os.strerror(number), str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    given = f"{tmp_path}/g/{pattern}"
+    message = complaint(load, spec(given, str(data)))
+    assert re.match(
+        rf"dataset.train is {re.escape(given)}, and {closed}/? cannot be reached \({os.strerror(number)}\): mount the",
+        message,
+    )
+
+
+def test_a_file_that_a_pattern_leads_to_is_named_where_it_cannot_be_looked_at(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_shards(tmp_path / "g" / name, ["t.parquet"])
+    usual = os.lstat, Path.stat
+
+    def refuse(path: Any) -> None:
+        if Path(path) == tmp_path / "g/b/t.parquet":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    def lstat(path: Any, **options: Any) -> os.stat_result:
+        refuse(path)
+        return usual[0](path, **options)
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        refuse(path)
+        return usual[1](path, **options)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    monkeypatch.setattr(Path, "stat", stat)
+    assert f"and {tmp_path}/g/b/t.parquet cannot be reached (Permission denied)" in complaint(
+        load, spec(f"{tmp_path}/g/*/t.parquet", str(data))
+    )
+
+
+def test_a_folder_of_the_system_keeps_no_pattern_from_its_files(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "lost+found").mkdir()
+    listing = os.scandir
+
+    def refuse(path: Any = ".") -> Any:
+        if Path(path) == data / "lost+found":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for given in (f"{data.parent}/**/train-*.parquet", str(data)):
+        assert len(load(spec(given, str(data))).train) == 12
 
 
 def test_a_pattern_without_files_is_named(data: Path) -> None:
@@ -236,6 +371,15 @@ def test_a_list_may_name_variables(data: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("nothing", ["", [], ["a", ""]])
 def test_no_path_is_refused(nothing: Any) -> None:
     assert complaint(spec, nothing, "test") == "dataset.train: must not be empty: give at least one file"
+
+
+@pytest.mark.parametrize("path", ["data\0.parquet", "\ud800.parquet", ["train-*.parquet", "\0"], "\0*"])
+def test_what_no_path_can_be_is_refused(path: str | list[str], data: Path) -> None:
+    (data / "train-0.parquet").touch()
+    given = [f"{data}/train-0.parquet", path[1]] if isinstance(path, list) else path
+    message = complaint(load, spec(given, str(data)))
+    assert re.fullmatch(r"dataset.train is '\S+', which no path can be \(.+\): correct it", message)
+    assert message.isprintable()
 
 
 def test_shards_are_in_the_order_of_their_numbers_however_these_are_written(tmp_path: Path) -> None:

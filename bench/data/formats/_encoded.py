@@ -38,6 +38,19 @@ def reading(path: Path) -> Iterator[Any]:
         ) from error
 
 
+@contextmanager
+def filled(path: Path, column: Column, with_what: str) -> Iterator[None]:
+    """Turn what pyarrow says of null rows in lists of a fixed size, which it cannot read, into a `SepbenchError`."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        if "Expected all lists to be of size" not in str(error):
+            raise
+        raise SepbenchError(
+            f"column '{column.name}' of {path} has rows without {with_what}: fill or drop them"
+        ) from error
+
+
 def damaged(path: Path) -> SepbenchError:
     """Return what is said of a file whose parts contradict one another."""
     return SepbenchError(f"{path} is damaged: its parts disagree on how many rows there are: replace it")
@@ -53,7 +66,7 @@ def encoded(image: Column) -> Column | None:
 
 def images(path: Path, image: Column, rows: NDArray[np.int64]) -> Iterator[Image.Image]:
     """Decode the images in `rows` of a file, int64 [n], ascending, at least one; `image` is what `encoded` returned."""
-    with reading(path) as file:
+    with reading(path) as file, filled(path, image, "an image"):
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         ends = np.cumsum(sizes)
         groups = np.searchsorted(ends, rows, side="right")

@@ -11,7 +11,7 @@ from PIL import Image, features
 
 from bench.api import SepbenchError
 
-_SYSTEM = {
+SYSTEM = {
     "#recycle",
     "#snapshot",
     "$recycle.bin",
@@ -33,7 +33,7 @@ _SYSTEM = {
 _IMAGE_KINDS = {
     f".{ending}"
     for endings in (
-        "avif avifs heic heics heif heifs hif jp2 jpx jxl jxr webp",  # phones and browsers
+        "avif avifs heic heics heif heifs hif j2c j2k jp2 jpc jpf jpx jxl jxr webp",  # phones and browsers
         "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mos mrw nef nrw orf pef raf rw2 sr2 srf srw x3f",  # cameras
         "dcm emf exr svg svgz wmf xcf",
     )
@@ -43,6 +43,9 @@ _IMAGE_KINDS = {
 
 _NAMES_ALONE = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
 """What Pillow recognises and cannot decode."""
+
+_OPENED_AS_ANOTHER = {"MPO"}
+"""What Pillow registers no opener for, and decodes: several JPEG images in one file, of which the first is read."""
 
 _OPTIONAL = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
 """What Pillow decodes where it was built so, and the name of that feature."""
@@ -164,7 +167,7 @@ class _Look:
         folders, files = [], []
         for entry in self._entries(folder):
             path = folder / entry.name
-            if entry.name.startswith(".") or entry.name.casefold() in _SYSTEM:
+            if entry.name.startswith(".") or entry.name.casefold() in SYSTEM:
                 self.found.hidden.append(path)
                 continue
             try:
@@ -227,4 +230,5 @@ def _by_number(path: Path) -> tuple[int, str]:
 def _readable_endings() -> set[str]:
     known = Image.registered_extensions().items()
     missing = _NAMES_ALONE | {kind for kind, feature in _OPTIONAL.items() if not features.check(feature)}
-    return {ending for ending, kind in known if kind in Image.OPEN and kind not in missing}
+    decoded = (Image.OPEN.keys() | _OPENED_AS_ANOTHER) - missing
+    return {ending for ending, kind in known if kind in decoded}

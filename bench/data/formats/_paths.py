@@ -48,11 +48,17 @@ def reaching(field: str, path: str) -> Iterator[None]:
     """Turn what keeps a path from being looked at into one `SepbenchError` that names `dataset.FIELD`."""
     try:
         yield
+    except SepbenchError:
+        raise
     except OSError as error:
+        other = error.filename is not None and Path(error.filename) != Path(path)
+        what = f"and {error.filename}" if other else "which"
         raise SepbenchError(
-            f"dataset.{field} is {path}, which cannot be reached ({error.strerror}): mount the disk it is on, or "
+            f"dataset.{field} is {path}, {what} cannot be reached ({error.strerror}): mount the disk it is on, or "
             f"correct its rights or the path"
         ) from error
+    except ValueError as error:  # of a NUL, or of a character that no file name can hold
+        raise SepbenchError(f"dataset.{field} is {path!a}, which no path can be ({error}): correct it") from error
 
 
 def advice(path: str) -> str:

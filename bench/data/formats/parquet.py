@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 from bench.api import DATASETS, DatasetPlugin, Field, Params, SepbenchError, Source
 from bench.data.formats._classes import Labelled, Names, Stored, shared_classes
 from bench.data.formats._columns import Column, find, labels_of
-from bench.data.formats._encoded import damaged, encoded, images, reading
+from bench.data.formats._encoded import damaged, encoded, filled, images, reading
 from bench.data.formats._shards import shards
 
 _OTHER_SPELLINGS = {"image": ("img",), "label": ("fine_label", "labels")}
@@ -49,7 +49,8 @@ class Parquet(DatasetPlugin[ParquetParams]):
 
     Each split is one file or several, in the order of their names; all shards of a set (`train-00000-of-00002`) have
     to be there. From a folder with files of several splits each takes those that begin with its name, `train` or
-    `test`.
+    `test`. A folder where other files name no split, or where more lie further down, is refused: a list or a pattern
+    tells which are meant.
 
     Images are bytes, or a struct column with the field `bytes`. Labels are whole numbers from 0, or names of classes,
     which then stand in the order of their names. Class names of numbers come from the schema metadata where it has
@@ -100,7 +101,8 @@ class Parquet(DatasetPlugin[ParquetParams]):
                     f"must be the bytes of an encoded image, or a struct with a field 'bytes'"
                 )
             names = _class_names(path, schema.metadata, label)
-            stored = label.of(file.read([label.name]))
+            with filled(path, label, "a label"):
+                stored = label.of(file.read([label.name]))
             groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
             if not len(stored) == file.metadata.num_rows == sum(groups):
                 raise damaged(path)
