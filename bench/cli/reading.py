@@ -134,7 +134,7 @@ def diagnose(
     if not no_mlflow:
         texts = {"diagnosis.md": render_diagnosis(found, "md"), "diagnosis.json": render_diagnosis(found, "json")}
         figures = {f"similarity-{n}.png": similarity_heatmap(one) for n, one in enumerate(found.similarities)}
-        attach(default_uri(home.root), wanted.experiment.name, "diagnosis", texts, figures)
+        attach(default_uri(home.root), home, wanted.experiment.name, "diagnosis", texts, figures)
 
 
 @click.command()

@@ -38,10 +38,13 @@ def logged_or_kept(experiment: Experiment, home: Home) -> list[Record]:
         for one in _kept(folder, {one.key for one in logged})
         if one.identity not in known or known[one.identity].started < one.started
     }
-    if newer:
+    # A failure that another process met is told by that process: `sync` sends one of each victim.
+    failed = {one.identity for one in logged if one.status == "failed"}
+    lacking = [one for one in newer.values() if one.status != "failed" or one.identity not in failed]
+    if lacking:
         _LOG.warning(
             "MLflow lacks %s of %s, read from %s: sepbench sync sends what it lacks",
-            _counted(len(newer)),
+            _counted(len(lacking)),
             experiment.name,
             folder,
         )

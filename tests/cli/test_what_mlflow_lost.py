@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.record.tracking import default_uri
+from bench.record.record import read_record
+from bench.record.tracking import default_uri, outbox
 from bench.record.tracking.connection import connected
 from tests.making.asking import Finished, ask, done, refusal
-from tests.making.reports import children
+from tests.making.reports import children, make_report
 
 pytestmark = [
     pytest.mark.usefixtures("own_place"),
@@ -81,6 +82,21 @@ def test_sync_says_what_came_from_the_home(home: Path) -> None:
     with connected(default_uri(home)) as client:
         curves = [len(client.get_metric_history(run.info.run_id, "test/acc")) for run in restored]
     assert curves == [2, 2, 2]
+
+
+def test_a_failure_that_mlflow_has_of_another_process_is_not_missed(home: Path) -> None:
+    path = next((home / "records" / "tiny" / "default").glob("*.json"))
+    failed = read_record(path).model_copy(update={"status": "failed", "reason": "killed", "test_acc": None})
+    path.write_text(failed.to_json())
+    with connected(default_uri(home)) as client:
+        for run in children(default_uri(home), "tiny"):
+            if run.data.tags["key"] == failed.key:
+                client.delete_run(run.info.run_id)
+    earlier = failed.model_copy(update={"started": "2020-01-02T03:04:05Z"})
+    outbox.put(home / "outbox", "tiny", make_report(key=failed.key, status="failed", reason="killed", record=earlier))
+    assert done("sync") == "1 sent, 0 were there already, 0 left\n"
+    assert done("sync") == "0 sent, 0 were there already, 0 left\n"
+    assert "lacks" not in ask("table", "tiny.yaml").err
 
 
 def test_a_run_reports_to_an_experiment_that_was_deleted_and_says_so(home: Path) -> None:

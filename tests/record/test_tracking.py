@@ -261,6 +261,25 @@ def test_a_run_that_ends_leaves_no_sign_of_life(tracker: Tracker, home: Path) ->
     assert list((home / "locks").glob("mlflow-*")) == []
 
 
+def refuse_to_end_runs(*_: object, **__: object) -> None:
+    raise ConnectionError("MLflow is away")
+
+
+def test_a_run_that_mlflow_could_not_end_is_closed_once_its_process_is_gone(
+    tracker: Tracker, uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr("mlflow.MlflowClient.set_terminated", refuse_to_end_runs)
+        tracker.finish("done", {})
+    pretend_another_machine(uri, home, pid=os.getpid())
+    Tracker(uri, Home(home)).start("quick", {}, "")
+    assert [run.info.status for run in parents(uri)] == ["RUNNING", "RUNNING"], "its heartbeat is fresh"
+    for path in (home / "locks").glob("mlflow-*"):
+        os.utime(path, (0, 0))
+    Tracker(uri, Home(home)).start("quick", {}, "")
+    assert sorted(run.info.status for run in parents(uri)) == ["KILLED", "RUNNING", "RUNNING"]
+
+
 @pytest.mark.slow
 def test_two_first_runs_at_once_share_one_new_database_without_a_word(tmp_path: Path) -> None:
     processes = [python("-c", KILLED_RUN, str(tmp_path)) for _ in range(2)]

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from bench.core.disk import make_folder
 from bench.record.record import Record
-from bench.record.tracking import NotLogged, Tracker, Unreadable, count_waiting, records, sync
-from bench.record.tracking.connection import connected
+from bench.record.tracking import NotLogged, Tracker, Unreadable, count_waiting, outbox, records, sync
+from bench.record.tracking.connection import cause, connected
 from bench.store.home import Home
 from tests.making.reports import artifact, children, file_name, make_record, make_report, parents, waiting
 
@@ -87,6 +89,43 @@ def test_files_of_a_run_that_is_deleted_stay_and_say_so_and_hold_up_no_others(ur
     assert waiting(home) == ["bars.svg", "plan.txt", "spec.yaml", "table.md"]
 
 
+def test_a_file_that_a_live_run_adds_while_sync_sends_stays_for_the_next(
+    uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "mlartifacts").write_text("a file where the folder should be")
+    run_of_two_stages(uri, home)
+    (home / "mlartifacts").unlink()
+    run_id = parents(uri)[0].info.run_id
+    send = MlflowClient.log_artifact
+
+    def send_and_be_added_to(self: MlflowClient, run: str, *arguments: Any, **more: Any) -> None:
+        if run == run_id:
+            outbox.put_file(home / "outbox", "quick", run_id, "plots/late.svg", b"<svg/>")
+        send(self, run, *arguments, **more)
+
+    with monkeypatch.context() as beside:
+        beside.setattr(MlflowClient, "log_artifact", send_and_be_added_to)
+        sync(uri, Home(home))
+    assert waiting(home) == ["late.svg"]
+    assert sync(uri, Home(home)).sent == 1
+    assert artifact(parents(uri)[0], "plots/late.svg") == "<svg/>"
+    assert outbox.waiting_files(home / "outbox") == []
+    assert not (home / "outbox" / "quick" / run_id).exists()
+
+
+def test_a_file_waits_although_its_folder_was_just_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rivals = iter([outbox.remove_empty])
+
+    def make_and_lose(folder: Path) -> None:
+        make_folder(folder)
+        for remove in rivals:
+            remove(folder)
+
+    monkeypatch.setattr(outbox, "make_folder", make_and_lose)
+    outbox.put_file(home / "outbox", "quick", "run", "table.md", b"| a |")
+    assert waiting(home) == ["table.md"]
+
+
 @contextmanager
 def answering(status: int) -> Iterator[str]:
     """Give the address of a server that refuses everything."""
@@ -128,6 +167,12 @@ def test_a_server_that_wants_other_credentials_is_said_once_with_what_to_set(
     assert waiting(home) == [file_name(1), file_name(2)]
     assert (result.sent, result.left) == (0, 2)
     assert "MLFLOW_TRACKING_USERNAME" in str(result.reason)
+
+
+def test_a_path_that_is_called_as_a_refusal_is_not_taken_for_one() -> None:
+    missing = FileNotFoundError(2, "No such file or directory", "/home/forbidden/mlflow.db")
+    assert cause(missing) == "No such file or directory: /home/forbidden/mlflow.db"
+    assert cause(OSError("403 Client Error: Forbidden for url: http://host")).startswith("403, this user may not")
 
 
 def test_a_database_that_stays_locked_is_said_once_and_sent_later(

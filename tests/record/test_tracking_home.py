@@ -18,9 +18,9 @@ from tests.making.reports import artifact, children, make_record, make_report, p
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 
-def log(home: Path, number: int) -> None:
+def log(home: Path, number: int, experiment: str = "quick") -> None:
     tracker = Tracker(default_uri(home), Home(home))
-    tracker.start("quick", {}, "a plan")
+    tracker.start(experiment, {}, "a plan")
     tracker.stage(make_report(number))
     tracker.finish("done", {"table.md": f"table {number}"})
 
@@ -55,6 +55,14 @@ def test_a_home_can_be_moved_again(old: Path, tmp_path: Path) -> None:
         log(old, number)
     assert tables(old) == ["table 1", "table 2", "table 3"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
+
+
+def test_an_experiment_may_be_called_as_the_folder_of_all_artifacts(old: Path, tmp_path: Path) -> None:
+    log(old, 2, "mlartifacts")
+    new = old.rename(tmp_path / "new")
+    log(new, 3, "mlartifacts")
+    there = [artifact(run, "table.md") for run in parents(default_uri(new), "mlartifacts")]
+    assert sorted(there) == ["table 2", "table 3"]
 
 
 def test_a_copied_home_leaves_the_original_alone(old: Path, tmp_path: Path) -> None:
@@ -149,6 +157,17 @@ def test_what_a_killed_start_left_of_its_database_goes(old: Path) -> None:
     (old / "mlflow.db.backup.tmp.gz").touch()
     with connected(default_uri(old)):
         assert left_behind(old) == ["mlflow.db.backup.tmp.gz"]
+
+
+def test_copies_that_a_person_made_of_the_database_stay(old: Path) -> None:
+    (old / "mlflow.db.backup.tmp").touch()
+    (old / "mlflow.db.copies.tmp").mkdir()
+    (old / "mlflow.db.copies.tmp" / "mlflow.db").touch()
+    (old / "mlflow.db.7.tmp").mkdir()
+    for path in old.iterdir():
+        os.utime(path, (0, 0))
+    with connected(default_uri(old)):
+        assert left_behind(old) == ["mlflow.db.7.tmp", "mlflow.db.backup.tmp", "mlflow.db.copies.tmp"]
 
 
 def test_the_database_that_a_live_process_is_making_is_left_to_it(old: Path) -> None:

@@ -35,7 +35,7 @@ _LEVELS = {
 
 
 # What MLflow says at length, and what the person can do about it.
-_REMEDIES = (
+_REFUSALS = (
     (
         r"error code 401|401 Client Error|^UNAUTHENTICATED|(?i:unauthori[sz]ed|not authenticated)",
         "401, it does not know who asks: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
@@ -46,6 +46,8 @@ _REMEDIES = (
         "403, this user may not: ask for the right, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
         "or MLFLOW_TRACKING_TOKEN",
     ),
+)
+_REMEDIES = (
     (
         r"unable to open database file",
         "its database cannot be opened: check the folder, and that the path has fewer than 500 characters",
@@ -140,5 +142,7 @@ def cause(error: BaseException) -> str:
     else:
         text = str(system or error).partition("\n")[0] or type(error).__name__
         text = re.sub(r"^\([\w.]+Error\) ", "", text)  # SQLAlchemy's name for it
-    advice = next((remedy for sign, remedy in _REMEDIES if re.search(sign, str(error))), None)
+    # A path may be called as a server's refusal is: what fails at a file is no refusal.
+    signs = _REMEDIES if system is not None and system.filename is not None else (*_REFUSALS, *_REMEDIES)
+    advice = next((remedy for sign, remedy in signs if re.search(sign, str(error))), None)
     return advice or without_password(textwrap.shorten(text, 200, placeholder=" …"))

@@ -15,7 +15,7 @@ from bench.record.tracking.address import artifact_root, sqlite_uri
 
 # Making a database takes seconds; what nobody has locked, and is older than this, belongs to a process that is gone.
 _MAKING_SECONDS = 600
-_LOCK = "lock"
+_LOCK, _UNLOCKED = "lock", "unlocked"
 
 
 def create(database: Path) -> None:
@@ -41,27 +41,31 @@ def create(database: Path) -> None:
 
 def clear_leftovers(database: Path) -> None:
     """Remove what killed processes left of databases that they were making beside `database`."""
-    ours = re.compile(re.escape(database.name) + r"\.\w+\.tmp(-\w+)?")
+    name = re.escape(database.name)
     for path in database.parent.glob("*.tmp*"):
-        if ours.fullmatch(path.name) and _is_abandoned(path):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        if _is_workshop(path) and re.fullmatch(rf"{name}\.\w+\.tmp", path.name) and _is_abandoned(path):
+            shutil.rmtree(path, ignore_errors=True)
+        # Earlier versions of sepbench made files, named by the number of their process.
+        elif path.is_file() and re.fullmatch(rf"{name}\.\d+\.tmp(-\w+)?", path.name) and _is_abandoned(path):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _workshop(database: Path) -> Iterator[Path]:
     """Yield a folder beside `database`, whose lock lives as long as this process, and remove it."""
     folder = Path(tempfile.mkdtemp(prefix=f"{database.name}.", suffix=".tmp", dir=database.parent))
-    lock = os.open(folder / "unlocked", os.O_RDWR | os.O_CREAT)
+    lock = os.open(folder / _UNLOCKED, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (folder / "unlocked").rename(folder / _LOCK)  # so that nobody finds the lock before it is held
+        (folder / _UNLOCKED).rename(folder / _LOCK)  # so that nobody finds the lock before it is held
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _is_workshop(path: Path) -> bool:
+    return (path / _LOCK).is_file() or (path / _UNLOCKED).is_file()
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -1,7 +1,8 @@
 """Files of runs, such as tables: in MLflow, or in the outbox where MLflow takes numbers and no files."""
 
 import logging
-from pathlib import Path
+import tempfile
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bench.record.tracking import outbox
@@ -29,11 +30,11 @@ class Files:
         self._kept = True
         self.refusal: str | None = None
 
-    def log(self, client: "MlflowClient", run_id: str, name: str, text: str) -> None:
-        """Add a text to a run, now or with the next `sync`; raises what MLflow raises where it is away altogether."""
+    def log(self, client: "MlflowClient", run_id: str, name: str, content: bytes) -> None:
+        """Add a file to a run, now or with the next `sync`; raises what MLflow raises where it is away altogether."""
         if self.refusal is None:
             try:
-                client.log_text(run_id, text, name)
+                send_file(client, run_id, name, content)
                 return
             except Exception as error:
                 client.get_run(run_id)  # raises where it is MLflow itself that is away
@@ -46,7 +47,7 @@ class Files:
                     self._outbox,
                 )
         try:
-            outbox.put_file(self._outbox, self._experiment, run_id, name, text)
+            outbox.put_file(self._outbox, self._experiment, run_id, name, content)
         except OSError as error:
             if self._kept:
                 logger.warning(
@@ -55,3 +56,12 @@ class Files:
                     cause(error),
                 )
             self._kept = False
+
+
+def send_file(client: "MlflowClient", run_id: str, name: str, content: bytes) -> None:
+    """Add a file to a run; raises what MLflow raises."""
+    inside = PurePosixPath(name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / inside.name
+        path.write_bytes(content)
+        client.log_artifact(run_id, str(path), str(inside.parent) if inside.parent.name else None)

@@ -27,18 +27,19 @@ def follow(database: Path) -> None:
         if not moved:
             return
         with connection:  # all of it or nothing
-            for _, number in moved:
+            for location, number in moved:
                 addresses = "select run_uuid, artifact_uri from runs where experiment_id = ?"
-                runs = list(_moved_runs(connection.execute(addresses, (number,)).fetchall(), root))
+                runs = list(_moved_runs(connection.execute(addresses, (number,)).fetchall(), location, root))
                 connection.executemany("update runs set artifact_uri = ? where run_uuid = ?", runs)
             connection.executemany("update experiments set artifact_location = ? where experiment_id = ?", moved)
 
 
-def _moved_runs(runs: list[tuple[str, str | None]], root: str) -> Iterator[tuple[str, str]]:
+def _moved_runs(runs: list[tuple[str, str | None]], location: str, root: str) -> Iterator[tuple[str, str]]:
+    below = f"{_mark(root)}{location.removeprefix(root)}/"  # an experiment may be called as the root is
     for run, address in runs:
-        if address is None or not _is_elsewhere(address, root):
+        if address is None or not _is_elsewhere(address, root) or below not in address:
             continue
-        here = _here(address, root)
+        here = f"{location}/{address.rpartition(below)[2]}"
         if _folder(here).exists() or not _folder(address).exists():
             yield here, run
 

@@ -1,5 +1,6 @@
 """What MLflow has not confirmed yet, reports and files of runs: nothing is lost to a kill or an outage."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -47,11 +48,15 @@ def waiting(outbox: Path) -> Iterator[tuple[str, list[Path]]]:
             yield unquote(folder.name), paths
 
 
-def put_file(outbox: Path, experiment: str, run_id: str, name: str, text: str) -> None:
+def put_file(outbox: Path, experiment: str, run_id: str, name: str, content: bytes) -> None:
     """Write a file that waits for an MLflow run to `outbox`/EXPERIMENT/RUN/NAME, whole or not at all."""
     path = _folder(outbox, experiment) / run_id / name
-    make_folder(path.parent)
-    write_atomically(path, text.encode())
+    try:
+        make_folder(path.parent)
+        write_atomically(path, content)
+    except FileNotFoundError:  # `sync` has just removed the folder, which was empty
+        make_folder(path.parent)
+        write_atomically(path, content)
 
 
 def waiting_files(outbox: Path) -> list[Path]:
@@ -63,6 +68,13 @@ def files_of(folder: Path) -> dict[str, Path]:
     """Return the files of one of `waiting_files` by their names, such as plots/bars.svg."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp")
     return {path.relative_to(folder).as_posix(): path for path in sorted(files)}
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove one of `waiting_files` as far as it is empty: its run may be alive and may have put others there."""
+    for below, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            Path(below).rmdir()
 
 
 def count(outbox: Path) -> int:

@@ -78,7 +78,7 @@ def log_stage(client: "MlflowClient", experiment_id: str, parent_id: str, report
         client.log_batch(run_id, metrics=_metrics(report), params=_params(report), synchronous=True)
         _log_inputs(client, run_id, _datasets(report))
         if report.record is not None:
-            files.log(client, run_id, RECORD_FILE, report.record.to_json())
+            files.log(client, run_id, RECORD_FILE, report.record.to_json().encode())
         client.set_terminated(
             run_id,
             status="FINISHED" if report.status == "done" else "FAILED",

@@ -1,20 +1,21 @@
 """Sending to MLflow, later and once, what it did not take while the benchmark ran."""
 
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from bench.core.errors import SepbenchError
 from bench.record.record import Record
 from bench.record.tracking import outbox, signs
 from bench.record.tracking.address import without_password
 from bench.record.tracking.connection import cause, connected
-from bench.record.tracking.files import Files
+from bench.record.tracking.files import Files, send_file
 from bench.record.tracking.rebuilt import kept_records, rebuilt_report
 from bench.record.tracking.report import StageReport
 from bench.record.tracking.runs import (
@@ -29,7 +30,7 @@ from bench.record.tracking.runs import (
     stage_runs,
 )
 from bench.store.home import Home
-from bench.store.lock import Lock
+from bench.store.lock import Lock, acquire, owner
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # Writing one run takes seconds; a run open for longer than this belongs to a process that is gone.
 _WRITING_SECONDS = 600
+_LOCK = "mlflow-sync"
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class _Left(Exception):  # noqa: N818 - not an error: this report stays where it
     """This report cannot be sent now; others may be."""
 
 
-class _NoFiles(Exception):  # noqa: N818 - not an error: all files stay where they are
-    """MLflow takes no files, and need not be asked again."""
+class _NoFiles(_Left):
+    """MLflow takes no files of this experiment, and need not be asked again."""
 
 
 def sync(uri: str, home: Home) -> SyncResult:
@@ -66,41 +68,80 @@ def sync(uri: str, home: Home) -> SyncResult:
 
     They stand below one parent run named "sync" per experiment. Can be repeated: a report whose run is complete is
     only removed, a half-written run is written anew. Raises nothing for MLflow's troubles: the result tells what
-    stays and why.
+    stays and why. Of several at once only the first sends.
     """
-    waiting, kept = dict(outbox.waiting(home.outbox)), kept_records(home)
-    folders = len(outbox.waiting_files(home.outbox))
-    total = sum(map(len, waiting.values())) + folders
-    done: Counter[str] = Counter()
-    reason = None
+    if not home.root.is_dir():
+        return SyncResult(sent=0, left=0, already=0)
     try:
-        for experiment in sorted({*waiting, *kept}):
-            with connected(uri) as client:
-                sender = _Sender(client, uri, home, experiment)
-                for outcome in sender.send(waiting.get(experiment, []), kept.get(experiment, [])):
-                    if isinstance(outcome, _Left):
-                        reason = str(outcome)
-                    else:
-                        done[outcome] += 1
-        total += len(outbox.waiting_files(home.outbox)) - folders
-        for folder in outbox.waiting_files(home.outbox):
-            with connected(uri) as client:
-                try:
-                    _send_files(client, folder)
-                    done["files"] += 1
-                except _Left as error:
-                    reason = str(error)
-    except _NoFiles as error:
-        reason = str(error)
+        alone = acquire(home.locks, _LOCK)
+    except SepbenchError:  # a home that cannot be written to can be sent from
+        return _sync(uri, home)
+    if alone is None:
+        reason = f"another sepbench sync is at it ({owner(home.locks, _LOCK)})"
+        return SyncResult(sent=0, left=outbox.count(home.outbox), already=0, reason=reason)
+    with alone:
+        return _sync(uri, home)
+
+
+def _sync(uri: str, home: Home) -> SyncResult:
+    waiting = dict(outbox.waiting(home.outbox))
+    done: Counter[str] = Counter()
+    unreadable = reason = None
+    try:
+        kept = kept_records(home)
+    except SepbenchError as error:
+        kept, unreadable = {}, str(error)
+    try:
+        for outcome in chain(_send_reports(uri, home, waiting, kept), _send_all_files(uri, home)):
+            if isinstance(outcome, _Left):
+                reason = str(outcome)
+            else:
+                done[outcome] += 1
     except Exception as error:
         reason = f"MLflow at {without_password(uri)} takes no reports: {cause(error)}"
     return SyncResult(
         sent=done["sent"] + done["again"] + done["files"],
-        left=total - done["sent"] - done["already"] - done["files"],
+        left=outbox.count(home.outbox),
         already=done["already"],
         again=done["again"],
-        reason=reason,
+        reason="; ".join(filter(None, (reason, unreadable))) or None,
     )
+
+
+def _send_reports(
+    uri: str, home: Home, waiting: Mapping[str, list[Path]], kept: Mapping[str, list[Record]]
+) -> Iterator[str | _Left]:
+    for experiment in sorted({*waiting, *kept}):
+        with connected(uri) as client:
+            try:
+                sender = _Sender(client, uri, home, experiment)
+                yield from sender.send(waiting.get(experiment, []), kept.get(experiment, []))
+            except Exception as error:
+                _ask(client)
+                yield _Left(f"the reports of {experiment} are refused: {cause(error)}")
+
+
+def _send_all_files(uri: str, home: Home) -> Iterator[str | _Left]:
+    refused: set[Path] = set()
+    for folder in outbox.waiting_files(home.outbox):
+        if folder.parent in refused:
+            continue
+        with connected(uri) as client:
+            try:
+                _send_files(client, folder)
+            except _Left as error:
+                refused |= {folder.parent} if isinstance(error, _NoFiles) else set()
+                yield error
+            except Exception as error:
+                _ask(client)
+                yield _Left(f"the files in {folder} are refused: {cause(error)}")
+            else:
+                yield "files"
+
+
+def _ask(client: "MlflowClient") -> None:
+    """Raise where MLflow is away altogether: then nothing more need be tried."""
+    client.search_experiments(max_results=1)
 
 
 class _Sender:
@@ -116,14 +157,13 @@ class _Sender:
     def send(self, paths: list[Path], kept: list[Record]) -> Iterator[str | _Left]:
         """Send reports that wait, then what MLflow lacks of the records; yield what became of each."""
         close_dead(self._client, self._experiment_id, self._home.locks)
-        try:
-            yield from self._send_waiting(paths)
-            yield from self._send_lost(kept)
-            if self._parent_id is not None:
-                self._client.set_terminated(self._parent_id)
-        finally:
-            if self._sign is not None:
-                self._sign.release()
+        yield from self._send_waiting(paths)
+        yield from self._send_lost(kept)
+        if self._parent_id is not None:
+            self._client.set_terminated(self._parent_id)
+        # A parent that stays open keeps its sign, which dies with this process: by that it is closed later.
+        if self._sign is not None:
+            self._sign.release()
 
     def _send_waiting(self, paths: list[Path]) -> Iterator[str | _Left]:
         runs = stage_runs(self._client, self._experiment_id) if paths else {}
@@ -138,6 +178,9 @@ class _Sender:
             except _Left as error:
                 yield error
             except Exception as error:
+                if not path.exists():  # the process that left it has told it since
+                    yield "already"
+                    continue
                 # Raises where MLflow is away: then the other reports need not be tried.
                 self._client.get_experiment(self._experiment_id)
                 yield _Left(f"{path} is refused: {cause(error)}")
@@ -145,12 +188,19 @@ class _Sender:
                 outbox.remove(path)
                 yield outcome
 
-    def _send_lost(self, kept: list[Record]) -> Iterator[str]:
-        there = _known(self._client, self._experiment_id)
+    def _send_lost(self, kept: list[Record]) -> Iterator[str | _Left]:
+        # In this order: what a live run tells in between leaves the outbox only once MLflow has it.
         waiting = outbox.keys(self._home.outbox, self._experiment)
+        there = _known(self._client, self._experiment_id)
         for made in kept:
-            if made.key not in waiting and not there(made):
+            if made.key in waiting or there(made):
+                continue
+            try:
                 self._log(rebuilt_report(made, self._home))
+            except Exception as error:
+                self._client.get_experiment(self._experiment_id)
+                yield _Left(f"the record {made.key}.json of {self._experiment} is refused: {cause(error)}")
+            else:
                 yield "again"
 
     def _log(self, report: StageReport) -> None:
@@ -205,11 +255,15 @@ def _send_files(client: "MlflowClient", folder: Path) -> None:
         raise _Left(f"MLflow has no run for the files in {folder}: remove that folder if the run is lost") from error
     if run.info.lifecycle_stage != "active":
         raise _Left(f"the run for the files in {folder} is deleted in MLflow: restore it there, or remove that folder")
-    try:
-        for name, path in outbox.files_of(folder).items():
-            client.log_text(folder.name, path.read_text(encoding="utf-8"), name)
-            outbox.remove(path)
-    except Exception as error:
-        client.get_run(folder.name)  # raises where it is MLflow itself that is away
-        raise _NoFiles(f"MLflow takes no files such as those in {folder} ({cause(error)})") from error
-    shutil.rmtree(folder, ignore_errors=True)
+    for name, path in outbox.files_of(folder).items():
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise _Left(f"{path} cannot be read ({error.strerror}): make it readable or remove it") from error
+        try:
+            send_file(client, folder.name, name, content)
+        except Exception as error:
+            client.get_run(folder.name)  # raises where it is MLflow itself that is away
+            raise _NoFiles(f"MLflow takes no files such as those in {folder} ({cause(error)})") from error
+        outbox.remove(path)
+    outbox.remove_empty(folder)

@@ -138,15 +138,16 @@ class Tracker:
                 self._log_text(client, name, text)
             client.set_terminated(self._parent_id, status=_ENDINGS[status])
 
-        self._try(work)
-        if self._sign is not None:
+        ended = self._try(work)
+        # A run that stays open keeps its sign, which dies with this process: by that it is closed later.
+        if ended and self._sign is not None:
             self._sign.release()
 
     def _log_stage(self, client: "MlflowClient", report: StageReport) -> None:
         log_stage(client, self._experiment_id, self._parent_id, report, self._files)
 
     def _log_text(self, client: "MlflowClient", name: str, text: str) -> None:
-        self._files.log(client, self._parent_id, name, text)
+        self._files.log(client, self._parent_id, name, text.encode())
 
     def _keep(self, report: StageReport) -> Path | None:
         try:
