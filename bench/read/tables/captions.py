@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from bench.data.counts import Counts, names_of
+from bench.data.counts import names_of
+from bench.read.data_counts import counts_of
 from bench.read.stats import CONFIDENCE, OF_THE_PROTECTED_SET
 from bench.read.tables.table import CellId, Labels, TableCell
 from bench.record.record import Record
@@ -37,14 +38,6 @@ def describe_images(done: Iterable[Record]) -> tuple[str, ...]:
     counted = dict.fromkeys((record.dataset, counts.sentence()) for record in done if (counts := counts_of(record)))
     several = len({name for name, _ in counted}) > 1
     return tuple(f"{f'{name}: ' if several else ''}{sentence}." for name, sentence in counted)
-
-
-def counts_of(record: Record) -> Counts | None:
-    """Return the images of a record's data set; None where it is of a version that did not say so."""
-    if not (record.classes and record.train_per_class and record.test_per_class):
-        return None
-    shared = {"in_clean" if record.clean_images else "in_both": record.n_test_in_train or 0}
-    return Counts(record.classes, record.train_per_class, record.test_per_class, **shared)
 
 
 def describe_counts(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.read.chance import near_chance
-from bench.read.tables.captions import counts_of
+from bench.read.data_counts import counts_of
 from bench.read.tables.table import Labels, Setting, TableCell
 from bench.record.record import Record
 from bench.record.values import OF_TEST_IMAGES
