@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from bench.api import CraftData, Ensemble, FeatureAlignment, Field, Frozen, Network, class_means
@@ -11,7 +12,7 @@ from methods._self_ensemble import SelfEnsembleParams
 
 Data = Callable[[], Iterator[CraftData]]
 
-_RELEASED_BATCH = 128
+_RELEASED_BATCH = 5_000
 
 
 class AlignedParams(SelfEnsembleParams):
@@ -21,6 +22,11 @@ class AlignedParams(SelfEnsembleParams):
         False,
         description="as released: the first checkpoint's class means in train mode, which alters it for step 0",
     )
+
+
+def revision_of(params: AlignedParams) -> int:
+    """Return the `Method.revision`: 2 with means in train mode, which were once taken over smaller batches."""
+    return 2 if params.train_mode_means else 1
 
 
 def align(networks: list[Network], data: Data, params: AlignedParams) -> tuple[FeatureAlignment, Ensemble, Ensemble]:
@@ -43,12 +49,29 @@ def clean_means(networks: list[Network], data: Data) -> list[Tensor]:
 
 
 def _means_in_train_mode(network: Network, data: Data) -> tuple[Network, Tensor]:
-    """Return the network that batches of 128, normalised by their own statistics, leave behind, and their means."""
+    """Return the network that batches of 5,000, normalised by their own statistics, leave behind, and their means."""
     altered = deepcopy(network)
-    batches = (
-        replace(part, x=x, y=y)
-        for part in data()
-        for x, y in zip(part.x.split(_RELEASED_BATCH), part.y.split(_RELEASED_BATCH), strict=True)
-    )
-    means = class_means(altered.train(), batches)
+    means = class_means(altered.train(), _batches(data(), _RELEASED_BATCH), whole=True)
     return altered.eval(), means
+
+
+def _batches(parts: Iterator[CraftData], size: int) -> Iterator[CraftData]:
+    """Yield the images of all parts in their order, `size` at a time; the last ones may be fewer."""
+    held: list[CraftData] = []
+    for part in parts:
+        held.append(part)
+        while sum(len(one.y) for one in held) >= size:
+            whole = _joined(held)
+            yield _cut(whole, slice(size))
+            held = [_cut(whole, slice(size, None))]
+    if any(len(one.y) for one in held):
+        yield _joined(held)
+
+
+def _joined(parts: list[CraftData]) -> CraftData:
+    x, y, index = (torch.cat(one) for one in zip(*((part.x, part.y, part.index) for part in parts), strict=True))
+    return replace(parts[0], x=x, y=y, index=index)
+
+
+def _cut(data: CraftData, part: slice) -> CraftData:
+    return replace(data, x=data.x[part], y=data.y[part], index=data.index[part])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Surrogate
-from methods._alignment import AlignedParams, align
+from methods._alignment import AlignedParams, align, revision_of
 from methods._self_ensemble import one_run
 from methods._targeted import TargetedMethod, step_length, targets
 
@@ -26,6 +26,11 @@ class SEPFA(TargetedMethod[SEPFAParams]):
     """
 
     cite = "chen2023selfensemble"
+
+    @property
+    def revision(self) -> int:
+        """The version of the parameters that are set."""
+        return revision_of(self.params)
 
     def needs(self) -> list[Surrogate]:
         """Return one run with the checkpoints that are asked for."""

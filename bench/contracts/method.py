@@ -145,6 +145,11 @@ class Method(Plugin[P_co]):
     per_sample: ClassVar[bool] = False
 
     @property
+    def revision(self) -> int:
+        """A `version` of the parameters that are set: bumped where the output changes for some of them alone."""
+        return 1
+
+    @property
     def rounding(self) -> Rounding:
         """How the harness turns the crafted images into bytes."""
         return "nearest"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import places
+from bench.contracts.normalisation import Constants
 from bench.core.errors import SepbenchError
 from bench.core.registry import Registry
 
@@ -79,7 +80,14 @@ class Network(nn.Module):
 
 
 def build_network(
-    architecture: str, classes: int, images: Tensor, *, normalise: bool, seed: int, device: torch.device
+    architecture: str,
+    classes: int,
+    images: Tensor,
+    *,
+    normalise: bool,
+    seed: int,
+    device: torch.device,
+    constants: Constants | None = None,
 ) -> Network:
     """Return a network with weights drawn from `seed`, normalised for its training images.
 
@@ -92,9 +100,14 @@ def build_network(
         deviations go into it.
     seed
         Of the initial weights; they are drawn on the CPU, so that every device starts alike.
+    constants
+        What goes into it instead of the statistics of the images.
 
     """
-    mean, std = channel_statistics(images) if normalise else (torch.zeros(3), torch.ones(3))
+    if constants is not None:
+        mean, std = torch.tensor(constants.mean), torch.tensor(constants.std)
+    else:
+        mean, std = channel_statistics(images) if normalise else (torch.zeros(3), torch.ones(3))
     build = ARCHITECTURES.get(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -33,6 +33,7 @@ _CLAUSES = {
     "less_than_equal": "must be at most {le:g}",
     "less_than": "must be less than {lt:g}",
     "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
     "string_too_short": "must have {min_length} or more characters",
     "literal_error": "must be {expected}",
     "union_tag_not_found": "must be a mapping with a field {discriminator}",

@@ -3,7 +3,7 @@
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from bench.core.impostors import what_it_is
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Fit = Literal["crop", "squeeze"]
+"""How an image is brought to a square: the middle of it, or all of it in other proportions."""
 
 
 def decode(data: bytes | Path, where: str) -> "Image":
@@ -39,14 +42,15 @@ def decode(data: bytes | Path, where: str) -> "Image":
 
 
 def stack(
-    source: Source, positions: NDArray[np.int64], resize: int | None
+    source: Source, positions: NDArray[np.int64], resize: int | None, fit: Fit = "crop"
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Decode the images at `positions` as RGB, upright, bring them to one size, stack them.
 
     An image is turned as its EXIF orientation says, so that it is seen as viewers show it; one whose EXIF data cannot
     be read stays as it is stored. Else Pillow's conversion decides: grey is repeated, palettes are looked up, an alpha
     channel is dropped without blending. `resize` is bicubic, antialiased where it shrinks; an image of that size
-    already stays as it is.
+    already stays as it is. With `fit` "crop" its shorter side is resized and the square is its middle, else both sides
+    are.
 
     Returns
     -------
@@ -70,7 +74,10 @@ def stack(
                 unclear.append(position)
             image = _to_rgb(image, source.where(position))
             if resize and image.size != (resize, resize):
-                image = image.resize((resize, resize), Resampling.BICUBIC)
+                width, height = _covering(image.size, resize) if fit == "crop" else (resize, resize)
+                image = image.resize((width, height), Resampling.BICUBIC)
+                left, top = round((width - resize) / 2), round((height - resize) / 2)
+                image = image.crop((left, top, left + resize, top + resize))
             if stacked is None:
                 stacked = np.empty((len(positions), 3, image.height, image.width), np.uint8)
             if stacked.shape[2:] != (image.height, image.width):
@@ -107,6 +114,13 @@ def _has_readable_exif(image: "Image") -> bool:
         warnings.simplefilter("error")  # of an empty block Pillow says nothing, of a broken one it only warns
         Exif().load(block)
     return True
+
+
+def _covering(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return the size, rounded down, of an image of these proportions whose shorter side is `side`."""
+    width, height = size
+    shorter = min(size)
+    return side * width // shorter, side * height // shorter
 
 
 def _to_rgb(image: "Image", where: str) -> "Image":

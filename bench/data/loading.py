@@ -97,9 +97,9 @@ def _load(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int]) -> S
     if not spec.allow_empty_test_classes:
         check_judged_classes(spec.name, test, spec.protected_classes or len(train.classes))
     chosen, of_test = _chosen(train, spec.limit, _request(spec, "train")), _request(spec, "test")
-    in_train, unclear = _decoded(train, chosen, spec.resize)
-    in_test, unclear_in_test = _decoded(test, _chosen(test, spec.test_limit, of_test), spec.resize)
-    besides = {count: _decoded(train, _besides(train, spec, count), spec.resize) for count in extra}
+    in_train, unclear = _decoded(train, chosen, spec)
+    in_test, unclear_in_test = _decoded(test, _chosen(test, spec.test_limit, of_test), spec)
+    besides = {count: _decoded(train, _besides(train, spec, count), spec) for count in extra}
     splits = Splits(
         train=in_train,
         test=in_test,
@@ -294,11 +294,11 @@ def _left(source: Source, spec: DatasetSpec, count: int) -> NDArray[np.int64]:
     return left
 
 
-def _decoded(source: Source, positions: NDArray[np.int64], resize: int | None) -> tuple[ImageSet, list[str]]:
+def _decoded(source: Source, positions: NDArray[np.int64], spec: DatasetSpec) -> tuple[ImageSet, list[str]]:
     """Return the images, and the places of those of which EXIF data cannot be read."""
     import torch  # seconds to import, and a plan that finds its card needs none of it
 
-    images, unclear = stack(source, positions, resize)
+    images, unclear = stack(source, positions, spec.resize, spec.fit)
     labels = torch.from_numpy(source.labels[positions])
     return ImageSet(torch.from_numpy(images), labels, source.classes), [source.where(one) for one in unclear.tolist()]
 

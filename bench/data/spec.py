@@ -10,6 +10,7 @@ from bench.core.errors import FieldError, SepbenchError
 from bench.core.paths import expand_variables
 from bench.core.registry import UnknownName
 from bench.core.validation import describe, first_mistake
+from bench.data.decoding import Fit
 
 
 class DatasetSpec(BaseModel):
@@ -26,6 +27,9 @@ class DatasetSpec(BaseModel):
         their proportions.
     resize
         Side of the square, in pixels, that every image is brought to; None to leave sizes alone.
+    fit
+        How: `crop` brings the shorter side to that length and cuts the square out of the middle, as public scripts for
+        ImageNet do; `squeeze` keeps the whole image and changes its proportions.
     protected_classes
         Only images of the first so many classes are protected, and only test images of these are judged; networks
         learn all classes. None for all.
@@ -46,6 +50,7 @@ class DatasetSpec(BaseModel):
     limit: int | None = Field(None, ge=1)
     test_limit: int | None = Field(None, ge=1)
     resize: int | None = Field(None, ge=1, le=1024)
+    fit: Fit = "crop"
     protected_classes: int | None = Field(None, ge=2)
     allow_empty_test_classes: bool = False
     allow_same_files: bool = False

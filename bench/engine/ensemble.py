@@ -199,7 +199,7 @@ class FeatureAlignment:
         return F.mse_loss(features, self.means[index][target], reduction="none").mean(1).sum()
 
 
-def class_means(network: Frozen | Network, data: Iterable[CraftData]) -> Tensor:
+def class_means(network: Frozen | Network, data: Iterable[CraftData], *, whole: bool = False) -> Tensor:
     """Return the mean penultimate features of the images of each class.
 
     Sums run in float64, so that neither order nor batches show but in the last bits.
@@ -212,6 +212,8 @@ def class_means(network: Frozen | Network, data: Iterable[CraftData]) -> Tensor:
     data
         Parts of the clean images on the device of the network, such as `data()` in `Method.prepare`. One at a time is
         held, and split further where memory runs out.
+    whole
+        Whether each part is one batch, whatever memory it takes: a network in train mode normalises by it.
 
     Returns
     -------
@@ -222,6 +224,8 @@ def class_means(network: Frozen | Network, data: Iterable[CraftData]) -> Tensor:
     ------
     ValueError
         There are no images.
+    torch.OutOfMemoryError
+        Not even one image fits, or not the whole of a part.
     SepbenchError
         The network is in train mode, and cannot normalise a part that is one image.
 
@@ -235,9 +239,10 @@ def class_means(network: Frozen | Network, data: Iterable[CraftData]) -> Tensor:
     micro_batches, sums = MicroBatches(), None
     with torch.no_grad():
         for part in data:
+            of_batch = partial(_class_sums, network, part.classes)
             with explaining_single_images("take the means in eval mode, or of another number of images"):
-                found = micro_batches.map(partial(_class_sums, network, part.classes), part.x, part.y)
-            for total, count in found:
+                batches = [of_batch(part.x, part.y)] if whole else micro_batches.map(of_batch, part.x, part.y)
+            for total, count in batches:
                 sums = (total, count) if sums is None else (sums[0] + total, sums[1] + count)
             dtype = part.x.dtype
     if sums is None:

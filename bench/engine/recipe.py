@@ -9,12 +9,15 @@ import yaml
 from pydantic import Field, model_validator
 
 from bench.contracts.augment import Augmentation
+from bench.contracts.normalisation import CONSTANTS, Constants, Normalisation
 from bench.contracts.plugin import Params
 from bench.core.errors import FieldError
 from bench.core.registry import UnknownName
 from bench.core.shipped import shipped
 
 _LARGEST = 3.4e38  # that float32, in which networks train, can hold
+_WARMUP_VERSION = 2
+"""Bumped when the rates of the same warm-up change; part of the keys of recipes that have one."""
 
 
 class Steps(Params):
@@ -30,12 +33,15 @@ class Steps(Params):
 
 
 class Cosine(Params):
-    """Anneal the rate to zero along half a cosine."""
+    """Anneal the rate to zero along half a cosine; set once an epoch, it keeps to the value of the epoch's start."""
 
     kind: Literal["cosine"] = "cosine"
+    each: Literal["batch", "epoch"] = "batch"
 
     def scale(self, epoch: float, epochs: int) -> float:
         """Return the factor on the peak rate at a (fractional) epoch."""
+        if self.each == "epoch":
+            epoch = math.floor(epoch)
         return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
@@ -64,10 +70,18 @@ class Recipe(Params):
     lr
         Peak learning rate.
     warmup_epochs, warmup_from
-        The rate rises linearly per batch from `warmup_from` to `lr` during these first epochs.
+        The rate rises linearly per batch during these first epochs, from one step above `warmup_from` in the first
+        batch to `lr` in the last one.
+    augment_protected
+        Whether victims augment protected images like all others. Where only some classes are protected, the released
+        scripts of SEP feed these as stored and augment the others alone; but an appropriator cannot tell them apart
+        and augments what it trains on, so that it is true by default.
     normalise
-        Whether the network subtracts the mean and divides by the standard deviation of each channel of its own
-        training images.
+        Whether the network subtracts a mean from each channel and divides it by a standard deviation.
+    normalisation
+        Which these are: `measured` on the network's own training images, as defenses leave them, or fixed: a name in
+        `CONSTANTS`, or a mean and a standard deviation for each channel. Scripts of papers fix them; measured ones fit
+        any data set and any defense.
     clip_gradient
         Largest norm of the whole gradient; None does not clip.
     precision
@@ -88,7 +102,9 @@ class Recipe(Params):
     warmup_epochs: int = Field(0, ge=0)
     warmup_from: float = Field(0.0, ge=0, le=_LARGEST)
     augmentation: Augmentation = Augmentation()
+    augment_protected: bool = True
     normalise: bool = True
+    normalisation: Normalisation = "measured"
     clip_gradient: float | None = Field(None, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
@@ -108,24 +124,44 @@ class Recipe(Params):
         differences = ",".join(_differences(base, changed))
         return {**changed, "name": f"{base['name']}[{differences}]"} if differences else base
 
+    @model_validator(mode="after")
+    def _normalises_with_what_is_given(self) -> "Recipe":
+        if not self.normalise and self.normalisation != "measured":
+            raise ValueError("normalisation is given, but normalise is false: set it to true or leave the other out")
+        return self
+
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of the 0-based batch `step`."""
         epoch = step / steps_per_epoch
         if epoch < self.warmup_epochs:
-            return self.warmup_from + (self.lr - self.warmup_from) * epoch / self.warmup_epochs
+            risen = (step + 1) / (self.warmup_epochs * steps_per_epoch)
+            return self.warmup_from + (self.lr - self.warmup_from) * risen
         # The one-cycle triangle is sampled mid-batch, so that neither the first nor the last batch has rate zero.
         if self.schedule.kind == "one-cycle":
             epoch += 0.5 / steps_per_epoch
         return self.lr * self.schedule.scale(epoch, self.epochs)
 
+    @property
+    def constants(self) -> Constants | None:
+        """What networks normalise with, where that is fixed."""
+        if self.normalisation == "measured":
+            return None
+        return CONSTANTS[self.normalisation] if isinstance(self.normalisation, str) else self.normalisation
+
     def training_fields(self) -> dict[str, Any]:
-        """Return what decides the result: every field but the name and the source."""
-        fields = self.model_dump(mode="json", exclude={"name", "source"})
+        """Return what decides a result: every field but the name, the source, and what is of some victims alone."""
+        fields = self.model_dump(mode="json", exclude={"name", "source", "augment_protected", "normalisation"})
         # Named only where they are set, as they came later than the first results.
         if self.precision == "auto":
             del fields["precision"]
         if self.augmentation.resized_crop is None:
             del fields["augmentation"]["resized_crop"]
+        if self.schedule.kind == "cosine" and self.schedule.each == "batch":
+            del fields["schedule"]["each"]
+        if self.constants is not None:
+            fields["normalisation"] = self.constants.model_dump(mode="json")
+        if self.warmup_epochs:
+            fields["warmup_version"] = _WARMUP_VERSION
         return fields
 
 

@@ -61,11 +61,15 @@ class History:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images, uint8 [N, 3, H, W], and labels, int64 [N] below `classes`, on the device that trains."""
+    """Images, uint8 [N, 3, H, W], and labels, int64 [N] below `classes`, on the device that trains.
+
+    `as_stored`, bool [N], tells which images are never augmented; None where all are.
+    """
 
     images: Tensor
     labels: Tensor
     classes: int
+    as_stored: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -270,7 +274,11 @@ class _LastLogits:
 
 
 def _batch(data: Labelled, chosen: Tensor, draws: Draws, padding: int) -> tuple[Tensor, Tensor]:
-    return _as_float(augment(data.images[chosen], draws, padding)), data.labels[chosen]
+    stored = data.images[chosen]
+    images = augment(stored, draws, padding)
+    if data.as_stored is not None:
+        images = torch.where(data.as_stored[chosen][:, None, None, None], stored, images)
+    return _as_float(images), data.labels[chosen]
 
 
 def _as_float(images: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from bench.contracts import placement
 from bench.contracts.method import Surrogate
 from bench.contracts.network import Network, build_network
 from bench.data.images import ImageSet
@@ -24,7 +25,9 @@ class Checkpoints:
     def identity(self) -> Any:
         """Return what decides the weights, as JSON: epochs, or how they are found once the run is trained."""
         epochs = self.need.epochs(self.trained)
-        return epochs if epochs is not None else [self.need.placement, self.need.checkpoints]
+        if epochs is not None:
+            return epochs
+        return [self.need.placement, self.need.checkpoints, placement.IMPROVING_VERSION]
 
 
 def checkpoint_name(epoch: int) -> str:

@@ -108,6 +108,8 @@ def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Check
         "checkpoints": [[part.surrogate, part.identity()] for part in job.checkpoints],
         "data": card.train_sha256,
     }
+    if method.revision > 1:
+        identity |= {"revision": method.revision}
     if card.protected_classes is not None:  # named only then, as it came later than the first results
         identity |= {"protected_classes": card.protected_classes}
     name = f"{label} {cell.budget}" if cell.budget else label
@@ -134,6 +136,8 @@ def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:
     if job.protected_fraction < 1:
         share, clean = canonical(job.protected_fraction), canonical(card.train_sha256)
         identity |= {"protected_fraction": share, "clean": clean}
+    if not job.recipe.augment_protected:
+        identity |= {"augment_protected": canonical(False)}
     if extra is not None:
         identity |= {"clean_images": canonical(extra)}
     passes = job.recipe.epochs * (1 + job.defenses.extra_passes()) * _share_of_training_set(job, card)

@@ -46,12 +46,24 @@ def seen_by_victim(job: VictimJob, splits: Splits, protected: Tensor) -> ImageSe
 
     """
     clean = splits.train
-    candidates = splits.to_protect
-    order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(derive(job.seed, "protected")))
-    left_clean = candidates[order[round(job.protected_fraction * len(candidates)) :]]
+    left_clean = _left_clean(job, splits)
     images = protected.clone()
     images[left_clean] = clean.images[left_clean]
     if not job.clean_images:
         return replace(clean, images=images)
     extra = splits.extra[job.clean_images]
     return replace(clean, images=torch.cat([images, extra.images]), labels=torch.cat([clean.labels, extra.labels]))
+
+
+def protected_of_victim(job: VictimJob, splits: Splits) -> Tensor:
+    """Tell which images of `seen_by_victim` are protected, bool [N]."""
+    found = torch.zeros(len(splits.train) + job.clean_images, dtype=torch.bool)
+    found[splits.to_protect] = True
+    found[_left_clean(job, splits)] = False
+    return found
+
+
+def _left_clean(job: VictimJob, splits: Splits) -> Tensor:
+    candidates = splits.to_protect
+    order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(derive(job.seed, "protected")))
+    return candidates[order[round(job.protected_fraction * len(candidates)) :]]

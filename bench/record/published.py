@@ -23,12 +23,19 @@ class Published(BaseModel):
         Where it stands, as a reader can find it.
     method
         As this benchmark calls it; a name that it does not have is what the source speaks of.
+    method_params
+        Those of its parameters that are not this benchmark's defaults, as `shift=1,steps=250`.
     norm, budget
         Both None where nothing is added to the images, the budget alone where the norm is `unbounded`.
+    defense
+        With all of its parameters, as `jpeg:quality=10`, so that it stays what it is where a default changes. Those
+        that the source does not state are left out, which `differs` says.
     std
         Standard deviation over the `n` runs, where the source gives it.
+    differs
+        What is known not to be as here, or not known to be, though the setting is called the same.
     note
-        What a reader has to know to compare.
+        What else a reader has to know to compare.
 
     """
 
@@ -39,12 +46,14 @@ class Published(BaseModel):
     victim: str = Field(min_length=1)
     recipe: str = Field(min_length=1)
     method: str = Field(min_length=1)
+    method_params: str | None = None
     norm: Norm | None
     budget: float | None = Field(gt=0)
     defense: str = Field(min_length=1)
     test_acc: float = Field(ge=0, le=100)
     std: float | None = Field(ge=0)
     n: int | None = Field(ge=1)
+    differs: str | None = None
     note: str | None
 
     @model_validator(mode="after")
@@ -59,7 +68,7 @@ class Published(BaseModel):
     @property
     def identity(self) -> tuple[Any, ...]:
         """What is measured, and by whom."""
-        return tuple(value for name, value in self if name not in ("test_acc", "std", "n", "note"))
+        return tuple(value for name, value in self if name not in ("test_acc", "std", "n", "differs", "note"))
 
 
 def read_published(path: Traversable | None = None) -> list[Published]:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from bench.contracts.augment import Augmentation
+from bench.contracts.normalisation import Constants
 from bench.core.errors import FieldError, SepbenchError
 from bench.core.registry import UnknownName
 from bench.core.shipped import shipped
@@ -30,6 +31,7 @@ _FIELDS: dict[str, list[str]] = {
     "": [*(field for field in Experiment.model_fields if field not in _COMMAND_LINE_FIELDS), "profiles"],
     "recipe": list(Recipe.model_fields),
     "recipe.augmentation": list(Augmentation.model_fields),
+    "recipe.normalisation.own": list(Constants.model_fields),
     "recipe.schedule.steps": list(Steps.model_fields),
     "recipe.schedule.cosine": list(Cosine.model_fields),
     "recipe.schedule.one-cycle": list(OneCycle.model_fields),

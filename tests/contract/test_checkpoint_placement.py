@@ -86,6 +86,46 @@ def test_improving_epochs_beat_every_earlier_one_on_the_test_set() -> None:
         Surrogate(checkpoints=7, placement="improving").epochs(10, accuracies)
 
 
+def improving(count: int, saved: int) -> list[int]:
+    """Return which of so many saved checkpoints are taken, where the test accuracy improves in every epoch."""
+    epochs = Surrogate(checkpoints=count, placement="improving").epochs(saved, [float(one) for one in range(saved)])
+    return list(epochs or ())
+
+
+@pytest.mark.parametrize(
+    ("saved", "count", "positions"),
+    [
+        (120, 30, list(THIRTY)),  # s = 4: from 4 on there are 29, from 3 on 30
+        (5, 1, [4]),  # s = 5: from 5 on there is none, from 4 on one
+        (6, 3, [1, 3, 5]),  # s = 2: from 2 on there are 2, from 1 on 3
+        (7, 3, [2, 4, 6]),  # s = 2: from 2 on there are 3
+        (10, 4, [2, 4, 6, 8]),
+        (11, 4, [4, 6, 8, 10]),  # s = 2: from 2, 1 and 0 on there are 5, 5 and 6; from -7 on, which is 4, there are 4
+        (6, 4, [2, 3, 4, 5]),  # s = 1: from 1 and 0 on there are 5 and 6; from -4 on there are 4
+        (35, 30, list(range(5, 35))),  # s = 1: from 1 and 0 on there are 34 and 35; from -30 on there are 30
+    ],
+)
+def test_improving_checkpoints_are_thinned_as_in_the_released_script(
+    saved: int, count: int, positions: list[int]
+) -> None:
+    assert improving(count, saved) == positions
+
+
+@pytest.mark.parametrize("saved", range(1, 61))
+def test_improving_checkpoints_start_where_there_are_as_many_as_asked_for(saved: int) -> None:
+    """The rule in steps: from s = floor(N / n) downwards, the first start from which every s-th are n."""
+    for count in range(1, saved + 1):
+        spacing = saved // count
+        start, found = spacing, [-1] * (count + 1)
+        while len(found) != count:
+            found, position = [], start if start >= 0 else saved + start
+            while position < saved:
+                found.append(position)
+                position += spacing
+            start -= 1
+        assert improving(count, saved) == found
+
+
 def test_a_list_of_epochs_is_taken_as_it_is_or_refused() -> None:
     assert Surrogate(at=(0, 4, 9)).epochs(10) == (0, 4, 9)
     with pytest.raises(SepbenchError, match=r"epoch 10 was asked .* the last is 9"):

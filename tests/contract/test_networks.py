@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.contracts.network import Network, build_network, channel_statistics
+from bench.contracts.normalisation import Constants
 from bench.plan.cost import flops_of_a_pass
 from tests.making.images import noise
 from tests.making.networks import CPU
@@ -60,6 +61,16 @@ def test_without_normalisation_the_images_reach_the_classifier_as_they_are() -> 
     network, x = built(images, normalise=False), images.float() / 255
     with torch.inference_mode():
         torch.testing.assert_close(network(x), network.classifier(x), rtol=0, atol=0)
+
+
+def test_fixed_constants_take_the_place_of_what_the_images_have() -> None:
+    images = noise(16)
+    fixed = Constants(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    network = build_network("resnet8", 10, images, normalise=True, seed=0, device=CPU, constants=fixed).eval()
+    x = images.float() / 255
+    normalised = torch.stack([(x[:, 0] - 0.1) / 0.4, (x[:, 1] - 0.2) / 0.5, (x[:, 2] - 0.3) / 0.6], 1)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), network.classifier(normalised))
 
 
 def test_the_statistics_travel_with_the_weights() -> None:

@@ -56,6 +56,30 @@ def test_resize_is_bicubic(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_one(encoded(pixels(1)[0]), tmp_path, resize=7), np.asarray(expected))
 
 
+@pytest.mark.parametrize(
+    ("shape", "rows", "columns"),
+    [((4, 9), slice(0, 4), slice(2, 6)), ((8, 4), slice(2, 6), slice(0, 4)), ((5, 4), slice(0, 4), slice(0, 4))],
+)
+def test_the_middle_of_an_image_is_cut_out_once_its_shorter_side_fits(
+    tmp_path: Path, shape: tuple[int, int], rows: slice, columns: slice
+) -> None:
+    """Of 9 columns, 4 from the third on: 2.5 on either side, and half goes to the even number, as in torchvision."""
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(load_one(encoded(image), tmp_path, resize=4), image[rows, columns])
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_the_shorter_side_is_resized_before_or_both_are_squeezed(tmp_path: Path, upright: bool) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 20, 3), dtype=np.uint8)  # 20 by 6, so 13.3 by 4
+    across = Image.fromarray(image).resize((13, 4), Image.Resampling.BICUBIC)
+    middle = np.asarray(across)[:, 4:8]  # 9 columns too many: half of them, and to the even number
+    squeezed = np.asarray(Image.fromarray(image).resize((4, 4), Image.Resampling.BICUBIC))
+    turn = (1, 0, 2) if upright else (0, 1, 2)
+    stored = encoded(image.transpose(turn))
+    np.testing.assert_array_equal(load_one(stored, tmp_path, resize=4), middle.transpose(turn))
+    np.testing.assert_array_equal(load_one(stored, tmp_path, resize=4, fit="squeeze"), squeezed.transpose(turn))
+
+
 def test_resize_brings_images_of_any_shape_to_one_square(parquet: dict[str, Any], tmp_path: Path) -> None:
     images = [encoded(np.full((height, 5, 3), 7 * height, np.uint8)) for height in (2, 9, 16)]
     path = write_parquet(tmp_path / "sizes.parquet", images, [0, 1, 2], ["cat", "dog", "frog"])

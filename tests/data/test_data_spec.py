@@ -58,7 +58,7 @@ def test_an_unknown_field_is_answered_with_a_suggestion(parquet: dict[str, Any])
     message = complaint(DatasetSpec.parse, {"name": "digits", "q": 1})
     assert (
         message
-        == "dataset.q: there is no such field; known: name, format, limit, test_limit, resize, protected_classes, "
+        == "dataset.q: there is no such field; known: name, format, limit, test_limit, resize, fit, protected_classes, "
         "allow_empty_test_classes, allow_same_files"
     )
 

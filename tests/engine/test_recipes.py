@@ -20,7 +20,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     | {"augmentation": _CROP_AND_FLIP, "normalise": True},
     "iss-2023": _FIELD
     | _NO_WARMUP
-    | {"epochs": 60, "batch_size": 128, "schedule": {"kind": "cosine"}}
+    | {"epochs": 60, "batch_size": 128, "schedule": {"kind": "cosine", "each": "epoch"}}
     | {"augmentation": _CROP_AND_FLIP, "normalise": False},
     "apbench-2023": _FIELD
     | _NO_WARMUP
@@ -66,10 +66,11 @@ def test_every_recipe_names_its_source_and_ends_after_its_last_step(name: str) -
 @pytest.mark.parametrize(
     ("batch", "rate"),
     [
-        (0, 0.001),
-        (1, 0.001 + 0.099 / 391),
-        (195, 0.001 + 0.099 * 195 / 391),
-        (390, 0.001 + 0.099 * 390 / 391),
+        (0, 0.001 + 0.099 / 391),  # 0.00125
+        (1, 0.001 + 0.099 * 2 / 391),
+        (195, 0.001 + 0.099 * 196 / 391),
+        (389, 0.001 + 0.099 * 390 / 391),
+        (390, 0.1),
         (391, 0.1),
         (75 * 391 - 1, 0.1),
         (75 * 391, 0.01),
@@ -81,6 +82,16 @@ def test_every_recipe_names_its_source_and_ends_after_its_last_step(name: str) -
 def test_the_paper_warms_up_for_an_epoch_and_divides_by_ten_at_75_and_90(batch: int, rate: float) -> None:
     # 50,000 images in batches of 128 are 391 batches an epoch.
     assert Recipe.model_validate("sep-2023").rate(batch, 391) == pytest.approx(rate, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"), [(0, 0.1), (1, 0.0999315), (20, 0.075), (30, 0.05), (40, 0.025), (59, 6.85e-5)]
+)
+def test_image_shortcut_squeezing_sets_its_cosine_once_an_epoch(epoch: int, rate: float) -> None:
+    """0.05 * (1 + cos(pi * epoch / 60)) for all batches of an epoch; the last one is not at zero."""
+    rates = {Recipe.model_validate("iss-2023").rate(epoch * 391 + batch, 391) for batch in range(391)}
+    assert len(rates) == 1
+    assert rates.pop() == pytest.approx(rate, rel=1e-3)
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)
@@ -122,7 +133,35 @@ def test_steps_multiply_at_the_first_batch_of_their_epoch() -> None:
 @pytest.mark.parametrize("schedule", [{"kind": "cosine"}, {"kind": "one-cycle"}, {"kind": "steps", "at": [5]}])
 def test_warmup_rises_in_a_straight_line_whatever_follows(schedule: dict[str, Any]) -> None:
     made = recipe(schedule=schedule, warmup_epochs=2, warmup_from=0.02)
-    assert [made.rate(batch, 4) for batch in range(8)] == pytest.approx([0.02 + 0.01 * batch for batch in range(8)])
+    expected = [0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1]
+    assert [made.rate(batch, 4) for batch in range(8)] == pytest.approx(expected)
+
+
+def test_networks_normalise_by_what_is_measured_or_by_fixed_constants() -> None:
+    measured, fixed = (Recipe.model_validate({"name": "sep-2023", **one}) for one in ({}, {"normalisation": "cifar10"}))
+    assert measured.constants is None
+    assert fixed.constants is not None
+    assert fixed.constants.mean == (0.4914, 0.4822, 0.4465)
+    assert fixed.constants.std == (0.2470, 0.2435, 0.2616)
+    own = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    given_here = Recipe.model_validate({"name": "sep-2023", "normalisation": own}).constants
+    assert given_here is not None
+    assert (given_here.mean, given_here.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert fixed.name == "sep-2023[normalisation=cifar10]"
+
+
+def test_fixed_constants_decide_the_result_by_their_numbers() -> None:
+    fields = recipe(schedule={"kind": "cosine"}, normalisation="cifar10").training_fields()
+    written = {"mean": [0.4914, 0.4822, 0.4465], "std": [0.2470, 0.2435, 0.2616]}
+    assert recipe(schedule={"kind": "cosine"}, normalisation=written).training_fields() == fields
+    assert recipe(schedule={"kind": "cosine"}).training_fields() != fields
+
+
+def test_constants_for_a_network_that_does_not_normalise_are_refused() -> None:
+    with pytest.raises(
+        ValidationError, match="normalisation is given, but normalise is false: set it to true or leave"
+    ):
+        Recipe.model_validate({"name": "iss-2023", "normalisation": "cifar10"})
 
 
 def test_an_unknown_recipe_is_answered_with_a_suggestion() -> None:
@@ -181,6 +220,12 @@ def test_the_name_is_no_part_of_what_decides_the_result() -> None:
         {"momentum": 1.0},
         {"weight_decay": -1e-4},
         {"clip_gradient": 0.0},
+        {"normalisation": "cifar"},
+        {"normalisation": {"mean": [0.5, 0.5, 0.5]}},
+        {"normalisation": {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.0]}},
+        {"normalisation": {"mean": [125, 123, 114], "std": [0.2, 0.2, 0.2]}},
+        {"normalisation": {"mean": [0.5], "std": [0.2]}},
+        {"schedule": {"kind": "cosine", "each": "step"}},
         {"learning_rate": 0.1},
         {"schedule": {"kind": "linear"}},
         {"schedule": {"kind": "one-cycle", "rise": 1.0}},

@@ -105,6 +105,26 @@ def test_every_epoch_shows_every_image_once_in_an_order_of_its_own(tmp_path: Pat
     assert len({tuple(order) for order in orders}) == 3
 
 
+@pytest.mark.parametrize(
+    "augmentation",
+    [{"crop_padding": 2, "flip": True}, {"crop_padding": 0, "resized_crop": 0.2, "flip": True}],
+    ids=["crop", "resize"],
+)
+def test_images_that_are_to_stay_as_stored_do_and_the_others_are_augmented_as_ever(
+    augmentation: dict[str, Any], tmp_path: Path
+) -> None:
+    how, some, none = recipe(augmentation=augmentation), Recorder(), Recorder()
+    kept = torch.arange(50) % 5 < 2
+    trained(tmp_path / "some", how, defense=some, as_stored=kept)
+    trained(tmp_path / "none", how, defense=none)
+    trained(tmp_path / "plain", recipe(augmentation={}), defense=(plain := Recorder()))
+    known = {image.numpy().tobytes(): position for position, image in enumerate(IMAGES)}
+    for (x, _), (augmented, _), (stored, _) in zip(some.batches, none.batches, plain.batches, strict=True):
+        positions = [known[(image * 255).round().byte().contiguous().numpy().tobytes()] for image in stored]
+        for image, position, other, own in zip(x, positions, augmented, stored, strict=True):
+            assert torch.equal(image, own if kept[position] else other)
+
+
 def test_augmentation_is_drawn_anew_for_every_epoch(tmp_path: Path) -> None:
     recorder = Recorder()
     trained(tmp_path, recipe(), defense=recorder)

@@ -62,11 +62,12 @@ def trained(
     defense: Defense | None = None,
     compile: bool = False,
     on_epoch: Callable[[History], None] = lambda history: None,
+    as_stored: Tensor | None = None,
 ) -> tuple[nn.Module, History]:
     """Train a fresh network, going on from what an earlier call left in the folder."""
     return train(
         lambda images: fresh(),
-        Labelled(IMAGES.clone(), LABELS.clone(), classes=3),
+        Labelled(IMAGES.clone(), LABELS.clone(), classes=3, as_stored=as_stored),
         TEST,
         how or recipe(),
         Defenses([defense] if defense else []),

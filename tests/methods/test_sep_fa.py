@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts.budget import Budget
 from bench.contracts.method import (
@@ -184,7 +184,7 @@ def test_train_mode_means_come_from_batch_statistics_and_alter_the_first_checkpo
     method, _ = prepared("sep-fa", 2, train_mode_means=True)
     altered = deepcopy(checkpoints(2)[0]).train()
     with torch.no_grad():
-        features = altered.features(CLEAN)  # one batch of 12: fewer than the released 128
+        features = altered.features(CLEAN)  # one batch of 12: fewer than the released 5,000
     expected = torch.stack([features[y == LABELS].mean(0) for y in range(10)])
     means = method.ensemble.loss.means  # type: ignore[attr-defined]
     torch.testing.assert_close(means[0], expected, rtol=1e-9, atol=1e-12)
@@ -198,6 +198,32 @@ def test_train_mode_means_come_from_batch_statistics_and_alter_the_first_checkpo
             0
         )
         torch.testing.assert_close(fast[3], slow, rtol=1e-8, atol=1e-13)
+
+
+def test_train_mode_means_are_of_batches_of_5000_images_whatever_shards_they_come_in() -> None:
+    images = torch.randint(256, (12_000, 3, 4, 4), generator=torch.Generator().manual_seed(0)).float() / 255
+    labels = torch.arange(12_000) % 10
+    (network,) = (deepcopy(one).float() for one in checkpoints(1))
+    sizes: list[int] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if module.training:
+            sizes.append(len(inputs[0]))
+
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms[0].register_forward_pre_hook(note)
+    parts = [
+        CraftData(x, y, 10, torch.arange(0)) for x, y in zip(images.split(1_024), labels.split(1_024), strict=True)
+    ]
+    kind = METHODS.get("sep-fa")
+    method = kind(kind.Params.model_validate({"checkpoints": 1, "train_mode_means": True}))
+    method.prepare(lambda: iter(parts), CraftContext([[network]], seed=5, device=CPU, images=12_000))
+    assert sizes == [5_000, 5_000, 2_000]
+    altered = deepcopy(network).train()
+    with torch.no_grad():
+        features = torch.cat([altered.features(batch) for batch in images.split(5_000)])
+    expected = torch.stack([features[labels == y].mean(0) for y in range(10)])
+    torch.testing.assert_close(method.ensemble.loss.means[0], expected, rtol=1e-4, atol=1e-6)  # type: ignore[attr-defined]
 
 
 def test_the_defaults_cost_900_passes_each() -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bench.api import ARCHITECTURES, METHODS
+from bench.contracts import placement
 from bench.contracts.defense import Defenses
 from bench.core.keys import canonical, key, key_of_texts
 from bench.data.loading import DataCard
-from bench.engine import release, training
+from bench.engine import recipe, release, training
 from bench.plan import make
 from bench.plan.make import make_plan, plan_experiment
 from bench.plan.plan import Plan
@@ -81,6 +82,7 @@ def test_every_stage_has_a_key_of_its_own() -> None:
         {"protected_fractions": [1.0], "clean_images": [0]},
         {"recipe": {**LEARNING["recipe"], "precision": "auto"}},
         {"recipe": {**LEARNING["recipe"], "momentum": 0.9, "lr": 0.1}},
+        {"recipe": {**LEARNING["recipe"], "normalisation": "measured", "augment_protected": True}},
     ],
     ids=lambda changes: "+".join(changes),
 )
@@ -116,12 +118,49 @@ def test_the_craft_seed_is_in_the_keys_of_protected_sets_and_their_victims() -> 
         {"augmentation": {"crop_padding": 2, "flip": False}},
         {"augmentation": {"crop_padding": 1, "flip": True}},
         {"normalise": False},
+        {"normalisation": "cifar10"},
         {"clip_gradient": 1.0},
     ],
     ids=str,
 )
 def test_every_recipe_field_is_in_the_keys_of_trainings_and_what_is_made_from_them(field: dict[str, Any]) -> None:
     assert changed(recipe={**LEARNING["recipe"], **field}) == OF_THE_SURROGATE | VICTIMS
+
+
+def test_protected_images_as_stored_are_in_the_keys_of_victims_alone() -> None:
+    assert changed(recipe={**LEARNING["recipe"], "augment_protected": False}) == VICTIMS
+
+
+def test_a_new_version_of_a_part_is_in_the_keys_of_what_has_that_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    def differ(module: Any, constant: str, **changes: Any) -> bool:
+        before = keys(**changes)
+        monkeypatch.setattr(module, constant, 1000)
+        after = keys(**changes)
+        monkeypatch.undo()
+        return before["craft sep"] != after["craft sep"]
+
+    warm = {"recipe": {**LEARNING["recipe"], "warmup_epochs": 1}}
+    assert (differ(recipe, "_WARMUP_VERSION", **warm), differ(recipe, "_WARMUP_VERSION")) == (True, False)
+    improving = {"methods": with_sep(placement="improving")}
+    assert differ(placement, "IMPROVING_VERSION", **improving)
+    assert not differ(placement, "IMPROVING_VERSION")
+
+
+def test_a_revision_of_a_method_is_in_the_keys_of_its_results_from_the_second_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = keys()
+    for revision, expected in ((1, set()), (2, OF_SEP), (3, OF_SEP)):
+        monkeypatch.setattr(METHODS.get("sep"), "revision", revision)
+        after = keys()
+        assert {stage for stage in before if before[stage] != after[stage]} == expected
+
+
+def test_only_means_in_train_mode_are_a_revision_of_feature_alignment() -> None:
+    for name in ("sep-fa", "sep-fa-vr"):
+        kind = METHODS.get(name)
+        revisions = [kind(kind.Params.model_validate({"train_mode_means": one})).revision for one in (False, True)]
+        assert revisions == [1, 2]
 
 
 def test_that_a_last_image_joins_the_batch_before_is_in_the_keys_where_it_does_and_nowhere_else(

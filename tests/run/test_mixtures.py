@@ -12,7 +12,7 @@ from bench.data.images import ImageSet, Splits
 from bench.data.loading import card, load
 from bench.data.spec import DatasetSpec
 from bench.engine.recipe import Recipe
-from bench.plan.mixture import seen_by_victim
+from bench.plan.mixture import protected_of_victim, seen_by_victim
 from bench.plan.stage import VictimJob
 
 DIGITS = DatasetSpec.parse({"name": "digits", "limit": 200, "test_limit": 100})
@@ -42,6 +42,13 @@ def test_a_fraction_of_the_images_is_protected_and_the_others_are_clean(fraction
 def test_a_smaller_fraction_is_part_of_a_larger_one() -> None:
     small, large = protected(0.3), protected(0.6)
     assert bool((small <= large).all())
+
+
+@pytest.mark.parametrize(("fraction", "clean_images"), [(1.0, 0), (0.5, 0), (0.3, 9), (1.0, 9)])
+def test_which_images_are_protected_is_told(fraction: float, clean_images: int) -> None:
+    job = victim(fraction, clean_images)
+    released = seen_by_victim(job, SPLITS, RELEASED).images.amax((1, 2, 3)) == 7
+    assert torch.equal(protected_of_victim(job, SPLITS), released)
 
 
 def test_the_seed_decides_which_images_are_protected() -> None:

@@ -165,6 +165,29 @@ def test_crafting_is_planned_and_counted_for_the_protected_images_alone(
     assert plan.card.n_protected == int((load(spec.dataset).train.labels < 4).sum())
 
 
+def test_what_victims_are_to_see_as_stored_is_what_is_protected(home: Home) -> None:
+    """All of it: training without augmentation. Some classes: neither that nor training with it."""
+
+    def curves(classes: int | None, defense: str, *, augment_protected: bool) -> list[list[float]]:
+        recipe = {"name": "digits", "epochs": 2, "augment_protected": augment_protected}
+        dataset = {**DIGITS, "protected_classes": classes}
+        made = experiment(recipe=recipe, dataset=dataset, methods=["random-noise"], defenses=[defense])
+        plan = plan_experiment(made, home.cards, lambda cell: cell.method.name == "random-noise")
+        watcher = PlainProgress([], Clock([], lambda stage: 0.0), io.StringIO())
+        place = Workplace(home, torch.device("cpu"), watcher, Stop())
+        (record,) = run_plan(plan, Invocation(place)).records
+        history = home.store.meta("victim", record.key)["history"]
+        return [history["train_loss"], history["test_acc"]]
+
+    without = curves(None, "no-augmentation", augment_protected=True)
+    assert curves(None, "plain", augment_protected=False) == without
+    some = curves(4, "plain", augment_protected=False)
+    assert some not in (
+        curves(4, "no-augmentation", augment_protected=True),
+        curves(4, "plain", augment_protected=True),
+    )
+
+
 def test_a_fraction_is_of_the_protected_images() -> None:
     job = VictimJob("resnet8", Recipe.model_validate("digits"), Defenses.parse("plain"), 0, "a" * 64, 0.5)
     released = CLEAN.images.clone()

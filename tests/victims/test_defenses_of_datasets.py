@@ -114,7 +114,7 @@ def test_a_strength_that_there_is_not_is_refused(written: str) -> None:
 def test_every_value_goes_to_the_nearest_of_the_levels_that_are_left(bits: int) -> None:
     values = torch.arange(256, dtype=torch.uint8)
     images = values.reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
-    result = changed(f"bit-depth-{bits}", images)[0, 0].flatten().tolist()
+    result = changed(f"bit-depth:bits={bits},rounding=nearest", images)[0, 0].flatten().tolist()
     levels = [255 * step / (2**bits - 1) for step in range(2**bits)]
     for value, squeezed in zip(values.tolist(), result, strict=True):
         nearest = min(levels, key=lambda level: abs(level - value))
@@ -122,7 +122,21 @@ def test_every_value_goes_to_the_nearest_of_the_levels_that_are_left(bits: int) 
     assert len(set(result)) == 2**bits
 
 
-def test_two_bits_leave_four_levels_and_are_the_default() -> None:
+@pytest.mark.parametrize("bits", [1, 2, 3, 7])
+def test_the_highest_bits_of_every_value_are_left(bits: int) -> None:
+    images = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
+    result = changed(f"bit-depth-{bits}", images)[0, 0].flatten().tolist()
+    assert result == [int(f"{value:08b}"[:bits].ljust(8, "0"), 2) for value in range(256)]
+
+
+@pytest.mark.parametrize(
+    ("written", "levels"),
+    [
+        ("bit-depth", [0, 0, 0, 64, 64, 128, 128, 192]),
+        ("bit-depth:rounding=nearest", [0, 0, 85, 85, 85, 170, 170, 255]),
+    ],
+)
+def test_two_bits_leave_four_levels_and_are_the_default(written: str, levels: list[int]) -> None:
     assert str(Defenses.parse("bit-depth")) == "bit-depth-2"
-    result = changed("bit-depth", torch.tensor([0, 42, 43, 127, 128, 212, 213, 255] * 3).view(1, 3, 2, 4).byte())
-    assert result[0, 0].flatten().tolist() == [0, 0, 85, 85, 170, 170, 255, 255]
+    result = changed(written, torch.tensor([0, 42, 63, 64, 127, 128, 191, 255] * 3).view(1, 3, 2, 4).byte())
+    assert result[0, 0].flatten().tolist() == levels

@@ -23,7 +23,7 @@ def rounds_to(exact: np.ndarray, result: Tensor) -> None:
 @pytest.mark.parametrize("side", [3, 5])
 def test_the_median_is_scipys(size: tuple[int, int], side: int) -> None:
     images = photos(3, size)
-    expected = scipy.ndimage.median_filter(images.numpy(), size=(1, 1, side, side), mode="mirror")
+    expected = scipy.ndimage.median_filter(images.numpy(), size=(1, 1, side, side), mode="nearest")
     np.testing.assert_array_equal(changed(f"median-filter-{side}", images).numpy(), expected)
 
 
@@ -45,6 +45,28 @@ def test_the_blur_is_scipys_with_the_standard_deviation_of_its_size(
         images.numpy().astype(float), sigma=sigma, axes=(2, 3), radius=side // 2, mode="mirror"
     )
     rounds_to(expected, changed(f"gaussian-blur-{side}", images))
+
+
+def test_the_median_goes_on_beyond_the_border_with_the_pixels_at_it() -> None:
+    """Around a corner the corner counts four times, its neighbours at the border twice, the one within once."""
+    image = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    image[0, :, 0, :2] = 100  # six of nine at the corner; mirrored, three
+    assert changed("median-filter", image)[0, 0].tolist() == [[100, 0, 0, 0]] + [[0] * 4] * 3
+
+
+def test_the_published_blur_changes_no_pixel() -> None:
+    images = photos(3, (32, 32))
+    assert torch.equal(changed("gaussian-blur:size=3,sigma=0.1", images), images)
+    assert not torch.equal(changed("gaussian-blur", images), images)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.8, 2.5])
+def test_a_blur_has_the_standard_deviation_that_is_asked_for(sigma: float) -> None:
+    images = photos(3, (16, 16))
+    expected = scipy.ndimage.gaussian_filter(
+        images.numpy().astype(float), sigma=sigma, axes=(2, 3), radius=2, mode="mirror"
+    )
+    rounds_to(expected, changed(f"gaussian-blur:size=5,sigma={sigma}", images))
 
 
 def test_a_bright_pixel_is_spread_by_the_mean_and_the_blur_and_lost_to_the_median() -> None:

@@ -1,6 +1,7 @@
 """Filters that make each pixel anew from the square around it."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,17 +26,22 @@ class FilterParams(Params):
         return size
 
 
-def filtered(images: Tensor, size: int, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+def filtered(
+    images: Tensor, size: int, reduce: Callable[[Tensor], Tensor], border: Literal["reflect", "replicate"] = "reflect"
+) -> Tensor:
     """Return each pixel and channel made from its neighbourhood, rounded to the nearest level.
 
     Parameters
     ----------
     images
-        uint8 [N, 3, H, W]. They are mirrored beyond the border, without repeating the pixels at it.
+        uint8 [N, 3, H, W].
     size
         Side of the neighbourhood, odd.
     reduce
         From neighbourhoods, float32 [n, 3, H, W, size * size] in levels, row by row, to pixels, [n, 3, H, W].
+
+    border
+        What lies beyond the border: the image mirrored, without repeating the pixels at it, or these pixels again.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def filtered(images: Tensor, size: int, reduce: Callable[[Tensor], Tensor]) -> T
     margin = size // 2
 
     def part(chunk: Tensor) -> Tensor:
-        padded = F.pad(chunk.float(), (margin, margin, margin, margin), mode="reflect")
+        padded = F.pad(chunk.float(), (margin, margin, margin, margin), mode=border)
         windows = padded.unfold(2, size, 1).unfold(3, size, 1).flatten(-2)
         return reduce(windows).round_().clamp_(0, 255).to(torch.uint8)
 

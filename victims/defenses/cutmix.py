@@ -19,7 +19,8 @@ class Cutmix(Defense[CutmixParams]):
     """A box of every image of a batch is pasted from another one, and the targets are mixed by its area.
 
     One box for each batch, as in the authors' code, and every batch gets one: of the drawn share of the area, at a
-    uniform centre, cut off at the border. The targets follow the area that is left of it.
+    uniform centre, cut off at the border. The targets follow the area that is left of it. Image Shortcut Squeezing
+    draws a box for each image instead.
 
     Source: Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features,
     ICCV 2019.

@@ -17,7 +17,8 @@ class MixupParams(Params):
 class Mixup(Defense[MixupParams]):
     """Every image of a batch is blended with another one of it, and its target with that one's.
 
-    One proportion for each batch, as in the authors' code; the partners are a random order of the batch.
+    One proportion for each batch, as in the authors' code; the partners are a random order of the batch. Image
+    Shortcut Squeezing draws a proportion for each image instead.
 
     Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018.
     """

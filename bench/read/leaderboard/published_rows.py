@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 
 from bench.core.keys import canonical
+from bench.read.agreement import published_defense, published_parameters
 from bench.read.leaderboard.page_columns import column_axes
 from bench.read.leaderboard.rows import Row
 from bench.read.leaderboard.tracks import track_of
 from bench.record.published import Published, read_published
-from bench.spec.names import REFERENCES
+from bench.spec.names import REFERENCES, parameters_text
 
 
 def published_rows(numbers: Iterable[Published] | None = None) -> list[Row]:
@@ -16,15 +17,17 @@ def published_rows(numbers: Iterable[Published] | None = None) -> list[Row]:
 
 
 def _row(number: Published) -> Row:
-    columns = {axis.name: getattr(number, axis.name, "") for axis in column_axes()}
+    named = dict(number) | {"defense": published_defense(number)}
+    columns = {axis.name: named.get(axis.name, "") for axis in column_axes()}
     return Row(
         context=canonical([number.source, columns]),
         track=track_of(number.method, number.norm, number.budget),
         method=number.method,
-        parameters="",
+        parameters=parameters_text(published_parameters(number)),
         columns=columns,
         reference=REFERENCES.get(number.method),
         source=number.source,
+        differs=number.differs,
         note=number.note,
         mean=number.test_acc,
         std=number.std,

@@ -26,8 +26,9 @@ class Row:
     """One number of the leaderboard with all that is known about it.
 
     `context` says which rows may be compared with each other; a row without a `track` stands in all of its context.
-    `columns` has a text for each axis of `column_axes`. A published row has a `source`, and the standard
-    deviation its authors gave as `std`. `mean` and `half_width` are percent, None where nothing was measured.
+    `columns` has a text for each axis of `column_axes`. A published row has a `source`, what it is known to
+    differ in as `differs`, and the standard deviation its authors gave as `std`. `mean` and `half_width` are percent,
+    None where nothing was measured.
     `shared` holds the fields that all runs have in common, `runs` those in which they differ. `audit` holds the mean
     over the protected sets of each field that can stand beside numbers.
     """
@@ -41,6 +42,7 @@ class Row:
     marks: tuple[str, ...] = ()
     changed: bool = False
     source: str | None = None
+    differs: str | None = None
     note: str | None = None
     mean: float | None = None
     half_width: float | None = None

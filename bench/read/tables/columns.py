@@ -6,7 +6,7 @@ from typing import get_args
 
 from bench.core.norms import Beside
 from bench.read.tables.costs import COSTS
-from bench.read.tables.sources import Source, numbered_sources, source_of
+from bench.read.tables.sources import DIFFERS, Source, numbered_sources, source_of
 from bench.read.tables.table import SummaryCell, Table, TableCell
 from bench.record.published import Published
 from bench.record.values import value_of
@@ -82,7 +82,8 @@ def _published(published: tuple[Published, ...], sources: dict[Source, int], dec
     texts = []
     for one in published:
         spread = "" if one.std is None else f" (sd {one.std:.{decimals}f})"
-        texts.append(f"{one.test_acc:.{decimals}f}{spread} [{sources[source_of(one)]}]")
+        mark = DIFFERS if one.differs else ""
+        texts.append(f"{one.test_acc:.{decimals}f}{mark}{spread} [{sources[source_of(one)]}]")
     return Entry(", ".join(texts))
 
 

@@ -66,7 +66,7 @@ def _cell(cell: TableCell) -> dict[str, Any]:
         "n": cell.n,
         "keys": list(cell.keys),
         "published": [
-            {"source": one.source, "test_acc": one.test_acc, "std": one.std, "n": one.n, "note": one.note}
+            {name: getattr(one, name) for name in ("source", "test_acc", "std", "n", "differs", "note")}
             for one in cell.published
         ]
         or None,

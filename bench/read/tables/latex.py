@@ -25,6 +25,7 @@ _ESCAPES = {
     '"': r"\textquotedbl{}",
     "[": "{[}",  # behind a line break, a bracket would be its length
     "±": r"$\pm$",
+    "†": r"$\dagger$",
     "·": r"$\cdot$",
     "\N{EN DASH}": "--",
     "…": r"\dots{}",

@@ -1,16 +1,21 @@
 """Published numbers beside ours: which belong to a cell, and the notes that name their sources."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.core.errors import SepbenchError
 from bench.core.norms import budget_text
+from bench.read.agreement import differences, published_defense, published_parameters, same_method
 from bench.read.tables.table import Setting, Table, TableCell
 from bench.record.published import Published
 from bench.record.record import Record
 from bench.spec.axes import AXES, is_usual
 from bench.spec.layout import TableLayout
+from bench.spec.names import method_label
+
+DIFFERS = "†"
+"""Behind a number that is known to differ in something from ours of the same setting."""
 
 # A number's source and what has to be known of the number.
 Source = tuple[str, str]
@@ -21,9 +26,9 @@ def attach(
 ) -> tuple[dict[Setting, TableCell], tuple[Published, ...]]:
     """Return the cells with their published numbers, and those numbers for the same settings that fit no cell.
 
-    A number fits where data set, victim, recipe, method, norm, budget and defense agree, all images of all classes are
-    protected and there are no others. One that fits several settings of a method fits none: sources give no
-    parameters. Numbers of a profile or of overrides have nothing beside them.
+    A number fits where data set, victim, recipe, norm, budget, and method and defense with all of their parameters
+    agree, all images of all classes are protected and there are no others. In what it is known to differ all the same
+    is said in its `differs`. Numbers of a profile or of overrides have nothing beside them.
     """
     unchanged = all(record.profile is None and not record.overrides for record in done)
     if not (layout.published and layout.value == "test_acc" and done and unchanged):
@@ -38,33 +43,29 @@ def attach(
     fitting: defaultdict[Setting, list[Published]] = defaultdict(list)
     elsewhere = []
     for one in published:
-        same_place = [setting for setting in usual if _same_place(setting, one)]
-        fits = [setting for setting in same_place if setting.method == one.method]
-        if len(fits) == 1:
-            fitting[fits[0]].append(one)
-        elif same_place:
-            elsewhere.append(one)
+        place = (one.dataset, one.victim, AXES["budget"].read(dict(one)))
+        there = [setting for setting in usual if place == (setting["dataset"], setting["victim"], setting["budget"])]
+        comparable = _under_its_recipe_and_defense(there, one) if there else {}
+        fits = [
+            setting for setting in comparable if same_method(setting.method, json.loads(setting.method_params), one)
+        ]
+        for setting in fits:
+            fitting[setting].append(comparable[setting])
+        if comparable and not fits:
+            elsewhere.append(next(iter(comparable.values())))
     found = {setting: replace(cell, published=tuple(fitting[setting])) for setting, cell in cells.items()}
     return found, tuple(elsewhere)
 
 
-def _same_place(setting: Setting, one: Published) -> bool:
-    agrees = all(setting[name] == getattr(one, name) for name in ("dataset", "victim", "recipe"))
-    return (
-        agrees
-        and setting["budget"] == AXES["budget"].read(dict(one))
-        and (setting["defense"] == one.defense or setting["defense"] == _canonical(one.defense))
-    )
-
-
-def _canonical(defense: str) -> str:
-    """Return the defense as records call it, with the parameter that a short name leaves out."""
-    from bench.contracts.defense import Defenses
-
-    try:
-        return str(Defenses.parse(defense))
-    except SepbenchError:  # one that this benchmark does not have
-        return defense
+def _under_its_recipe_and_defense(settings: Iterable[Setting], one: Published) -> dict[Setting, Published]:
+    """Return those of the settings that a number is comparable with, each with the number and what differs there."""
+    defense = published_defense(one)
+    found = {}
+    for setting in settings:
+        differs = differences(setting.recipe, one)
+        if differs is not None and setting["defense"] == defense:
+            found[setting] = one.model_copy(update={"differs": "; ".join(differs) or None})
+    return found
 
 
 def numbered_sources(table: Table) -> dict[Source, int]:
@@ -76,7 +77,9 @@ def numbered_sources(table: Table) -> dict[Source, int]:
 def source_of(one: Published) -> Source:
     """Return the source of a number and what has to be known of it."""
     remarks = [f"n = {one.n}"] if one.n is not None else []
-    return one.source, "; ".join([*remarks, *([one.note] if one.note else [])])
+    remarks += [one.note] if one.note else []
+    remarks += [f"{DIFFERS} not as here: {one.differs}"] if one.differs else []
+    return one.source, "; ".join(remarks)
 
 
 def describe_sources(table: Table) -> list[str]:
@@ -96,6 +99,7 @@ def _in_words(numbers: Sequence[Published]) -> str:
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for one in numbers:
         budget = [] if one.norm is None else [budget_text(one.norm, one.budget)]
-        group = " ".join([*(getattr(one, name) for name in differing), one.method, *budget])
-        groups[group].append(f"{one.defense} {one.test_acc:.1f}")
+        method = method_label(one.method, published_parameters(one), [{}])
+        group = " ".join([*(getattr(one, name) for name in differing), method, *budget])
+        groups[group].append(f"{published_defense(one)} {one.test_acc:.1f}")
     return "; ".join(f"{group}: {', '.join(entries)}" for group, entries in groups.items())

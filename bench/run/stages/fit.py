@@ -1,6 +1,7 @@
 """What surrogates and victims have in common: a network built and trained for a job."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -21,10 +22,12 @@ def fit(
     bench: Workbench,
     draft: Draft,
     checkpoint: Callable[[int], str] | None = None,
+    as_stored: torch.Tensor | None = None,
 ) -> tuple[torch.nn.Module, History]:
     """Return the network of a job, trained on `data`, and its curves; goes on from what `draft` holds.
 
-    `checkpoint` names the weights that are kept after each 0-based epoch; None keeps none.
+    `checkpoint` names the weights that are kept after each 0-based epoch; None keeps none. `as_stored`, bool [N], tells
+    which images are never augmented.
     """
 
     def build(images: torch.Tensor) -> torch.nn.Module:
@@ -33,6 +36,7 @@ def fit(
             len(data.classes),
             images,
             normalise=job.recipe.normalise,
+            constants=job.recipe.constants,
             seed=derive(job.seed, "weights"),
             device=bench.device,
         )
@@ -43,7 +47,7 @@ def fit(
 
     return train(
         build,
-        _on(bench.device, data),
+        replace(_on(bench.device, data), as_stored=None if as_stored is None else as_stored.to(bench.device)),
         _on(bench.device, bench.splits.test),
         job.recipe,
         defenses,

@@ -5,7 +5,7 @@ from typing import Any
 from bench.core.device import precision
 from bench.engine.judge import confusion, outcome
 from bench.engine.training import predict
-from bench.plan.mixture import seen_by_victim
+from bench.plan.mixture import protected_of_victim, seen_by_victim
 from bench.plan.stage import VictimJob
 from bench.record.provenance import provenance
 from bench.run.stages.fit import fit
@@ -18,7 +18,9 @@ def train_victim(job: VictimJob, bench: Workbench, draft: Draft) -> tuple[dict[s
     origin = provenance(bench.device, job.recipe.precision)
     protected = bench.store.meta("craft", job.protected)
     images = bench.store.tensors("craft", job.protected, "protected")["images"]
-    network, history = fit(job, job.defenses, seen_by_victim(job, bench.splits, images), bench, draft)
+    as_stored = None if job.recipe.augment_protected else protected_of_victim(job, bench.splits)
+    seen = seen_by_victim(job, bench.splits, images)
+    network, history = fit(job, job.defenses, seen, bench, draft, as_stored=as_stored)
     test = bench.splits.test
     judged = job.defenses.judged_epoch(history.test_acc)
     number_format = precision(bench.device, job.recipe.precision)

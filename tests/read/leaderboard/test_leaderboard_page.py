@@ -37,6 +37,7 @@ PUBLISHED = Published(
     test_acc=3.85,
     std=0.12,
     n=5,
+    differs="other constants",
     note="on a GPU",
 )
 
@@ -170,6 +171,11 @@ def test_a_published_number_opens_its_source(board: Board) -> None:
     board.find("tbody.published td.mean button").click()
     assert "A paper, table 1" in board.find("dialog").text
     assert "on a GPU" in board.find("dialog").text
+    assert "other constants" in board.find("dialog").text
+
+
+def test_a_published_row_says_in_what_it_is_known_to_differ(board: Board) -> None:
+    assert board.texts("tbody.published .differs") == ["not as here: other constants"]
 
 
 def test_the_link_reproduces_the_view(board: Board) -> None:
@@ -253,7 +259,7 @@ def test_the_download_holds_the_visible_rows(board: Board, tmp_path: Path) -> No
     assert (rows[1]["mean"], rows[1]["n"], rows[1]["track"]) == ("23", "2", "linf-8")
     assert float(rows[1]["half_width"]) == pytest.approx(12.706205)
     assert rows[1]["keys"].split() == [one.key for one in ours]
-    assert rows[0]["std"] == "0.12"
+    assert (rows[0]["std"], rows[0]["differs"], rows[1]["differs"]) == ("0.12", "other constants", "")
     assert rows[0]["keys"] == ""
 
 

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from bench.contracts.defense import DEFENSES
+from bench.contracts.normalisation import CONSTANTS
 from bench.core.errors import SepbenchError
+from bench.engine.recipe import Recipe
+from bench.read.agreement import published_parameters
 from bench.read.tables import (
     Table,
     build,
@@ -20,7 +24,7 @@ from bench.record.record import Record
 from bench.spec.layout import TableLayout
 from tests.making.records import runs
 
-HEAD = "source,dataset,victim,recipe,method,norm,budget,defense,test_acc,std,n,note\n"
+HEAD = "source,dataset,victim,recipe,method,method_params,norm,budget,defense,test_acc,std,n,differs,note\n"
 
 
 def number(**changes: object) -> Published:
@@ -52,9 +56,10 @@ def records() -> list[Record]:
 
 def test_the_numbers_that_come_with_sepbench_are_read() -> None:
     numbers = read_published()
-    (paper,) = (one for one in numbers if one.recipe == "sep-2023" and one.method == "none")
+    (paper,) = (one for one in numbers if one.recipe == "sep-2023-cifar10" and one.method == "none")
     assert (paper.test_acc, paper.norm, paper.budget, paper.defense) == (94.56, None, None, "plain")
-    assert {one.recipe for one in numbers} == {"sep-2023", "iss-2023", "apbench-2023", "bridgepure-2025", "cuda-2023"}
+    recipes = {"sep-2023-cifar10", "iss-2023", "apbench-2023", "bridgepure-2025", "cuda-2023"}
+    assert {one.recipe for one in numbers} == recipes
     assert len(numbers) == 169
 
 
@@ -108,11 +113,110 @@ def test_a_defense_without_its_parameter_is_the_one_with_the_default() -> None:
     assert [[len(cell.published) for cell in row] for row in table.cells] == [[1, 0]]
 
 
-def test_a_number_that_fits_two_settings_of_a_method_is_listed_instead() -> None:
+def test_a_number_stands_beside_the_parameters_of_the_method_that_it_is_of() -> None:
     records = [*runs([15.0], method_params={"checkpoints": 3}), *runs([16.0], method_params={"checkpoints": 30})]
-    table = build(records, TableLayout(), published=[number()])
-    assert beside(table) == {"sep": []}
-    assert table.elsewhere == (number(),)
+    numbers = [number(), number(method_params="checkpoints=3", test_acc=20), number(method_params="steps=9")]
+    table = build(records, TableLayout(), published=numbers)
+    assert [[one.test_acc for one in row[0].published] for row in table.cells] == [[20], [14.68]]
+    assert table.elsewhere == (numbers[2],)
+    assert "Without a row here: sep (steps=9) linf-8: plain 14.7." in to_markdown(table)
+
+
+PLACE = {"dataset": "cifar10", "victim": "resnet18"}
+TAP = {"shift": 1, "steps": 250, "step_fraction": 0.05, "start": "normal", "augment": True, "restarts": 8}
+
+
+def found(records: list[Record]) -> list[list[float]]:
+    """Return the shipped numbers that stand beside each row."""
+    return [[one.test_acc for one in row[0].published] for row in build(records, TableLayout()).cells]
+
+
+def test_the_published_number_of_tap_stands_beside_its_own_settings_alone() -> None:
+    setting = {**PLACE, "recipe": "iss-2023", "method": "single-checkpoint"}
+    assert found(runs([15.0], **setting, method_params={"steps": 30})) == [[]]
+    assert found(runs([15.0], **setting, method_params=TAP)) == [[8.17]]
+    assert found(runs([15.0], **setting, method_params={**TAP, "restarts": 1})) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("defense", "numbers"),
+    [
+        ("adversarial-training-8", [79.92]),
+        ("adversarial-training-4", []),
+        ("adversarial-training:radius=8,steps=3", []),
+        ("adversarial-training:radius=8,step_size=1.6", []),
+        ("bit-depth-2", [70.75]),
+        ("bit-depth:bits=2,rounding=nearest", []),
+        ("gaussian-blur:size=3,sigma=0.1", [7.88]),
+        ("gaussian-blur-3", []),
+        ("cutout-16", [9.88]),
+        ("cutout-8", []),
+        ("ueraser-max", [79.05]),
+        ("ueraser-lite", []),
+    ],
+)
+def test_a_number_stands_beside_the_parameters_of_the_defense_that_it_is_of(defense: str, numbers: list[float]) -> None:
+    setting = {**PLACE, "recipe": "apbench-2023", "method": "single-checkpoint", "defense": defense}
+    assert found(runs([15.0], **setting, method_params=TAP)) == [numbers]
+
+
+def test_every_shipped_number_states_the_parameters_or_says_that_they_are_not_known() -> None:
+    for one in read_published():
+        published_parameters(one)  # refuses one that the method does not have
+        name, _, written = one.defense.partition(":")
+        if name in DEFENSES and not one.differs:
+            given = {pair.partition("=")[0] for pair in written.split(",") if pair}
+            assert given == {*DEFENSES.get(name).Params.model_fields}, one
+
+
+def test_measured_constants_of_normalisation_are_a_known_difference_and_others_are_another_recipe() -> None:
+    def differs(recipe: str) -> list[str | None]:
+        table = build(runs([94.0], **PLACE, method="none", recipe=recipe), TableLayout())
+        return [one.differs for one in table.cells[0][0].published]
+
+    reason = "the constants of normalisation are fixed there, and measured on the training images here"
+    assert differs("sep-2023-cifar10") == [None]
+    assert differs("sep-2023") == [reason]
+    assert differs("sep-2023-cifar100") == differs("sep-2023[epochs=5]") == differs("fast") == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "count", "reason"),
+    [
+        ("apbench-2023", 30, "30 checkpoints do not divide 200 epochs, and are spaced evenly here"),
+        ("iss-2023", 30, None),
+        ("apbench-2023", 50, None),
+    ],
+)
+def test_checkpoints_that_do_not_divide_the_epochs_are_a_known_difference(
+    recipe: str, count: int, reason: str | None
+) -> None:
+    records = runs([4.0], **PLACE, recipe=recipe, method_params={"checkpoints": count})
+    one = number(**PLACE, recipe=recipe, method_params=f"checkpoints={count}")
+    ((cell,),) = build(records, TableLayout(), published=[one]).cells
+    assert [shown.differs for shown in cell.published] == [reason]
+
+
+def test_the_recipes_of_the_paper_differ_in_the_constants_of_normalisation_alone() -> None:
+    measured = Recipe.model_validate("sep-2023").training_fields()
+    for name in ("cifar10", "cifar100"):
+        fixed = Recipe.model_validate(f"sep-2023-{name}")
+        assert fixed.constants == CONSTANTS[name]
+        assert {**fixed.training_fields(), "normalisation": None} == {**measured, "normalisation": None}
+
+
+def test_what_is_known_to_differ_is_marked_with_its_reason(records: list[Record]) -> None:
+    reason = "mixes each image by a draw of its own"
+    numbers = [number(differs=reason, std=0.66, n=5), number(source="Another", test_acc=16)]
+    table = build(records, TableLayout(), published=numbers)
+    lines = to_markdown(table).splitlines()
+    assert "14.7† (sd 0.7) [1], 16.0 [2] |" in lines[5]
+    assert lines[-2:] == [f"[1] A paper, table 1 (n = 5; † not as here: {reason}).", "[2] Another."]
+    assert r"\textsl{14.7$\dagger$ (sd 0.7) {[}1], 16.0 {[}2]}" in to_latex(table)
+    assert rf"(n = 5; $\dagger$ not as here: {reason})" in to_latex(table)
+    assert '<td class="published">14.7† (sd 0.7) [1], 16.0 [2]</td>' in to_html(table)
+    published = next(cell["published"] for cell in json.loads(to_json(table))["cells"] if cell["published"])
+    assert [one["differs"] for one in published] == [reason, None]
 
 
 def test_markdown_has_a_column_for_them_and_a_note_for_each_source(records: list[Record]) -> None:
@@ -150,7 +254,8 @@ def test_the_clean_reference_alone_has_one_published_column() -> None:
 def test_json_keeps_them_apart(records: list[Record]) -> None:
     table = build(records, TableLayout(), published=[number(std=0.5, n=5, note="a note")])
     clean, sep, em = json.loads(to_json(table))["cells"]
-    assert sep["published"] == [{"source": "A paper, table 1", "test_acc": 14.68, "std": 0.5, "n": 5, "note": "a note"}]
+    told = {"source": "A paper, table 1", "test_acc": 14.68, "std": 0.5, "n": 5, "differs": None, "note": "a note"}
+    assert sep["published"] == [told]
     assert (sep["mean"], sep["n"]) == (15.5, 2)
     assert clean["published"] is em["published"] is None
 
@@ -177,25 +282,25 @@ def test_latex_and_html_tell_them_from_ours(records: list[Record]) -> None:
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("S,d,v,r,m,linf,8,plain,101,,,", "line 3: test_acc: must be at most 100, not '101'"),
-        ("S,d,v,r,m,linf,8,plain,,,,", "line 3: test_acc: must be a number, and nothing is given"),
-        ("S,d,v,r,m,linf,8,plain,ninety,,,", "line 3: test_acc: must be a number, not 'ninety'"),
-        ("S,d,v,r,m,linf,8,plain,nan,,,", "line 3: test_acc: must be a finite number, not 'nan'"),
-        ("S,d,v,r,m,linf,8,plain,90,-1,,", "line 3: std: must be at least 0, not '-1'"),
-        ("S,d,v,r,m,linf,8,plain,90,,0,", "line 3: n: must be at least 1, not '0'"),
-        ("S,d,v,r,m,tv,8,plain,90,,,", "line 3: norm: must be 'linf', 'l2', 'l0' or 'unbounded', not 'tv'"),
-        ("S,d,v,r,m,linf,,plain,90,,,", "line 3: norm and budget come together: give both or neither"),
-        ("S,d,v,r,m,,8,plain,90,,,", "line 3: norm and budget come together: give both or neither"),
-        ("S,d,v,r,m,unbounded,8,plain,90,,,", "line 3: norm unbounded has no budget: leave that empty"),
-        (",d,v,r,m,linf,8,plain,90,,,", "line 3: source: must be text, and nothing is given"),
-        ("S,d,v,r,m,linf,8,plain,90,,", "line 3: has 11 cells where there are 12 columns"),
-        ('S,d,v,r,m,linf,8,plain,90,,,"a', "line 3: unexpected end of data: repair the line"),
-        ("P,d,v,r,m,linf,8.0,plain,91,,,", "line 2: P has this number more than once: keep one line"),
+        ("S,d,v,r,m,,linf,8,plain,101,,,,", "line 3: test_acc: must be at most 100, not '101'"),
+        ("S,d,v,r,m,,linf,8,plain,,,,,", "line 3: test_acc: must be a number, and nothing is given"),
+        ("S,d,v,r,m,,linf,8,plain,ninety,,,,", "line 3: test_acc: must be a number, not 'ninety'"),
+        ("S,d,v,r,m,,linf,8,plain,nan,,,,", "line 3: test_acc: must be a finite number, not 'nan'"),
+        ("S,d,v,r,m,,linf,8,plain,90,-1,,,", "line 3: std: must be at least 0, not '-1'"),
+        ("S,d,v,r,m,,linf,8,plain,90,,0,,", "line 3: n: must be at least 1, not '0'"),
+        ("S,d,v,r,m,,tv,8,plain,90,,,,", "line 3: norm: must be 'linf', 'l2', 'l0' or 'unbounded', not 'tv'"),
+        ("S,d,v,r,m,,linf,,plain,90,,,,", "line 3: norm and budget come together: give both or neither"),
+        ("S,d,v,r,m,,,8,plain,90,,,,", "line 3: norm and budget come together: give both or neither"),
+        ("S,d,v,r,m,,unbounded,8,plain,90,,,,", "line 3: norm unbounded has no budget: leave that empty"),
+        (",d,v,r,m,,linf,8,plain,90,,,,", "line 3: source: must be text, and nothing is given"),
+        ("S,d,v,r,m,,linf,8,plain,90,,,", "line 3: has 13 cells where there are 14 columns"),
+        ('S,d,v,r,m,,linf,8,plain,90,,,,"a', "line 3: unexpected end of data: repair the line"),
+        ("P,d,v,r,m,,linf,8.0,plain,91,,,,", "line 2: P has this number more than once: keep one line"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, answer: str) -> None:
     path = tmp_path / "published.csv"
-    path.write_text(f"{HEAD}P,d,v,r,m,linf,8,plain,90,,,\n{line}", encoding="utf-8")
+    path.write_text(f"{HEAD}P,d,v,r,m,,linf,8,plain,90,,,,\n{line}", encoding="utf-8")
     with pytest.raises(SepbenchError) as caught:
         read_published(path)
     assert str(caught.value) == f"{path}: {answer}"

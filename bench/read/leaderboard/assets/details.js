@@ -23,7 +23,8 @@ function fillDetails(dialog, row, track) {
 }
 
 function published(row) {
-  const facts = [["source", row.source], ["accuracy (%)", row.text.mean], ["standard deviation", row.std], ["n", row.n], ["note", row.note]];
+  const facts = [["source", row.source], ["accuracy (%)", row.text.mean], ["standard deviation", row.std], ["n", row.n],
+    ["not as here", row.differs], ["note", row.note]];
   return [
     element("p", {}, "Published by others and not measured here: there are no records."),
     list(facts.filter(([, value]) => value !== null)),

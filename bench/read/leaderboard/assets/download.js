@@ -3,7 +3,7 @@
 function csvOf(rows, track) {
   const audit = beside(track).map(({ name }) => name);
   const names = ["source", "track", "method", "parameters", "marks", ...FILTERS, "mean", "half_width", "std", "n", "failed",
-    ...audit, "keys"];
+    ...audit, "differs", "keys"];
   const lines = rows.map((row) => {
     const keys = row.shared.key ? [row.shared.key] : row.runs.map((run) => run.key);
     const fields = { ...row, track, source: row.source ?? "sepbench", marks: row.marks.join("; "), keys: keys.join(" ") };

@@ -119,6 +119,7 @@ function naming(row) {
   parts.push(...row.marks.map((mark) => element("span", { class: "tag" }, mark)));
   if (row.failed) parts.push(element("span", { class: "tag" }, `${row.failed} failed`));
   if (row.source) parts.push(element("span", { class: "small source" }, row.source));
+  if (row.differs) parts.push(element("span", { class: "small differs" }, `not as here: ${row.differs}`));
   if (row.note) parts.push(element("span", { class: "small" }, row.note));
   return parts;
 }
