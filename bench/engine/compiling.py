@@ -30,7 +30,7 @@ def compiling(network: nn.Module, shape: tuple[int, ...], autocast: torch.autoca
 
 
 def compile_forward(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> bool:
-    """Compile a network's forward and backward pass for training batches of one shape.
+    """Compile a network's forward and backward pass for training batches of one shape, and for attacks on them.
 
     Everything else that the network is asked for (other batches, evaluation, features, copies of it) runs eagerly.
 
@@ -86,7 +86,8 @@ class _Forward:
         self.compiled: Callable[[Tensor], Tensor] = torch.compile(network.forward, dynamic=False, backend=self._backend)
 
     def __call__(self, x: Tensor) -> Any:
-        if self._works and self._network.training and x.shape == self._shape:
+        # Attacks on the images want their gradient, in eval mode as well.
+        if self._works and (self._network.training or x.requires_grad) and x.shape == self._shape:
             try:
                 return self.compiled(x)
             except torch.OutOfMemoryError:

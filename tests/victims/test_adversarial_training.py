@@ -1,5 +1,6 @@
 """Adversarial training learns from the worst neighbours of a batch, and from nothing else that the attack does."""
 
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,27 @@ def attacked(x: Tensor, y: Tensor = Y, seed: int = 5, model: nn.Module | None = 
     return trained_on(lambda loss: wrap(loss, **params), model or network(), x, y, seed)[0]
 
 
+def settled() -> nn.Module:
+    """Return a network in training mode whose running statistics are about those of the images."""
+    model = network()
+    with torch.no_grad():
+        for _ in range(30):
+            model(images())
+    return model
+
+
+class NormalisedPixel(nn.Module):
+    """Logits 0 and v of images of one value, where v is the value after a batch norm that has seen nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value = self.norm(x.flatten(1))
+        return torch.cat([torch.zeros_like(value), value], 1)
+
+
 def slow_attack(
     model: nn.Module, x: Tensor, y: Tensor, start: Tensor, radius: float, step_size: float, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +76,7 @@ def slow_attack(
     certain = np.ones(len(clean), dtype=bool)
     for _ in range(steps):
         there = torch.tensor(moved, dtype=x.dtype).view(x.shape).requires_grad_()
-        log_odds = deepcopy(model)(there).log_softmax(1)
+        log_odds = deepcopy(model).eval()(there).log_softmax(1)
         (-log_odds[torch.arange(len(y)), y].sum() / len(y)).backward()
         assert there.grad is not None
         slopes = there.grad.numpy().ravel()
@@ -70,7 +92,7 @@ def slow_attack(
 def test_the_attack_is_projected_gradient_ascent_on_the_training_loss(
     radius: int, step_size: float, steps: int
 ) -> None:
-    x, model = images().double(), network().double()
+    x, model = images().double(), settled().double()
     start = 2 * torch.rand(x.shape, generator=seeded(5), dtype=x.dtype) - 1
     expected, certain = slow_attack(model, x, Y, start, radius / 255, step_size / 255, steps)
     found = attacked(x, model=model, radius=radius, step_size=step_size, steps=steps).numpy()
@@ -90,10 +112,10 @@ def test_the_batch_stays_within_the_radius_and_is_still_images(radius: int, y: T
 
 
 def test_the_attack_raises_the_loss_well_above_that_of_noise_of_the_same_size() -> None:
-    x, model = images(), network()
+    x, model = images(), settled()
 
     def loss(batch: Tensor) -> float:
-        return float(F.cross_entropy(deepcopy(model)(batch), Y).detach())
+        return float(F.cross_entropy(deepcopy(model).eval()(batch), Y).detach())
 
     worst = attacked(x, model=deepcopy(model))
     noisy = [(x + 8 / 255 * torch.randn(x.shape, generator=seeded(s)).sign()).clamp(0, 1) for s in range(5)]
@@ -130,10 +152,44 @@ def test_each_step_costs_one_pass() -> None:
     assert len(inner.seen) == 7 + 1
 
 
-def test_a_network_in_eval_mode_is_attacked_in_eval_mode() -> None:
+def test_the_attack_sees_the_network_in_eval_mode() -> None:
+    """By running statistics, here still 0 and 1, all values rise against class 0; by those of the batch none could.
+
+    A batch norm in training mode takes the mean of the batch away, and with it whatever all images gain.
+    """
+    x = torch.tensor([0.2, 0.6]).view(2, 1, 1, 1)
+    moved = attacked(x, torch.zeros(2, dtype=torch.int64), model=NormalisedPixel())
+    torch.testing.assert_close(moved, x + 8 / 255)
+
+
+def test_the_attack_goes_through_no_dropout() -> None:
+    model = settled()
+    torch.testing.assert_close(
+        attacked(images(), model=nn.Sequential(deepcopy(model), nn.Dropout(0.9))), attacked(images(), model=model)
+    )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_every_part_of_the_network_is_in_its_mode_again(fails: bool) -> None:
+    model = nn.Sequential(network(), nn.Dropout(0.3))
+    model[1].eval()  # as a part that is not to be trained
+    before = [module.training for module in model.modules()]
+
+    def loss(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        if fails:
+            raise RuntimeError("in the midst of the attack")
+        return F.cross_entropy(network(x), y)
+
+    with pytest.raises(RuntimeError, match="in the midst") if fails else nullcontext():
+        wrap(loss)(model, images(), Y, seeded(5))
+    assert [module.training for module in model.modules()] == before
+
+
+def test_a_network_in_eval_mode_stays_as_it_is() -> None:
     model = network().eval()
     before = deepcopy(model.state_dict())
     attacked(images(), model=model)
+    assert not any(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 

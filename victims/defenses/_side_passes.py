@@ -22,6 +22,22 @@ def side_passes(network: nn.Module, device: torch.device) -> Iterator[None]:
         _track(tracking, True)
 
 
+@contextmanager
+def eval_passes(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Let the network be in eval mode inside the block: by its running statistics, without dropout.
+
+    Afterwards every module is in the mode that it was in, also where a few were in another one than the rest.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), uncached(device):
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 def uncached(device: torch.device) -> torch.autocast:
     """Return autocast as it is set, without its cache.
 

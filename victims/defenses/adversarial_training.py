@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import DEFENSES, Defense, Field, Loss, Params
-from victims.defenses._side_passes import side_passes
+from victims.defenses._side_passes import eval_passes
 
 
 class AdversarialTrainingParams(Params):
@@ -23,10 +23,12 @@ class AdversarialTraining(Defense[AdversarialTrainingParams]):
     """Train on the batch moved by untargeted PGD, from a random start within an l_inf radius.
 
     `adversarial-training-4` changes the radius alone, not the step. An epoch costs `steps` more passes than a plain
-    one. The attack sees the network in training mode, normalised by the batch as in public adversarial training; its
-    passes leave the running statistics and the draws of dropout to the training pass.
+    one. The attack sees the network in eval mode, normalised by its running statistics and without dropout, as in the
+    suites whose numbers are published (Huang et al. 2021; Liu et al. 2023; Qin et al. 2023, APBench); it leaves the
+    statistics and the draws of dropout to the training pass.
     """
 
+    version = 2
     short = "radius"
     cite = "madry2018towards"
 
@@ -49,7 +51,7 @@ class AdversarialTraining(Defense[AdversarialTrainingParams]):
         lowest, highest = (x - radius).clamp_min(0), (x + radius).clamp_max(1)
         start = 2 * torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) - 1
         attacked = torch.clamp(x + radius * start, lowest, highest)
-        with side_passes(network, x.device):
+        with eval_passes(network, x.device):
             for _ in range(self.params.steps):
                 attacked.requires_grad_()
                 (gradient,) = torch.autograd.grad(loss(network, attacked, y, generator), attacked)
