@@ -17,19 +17,9 @@ from bench.plan.make import make_plan, plan_experiment
 from bench.plan.plan import Plan
 from bench.spec.experiment import Experiment
 from bench.store.home import Home
+from tests.making.cards import CARD, WITH_MORE
 from tests.making.experiments import LEARNING
 
-CARD = DataCard(
-    train_sha256="a" * 64,
-    test_sha256="b" * 64,
-    classes=tuple("0123456789"),
-    n_train=200,
-    n_protected=200,
-    n_test=100,
-    height=16,
-    width=16,
-)
-WITH_MORE = CARD.model_copy(update={"extra_sha256": {50: "c" * 64}})
 PROTECTED = {"craft random-noise", "craft sep"}
 VICTIMS = {"victim none", "victim random-noise", "victim sep"}
 OF_SEP = {"craft sep", "victim sep"}

@@ -15,27 +15,15 @@ from bench.contracts.defense import Defenses
 from bench.core import paths
 from bench.core.digests import Digests
 from bench.core.paths import content_digest
-from bench.data.loading import DataCard
 from bench.plan.make import make_plan, plan_experiment
 from bench.plan.stage import VictimJob
 from bench.spec.experiment import Experiment
+from tests.making.cards import WITH_MORE
 from tests.making.data_files import WRITERS
 from tests.making.experiments import LEARNING
 from tests.making.quiet_changes import flipped, replace_quietly, write_quietly
 
 pytestmark = pytest.mark.usefixtures("own_place", "settled_files")
-
-CARD = DataCard(
-    train_sha256="a" * 64,
-    test_sha256="b" * 64,
-    extra_sha256={50: "c" * 64},
-    classes=tuple("0123456789"),
-    n_train=200,
-    n_protected=200,
-    n_test=100,
-    height=16,
-    width=16,
-)
 
 
 def replaced(value: Any, old: str, new: str) -> Any:
@@ -87,7 +75,7 @@ def experiment(defense: Any, **changes: Any) -> Experiment:
 
 def victims(defense: Any, **changes: Any) -> dict[str, str]:
     """Return the keys of the victims with a defense besides `plain`, by what they train on."""
-    plan = make_plan(experiment(defense, **changes), CARD, digest=Digests(Path("home/cards")))
+    plan = make_plan(experiment(defense, **changes), WITH_MORE, digest=Digests(Path("home/cards")))
     found = {}
     for planned in plan.cells:
         job = plan.stages[planned.victim].job
@@ -129,7 +117,7 @@ def test_a_training_set_of_others_images_has_another_name() -> None:
     Path("cleaned").mkdir()
     before = set(victims(purified(), clean_images=[50]))
     for update in ({"train_sha256": "d" * 64}, {"extra_sha256": {50: "d" * 64}}):
-        plan = make_plan(experiment(purified(), clean_images=[50]), CARD.model_copy(update=update))
+        plan = make_plan(experiment(purified(), clean_images=[50]), WITH_MORE.model_copy(update=update))
         jobs = [stage.job for stage in plan.stages.values()]
         assert before.isdisjoint(job.training_set for job in jobs if isinstance(job, VictimJob))
 
