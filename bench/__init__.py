@@ -14,11 +14,12 @@ engine/     numerics that know no experiment: training, gradients of ensembles, 
 store/      artifacts under their keys, locks, the home
 core/       errors, keys, seeds, files, processes: what knows nothing of images
 perf/       this machine against plain loops
+flows/      what a person asks for in one call: protect, evaluate
 cli/        the commands
 api.py      what a plug-in imports, and all that it may import
 
 A folder imports only those before it, and run and read never each other:
-core < store < record < contracts < data < engine < spec < plan < { run | read } < perf < cli
+core < store < record < contracts < data < engine < spec < plan < { run | read } < perf < flows < cli
 """
 
 __version__ = "0.1.0"

@@ -44,6 +44,15 @@ class Source:
     where: Callable[[int], str] = "image {}".format
     paths: tuple[Path, ...] = ()
 
+    def part(self, chosen: NDArray[np.int64]) -> "Source":
+        """Return the images at some positions, int64 [n], in that order; no path is theirs alone."""
+        return Source(
+            labels=self.labels[chosen],
+            classes=self.classes,
+            read=lambda positions: self.read(chosen[positions]),
+            where=lambda position: self.where(int(chosen[position])),
+        )
+
 
 class DatasetPlugin(Plugin[P_co], ABC):
     """Base of the data-set formats. Paths are `str` parameters or lists of these, with `~` and `${NAME}` expanded.
@@ -58,8 +67,8 @@ class DatasetPlugin(Plugin[P_co], ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def open(self) -> tuple[Source, Source]:
-        """Return the training and the test split without decoding images."""
+    def open(self) -> tuple[Source, Source | None]:
+        """Return the training and the test split without decoding images; None where there are no test images."""
 
     @abstractmethod
     def files(self) -> list[Path]:

@@ -20,6 +20,7 @@ from bench.core.file_state import FileState, settled
 from bench.data.checks import check_apart, check_judged_classes, check_labels, with_composed_names
 from bench.data.counts import Counts
 from bench.data.decoding import stack
+from bench.data.holdout import held_out
 from bench.data.images import ImageSet, Splits, in_both
 from bench.data.spec import DatasetSpec
 from bench.data.stratify import stratified_prefix
@@ -87,7 +88,7 @@ def load(spec: DatasetSpec, extra: Collection[int] = ()) -> Splits:
 def _load(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int]) -> Splits:
     train, test = (
         with_composed_names(spec.name, part, source)
-        for part, source in zip(("training", "test"), plugin.open(), strict=True)
+        for part, source in zip(("training", "test"), _both(plugin, spec), strict=True)
     )
     if not spec.allow_same_files:
         check_apart(spec.name, train, test)
@@ -122,6 +123,36 @@ def _load(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int]) -> S
     return splits
 
 
+def _both(plugin: DatasetPlugin, spec: DatasetSpec) -> tuple[Source, Source]:
+    """Return the training and the test split, which is a part of the former where that is asked for."""
+    train, test = plugin.open()
+    if spec.holdout is None:
+        if test is None:
+            raise SepbenchError(
+                f"'{spec.name}' has no test images: say where they are as dataset.test, or hold a part of the training "
+                f"images out, as with dataset.holdout=0.2"
+            )
+        return train, test
+    if test is not None:
+        raise SepbenchError(
+            f"dataset.holdout makes a test set of training images, and '{spec.name}' has test images of its own: leave "
+            f"out one of them"
+        )
+    kept, held = held_out(train, spec.holdout, spec.name)
+    return train.part(kept), train.part(held)
+
+
+def training_positions(source: Source, spec: DatasetSpec) -> NDArray[np.int64]:
+    """Return which images of the training split, as its plug-in opened it, are trained on: int64 [n], ascending.
+
+    All but those that `holdout` and `limit` leave out. Raises `SepbenchError` as `load` does.
+    """
+    kept = np.arange(len(source.labels))
+    if spec.holdout is not None:
+        kept, _ = held_out(source, spec.holdout, spec.name)
+    return kept[_chosen(source.part(kept), spec.limit, _request(spec, "train"))]
+
+
 def card(spec: DatasetSpec, cache: Path, extra: Collection[int] = ()) -> DataCard:
     """Return the card from the folder `cache`, decoding nothing, or load the data to make it.
 
@@ -138,7 +169,7 @@ def published_card(spec: DatasetSpec, missing: NotHere, extra: Collection[int] =
     Raises `SepbenchError` as `load` does where limits ask for more images than there are.
     """
     known = DATASETS.get(spec.format).known or KNOWN.get(spec.name)
-    if known is None:
+    if known is None or spec.holdout is not None:
         raise missing
     train, test = (_evenly(known, images) for images in (known.n_train, known.n_test))
     if spec.protected_classes is not None:
@@ -248,12 +279,7 @@ def _of_protected_classes(source: Source, spec: DatasetSpec) -> Source:
             f"the test set of '{spec.name}' has no image of the first {count} classes: give "
             f"dataset.protected_classes a number with which it has"
         )
-    return Source(
-        labels=source.labels[chosen],
-        classes=names,
-        read=lambda positions: source.read(chosen[positions]),
-        where=lambda position: source.where(int(chosen[position])),
-    )
+    return source.part(chosen)
 
 
 def _chosen(source: Source, limit: int | None, request: str) -> NDArray[np.int64]:

@@ -27,6 +27,9 @@ class DatasetSpec(BaseModel):
         their proportions.
     resize
         Side of the square, in pixels, that every image is brought to; None to leave sizes alone.
+    holdout
+        Share of the training images that are the test set, of a data set that has none of its own, in (0, 1): of each
+        class as many, and nobody trains on them or protects them. None for data sets with test images.
     fit
         How: `crop` brings the shorter side to that length and cuts the square out of the middle, as public scripts for
         ImageNet do; `squeeze` keeps the whole image and changes its proportions.
@@ -51,6 +54,7 @@ class DatasetSpec(BaseModel):
     test_limit: int | None = Field(None, ge=1)
     resize: int | None = Field(None, ge=1, le=1024)
     fit: Fit = "crop"
+    holdout: float | None = Field(None, gt=0, lt=1)
     protected_classes: int | None = Field(None, ge=2)
     allow_empty_test_classes: bool = False
     allow_same_files: bool = False

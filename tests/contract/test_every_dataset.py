@@ -33,7 +33,9 @@ def plugin(spec: DatasetSpec) -> DatasetPlugin:
 
 
 def opened(spec: DatasetSpec) -> tuple[Source, Source]:
-    return plugin(spec).open()
+    train, test = plugin(spec).open()
+    assert test is not None
+    return train, test
 
 
 def read(source: Source, positions: list[int]) -> list[NDArray[Any]]:

@@ -57,9 +57,8 @@ def test_an_unknown_field_is_answered_with_a_suggestion(parquet: dict[str, Any])
     assert message == "dataset.trian: there is no such field; did you mean train?"
     message = complaint(DatasetSpec.parse, {"name": "digits", "q": 1})
     assert (
-        message
-        == "dataset.q: there is no such field; known: name, format, limit, test_limit, resize, fit, protected_classes, "
-        "allow_empty_test_classes, allow_same_files"
+        message == "dataset.q: there is no such field; known: name, format, limit, test_limit, resize, fit, holdout, "
+        "protected_classes, allow_empty_test_classes, allow_same_files"
     )
 
 
@@ -77,8 +76,8 @@ def test_a_wrong_value_is_named_with_its_field(changes: dict[str, Any], message:
 
 
 def test_what_is_missing_is_named() -> None:
-    assert complaint(DatasetSpec.parse, {"name": "parquet", "train": "a"}) == (
-        "dataset.test: this field is missing: add it, or give it with --set dataset.test=VALUE"
+    assert complaint(DatasetSpec.parse, {"name": "parquet", "test": "a"}) == (
+        "dataset.train: this field is missing: add it, or give it with --set dataset.train=VALUE"
     )
     assert "dataset.name: this field is missing" in complaint(DatasetSpec.parse, {"format": "digits"})
     assert "a name or a mapping" in complaint(DatasetSpec.parse, ["digits"])
@@ -86,7 +85,7 @@ def test_what_is_missing_is_named() -> None:
 
 def test_npz_wants_one_file_or_two() -> None:
     expected = "dataset: give either train and test, or path for one file with both"
-    for paths in ({}, {"train": "a"}, {"path": "a", "test": "b"}, {"path": "a", "train": "b", "test": "c"}):
+    for paths in ({}, {"test": "a"}, {"path": "a", "test": "b"}, {"path": "a", "train": "b", "test": "c"}):
         given = {"name": "npz", **paths}
         assert complaint(DatasetSpec.parse, given) == expected
 

@@ -217,6 +217,7 @@ def test_names_in_the_test_set_are_those_of_the_training_set(tmp_path: Path) -> 
     kind = DATASETS.get("parquet")
     paths = {"train": f"{tmp_path}/names.parquet", "test": f"{tmp_path}/few.parquet"}
     train, few = kind(kind.Params.model_validate(paths)).open()
+    assert few is not None
     assert few.classes == train.classes == ("ant", "bee", "cow")
     assert few.labels.tolist() == [2, 2, 0, 2]
     assert complaint(read, names, tmp_path, labelled(["ant", "bee", "dog", "ant"])) == (

@@ -11,7 +11,21 @@ import pytest
 import bench
 from tests.making.pages import ROOT
 
-ORDER = ["core", "store", "record", "contracts", "data", "engine", "spec", "plan", "run", "read", "perf", "cli"]
+ORDER = [
+    "core",
+    "store",
+    "record",
+    "contracts",
+    "data",
+    "engine",
+    "spec",
+    "plan",
+    "run",
+    "read",
+    "perf",
+    "flows",
+    "cli",
+]
 APART = {"run", "read"}
 PLUGINS = ("methods", "victims/architectures", "victims/defenses", "bench/data/formats")
 OURS = ("bench", "methods", "victims", "tests")

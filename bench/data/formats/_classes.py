@@ -45,6 +45,11 @@ class Labelled(NamedTuple):
     classes: Names
 
 
+def own_classes(train: Stored) -> Labelled:
+    """Return the labels and the class names of a training set without a test set, as `shared_classes` does."""
+    return shared_classes(train, train)[0]
+
+
 def shared_classes(train: Stored, test: Stored) -> tuple[Labelled, Labelled]:
     """Return the labels and the class names of the training and of the test set.
 

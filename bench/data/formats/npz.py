@@ -11,13 +11,13 @@ from PIL import Image
 from pydantic import model_validator
 
 from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, what_it_is
-from bench.data.formats._classes import Labelled, Stored, shared_classes, whole_numbers
+from bench.data.formats._classes import Labelled, Stored, own_classes, shared_classes, whole_numbers
 from bench.data.formats._mistaken import its_text, what_is_there
 from bench.data.formats._paths import existing_file
 
 
 class NpzParams(Params):
-    """Either `train` and `test`, or `path`."""
+    """Either `train` and `test`, where there are test images, or `path`."""
 
     train: str | None = None
     test: str | None = None
@@ -25,9 +25,9 @@ class NpzParams(Params):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        pair = self.train is not None and self.test is not None
-        none_of_pair = self.train is None and self.test is None
-        if not (pair and self.path is None) and not (none_of_pair and self.path is not None):
+        separate = self.train is not None and self.path is None
+        together = self.path is not None and self.train is None and self.test is None
+        if not (separate or together):
             raise ValueError("give either train and test, or path for one file with both")
         return self
 
@@ -36,13 +36,17 @@ class NpzParams(Params):
 class Npz(DatasetPlugin[NpzParams]):
     """NumPy archives: uint8 images, labels, optionally `classes` with their names.
 
-    Either a training and a test file with `images` and `labels` each, or one file with `x_train`, `y_train`,
-    `x_test` and `y_test`. Images are [N, H, W, 3], [N, H, W] or [N, H, W, 1], labels whole numbers or names of
-    classes, [N] or [N, 1].
+    Either a training and a test file, or only the former, with `images` and `labels` each, or one file with `x_train`,
+    `y_train`, `x_test` and `y_test`. Images are [N, H, W, 3], [N, H, W] or [N, H, W, 1], labels whole numbers or names
+    of classes, [N] or [N, 1].
     """
 
-    def open(self) -> tuple[Source, Source]:
+    def open(self) -> tuple[Source, Source | None]:
         """Return the training and the test split; the arrays are read whole."""
+        if self.params.path is None and self.params.test is None:
+            file = self.files()[0]
+            alone = _Part.read(file, "images", "labels")
+            return alone.source(own_classes(alone.stored), (file,)), None
         separate = self.params.path is None
         names = [("images", "labels")] * 2 if separate else [("x_train", "y_train"), ("x_test", "y_test")]
         files = self.files() if separate else self.files() * 2
@@ -53,8 +57,8 @@ class Npz(DatasetPlugin[NpzParams]):
 
     def files(self) -> list[Path]:
         """Return the two files, or the one."""
-        names = ("train", "test") if self.params.path is None else ("path",)
-        return [existing_file(name, getattr(self.params, name)) for name in names]
+        given = {name: getattr(self.params, name) for name in ("train", "test", "path")}
+        return [existing_file(name, path) for name, path in given.items() if path is not None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import BeforeValidator
 
 from bench.api import DATASETS, DatasetPlugin, Field, Params, SepbenchError, Source
-from bench.data.formats._classes import Labelled, Names, Stored, shared_classes
+from bench.data.formats._classes import Labelled, Names, Stored, own_classes, shared_classes
 from bench.data.formats._columns import Column, find, labels_of
 from bench.data.formats._encoded import damaged, encoded, filled, images, reading
 from bench.data.formats._shards import shards
@@ -38,14 +38,14 @@ class ParquetParams(Params):
     """The files of both splits, and what their columns are called."""
 
     train: _Files = Field(description="a file, a pattern such as data/train-*.parquet, a folder, or a list of these")
-    test: _Files = Field(description="the same for the test set")
+    test: _Files | None = Field(None, description="the same for the test set, where there is one")
     image: str = Field("image", description="column of the images; a dot leads into a struct, as in data.image")
     label: str = Field("label", description="column of the labels")
 
 
 @DATASETS.register("parquet")
 class Parquet(DatasetPlugin[ParquetParams]):
-    """Training and test files in the Hugging Face layout: encoded images and labels.
+    """Training and test files, or only the former, in the Hugging Face layout: encoded images and labels.
 
     Each split is one file or several, in the order of their names; all shards of a set (`train-00000-of-00002`) have
     to be there. From a folder with files of several splits each takes those that begin with its name, `train` or
@@ -60,18 +60,22 @@ class Parquet(DatasetPlugin[ParquetParams]):
 
     version = 2  # class names may be listed as a mapping
 
-    def open(self) -> tuple[Source, Source]:
+    def open(self) -> tuple[Source, Source | None]:
         """Return the training and the test split; reads labels only."""
-        train, test = (self._split(files) for files in self._files())
+        splits = [self._split(files) for files in self._files()]
+        if len(splits) == 1:
+            return splits[0].source(own_classes(splits[0].stored)), None
+        train, test = splits
         train_labelled, test_labelled = shared_classes(train.stored, test.stored)
         return train.source(train_labelled), test.source(test_labelled)
 
     def files(self) -> list[Path]:
-        """Return the files of both splits."""
+        """Return the files of the splits."""
         return [path for files in self._files() for path in files]
 
-    def _files(self) -> tuple[list[Path], list[Path]]:
-        return shards("train", self.params.train, ".parquet"), shards("test", self.params.test, ".parquet")
+    def _files(self) -> list[list[Path]]:
+        given = {"train": self.params.train, "test": self.params.test}
+        return [shards(split, files, ".parquet") for split, files in given.items() if files is not None]
 
     def _split(self, files: list[Path]) -> "_Split":
         parts = [self._part(path) for path in files]
