@@ -106,7 +106,10 @@ def _load(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int]) -> S
         test=in_test,
         extra={count: images for count, (images, _) in besides.items()},
         protected_classes=None if spec.protected_classes == len(train.classes) else spec.protected_classes,
-        remarks=_on_exif([*unclear, *unclear_in_test, *(place for _, places in besides.values() for place in places)]),
+        remarks=(
+            *_on_holdout(spec.holdout),
+            *_on_exif([*unclear, *unclear_in_test, *(place for _, places in besides.values() for place in places)]),
+        ),
     )
     if len(splits.to_protect) == 0:
         raise SepbenchError(
@@ -327,6 +330,10 @@ def _decoded(source: Source, positions: NDArray[np.int64], spec: DatasetSpec) ->
     images, unclear = stack(source, positions, spec.resize, spec.fit)
     labels = torch.from_numpy(source.labels[positions])
     return ImageSet(torch.from_numpy(images), labels, source.classes), [source.where(one) for one in unclear.tolist()]
+
+
+def _on_holdout(share: float | None) -> tuple[str, ...]:
+    return () if share is None else (f"{100 * share:g} % of the training images are held out as the test set",)
 
 
 def _on_exif(unclear: Sequence[str]) -> tuple[str, ...]:

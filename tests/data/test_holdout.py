@@ -77,7 +77,9 @@ def test_held_out_images_are_judged_and_not_trained_on(
     assert np.array_equal(splits.train.images.numpy(), images[kept].transpose(0, 3, 1, 2))
     assert np.array_equal(splits.test.images.numpy(), images[held].transpose(0, 3, 1, 2))
     assert np.array_equal(splits.test.labels.numpy(), whole.labels[held])
-    assert card(spec, tmp_path / "cards").n_test_in_train == 0
+    made = card(spec, tmp_path / "cards")
+    assert made.n_test_in_train == 0
+    assert made.remarks == ("40 % of the training images are held out as the test set",)
 
 
 def test_training_positions_leave_out_what_the_limit_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
