@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from bench.api import CraftData, Ensemble, FeatureAlignment, Field, Frozen, Network, class_means
+from methods._batches import batches
 from methods._self_ensemble import SelfEnsembleParams
 
 Data = Callable[[], Iterator[CraftData]]
@@ -51,27 +50,5 @@ def clean_means(networks: list[Network], data: Data) -> list[Tensor]:
 def _means_in_train_mode(network: Network, data: Data) -> tuple[Network, Tensor]:
     """Return the network that batches of 5,000, normalised by their own statistics, leave behind, and their means."""
     altered = deepcopy(network)
-    means = class_means(altered.train(), _batches(data(), _RELEASED_BATCH), whole=True)
+    means = class_means(altered.train(), batches(data(), _RELEASED_BATCH), whole=True)
     return altered.eval(), means
-
-
-def _batches(parts: Iterator[CraftData], size: int) -> Iterator[CraftData]:
-    """Yield the images of all parts in their order, `size` at a time; the last ones may be fewer."""
-    held: list[CraftData] = []
-    for part in parts:
-        held.append(part)
-        while sum(len(one.y) for one in held) >= size:
-            whole = _joined(held)
-            yield _cut(whole, slice(size))
-            held = [_cut(whole, slice(size, None))]
-    if any(len(one.y) for one in held):
-        yield _joined(held)
-
-
-def _joined(parts: list[CraftData]) -> CraftData:
-    x, y, index = (torch.cat(one) for one in zip(*((part.x, part.y, part.index) for part in parts), strict=True))
-    return replace(parts[0], x=x, y=y, index=index)
-
-
-def _cut(data: CraftData, part: slice) -> CraftData:
-    return replace(data, x=data.x[part], y=data.y[part], index=data.index[part])
