@@ -2,12 +2,15 @@
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.core.errors import SepbenchError
+
+_TEMPORARY = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.tmp")
 
 
 class DiskError(SepbenchError):
@@ -57,7 +60,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_beside(path)
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -70,6 +73,16 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return where a file is written before it gets its name, which may be as long as a disk takes."""
+    return path.with_name(f".{secrets.token_hex(4)}.tmp")
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file has such a name, which a killed process has left, or one of earlier versions."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """From stored images of any kind to one array of RGB bytes."""
 
 import warnings
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -62,22 +63,17 @@ def stack(
         For images of different sizes without `resize`; for float and 16-bit images, which would be clipped.
 
     """
-    from PIL.Image import Resampling
-
     stacked: NDArray[np.uint8] | None = None
     unclear = []
     with warnings.catch_warnings():
         # Of broken EXIF data `unclear` tells, once.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
         for row, (position, image) in enumerate(zip(positions.tolist(), source.read(positions), strict=True)):
-            if not _turn_upright(image):
+            if not turn_upright(image):
                 unclear.append(position)
-            image = _to_rgb(image, source.where(position))
-            if resize and image.size != (resize, resize):
-                width, height = _covering(image.size, resize) if fit == "crop" else (resize, resize)
-                image = image.resize((width, height), Resampling.BICUBIC)
-                left, top = round((width - resize) / 2), round((height - resize) / 2)
-                image = image.crop((left, top, left + resize, top + resize))
+            image = to_rgb(image, source.where(position))
+            if resize:
+                image = to_square(image, resize, fit)
             if stacked is None:
                 stacked = np.empty((len(positions), 3, image.height, image.width), np.uint8)
             if stacked.shape[2:] != (image.height, image.width):
@@ -92,7 +88,27 @@ def stack(
     return stacked, np.array(unclear, np.int64)
 
 
-def _turn_upright(image: "Image") -> bool:
+def to_square(image: "Image", side: int, fit: Fit) -> "Image":
+    """Bring an image to a square of `side` pixels; one that is of that size already stays as it is."""
+    from PIL.Image import Resampling
+
+    if image.size == (side, side):
+        return image
+    width, height = covering(image.size, side) if fit == "crop" else (side, side)
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    return image.resize((width, height), Resampling.BICUBIC).crop((left, top, left + side, top + side))
+
+
+def pictures(source: Source, positions: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images at `positions` as `stack` sees them before it brings them to one size, uint8 [H, W, 3]."""
+    for position, image in zip(positions.tolist(), source.read(positions), strict=True):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+            turn_upright(image)
+        yield np.asarray(to_rgb(image, source.where(position)))
+
+
+def turn_upright(image: "Image") -> bool:
     """Turn an image as its EXIF orientation says; return False where nothing of its EXIF data can be read."""
     from PIL import ImageOps
 
@@ -116,14 +132,15 @@ def _has_readable_exif(image: "Image") -> bool:
     return True
 
 
-def _covering(size: tuple[int, int], side: int) -> tuple[int, int]:
+def covering(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Return the size, rounded down, of an image of these proportions whose shorter side is `side`."""
     width, height = size
     shorter = min(size)
     return side * width // shorter, side * height // shorter
 
 
-def _to_rgb(image: "Image", where: str) -> "Image":
+def to_rgb(image: "Image", where: str) -> "Image":
+    """Return an image as networks see it; raises `SepbenchError` for one of more than 8 bits a channel."""
     if image.mode == "F" or image.mode.startswith("I"):
         raise SepbenchError(
             f"{where} has float or 16-bit values (Pillow mode {image.mode}): save it with 8 bits a channel"
