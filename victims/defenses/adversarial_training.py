@@ -31,6 +31,7 @@ class AdversarialTraining(Defense[AdversarialTrainingParams]):
     version = 2
     short = "radius"
     cite = "madry2018towards"
+    words = "adversarial training of radius {radius}/255"
 
     def loss(self, loss: Loss, epoch: int) -> Loss:
         """Return the loss on the attacked batch, of the epoch's loss."""

@@ -36,6 +36,7 @@ class BitDepth(Defense[BitDepthParams]):
     version = 2
     cite = "xu2018feature"
     short = "bits"
+    words = "a reduction to {bits} bits a channel"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Bring the images, uint8 [N, 3, H, W], to fewer levels."""

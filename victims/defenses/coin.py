@@ -23,6 +23,7 @@ class Coin(Defense[CoinParams]):
     """
 
     cite = "li2025detecting"
+    words = "random displacement of pixels"
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Displace the pixels of each image; labels stay."""

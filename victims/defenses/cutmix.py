@@ -27,6 +27,7 @@ class Cutmix(Defense[CutmixParams]):
     """
 
     cite = "yun2019cutmix"
+    words = "pasting pieces of one picture into another"
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return images with a box from another one, and mixed targets, [B, C]."""

@@ -25,6 +25,7 @@ class Cutout(Defense[CutoutParams]):
 
     cite = "devries2017improved"
     short = "size"
+    words = "blacking out squares of {size} pixels"
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Blacken a square of each image; labels stay."""

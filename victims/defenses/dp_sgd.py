@@ -37,6 +37,7 @@ class DPSGD(Defense[DPSGDParams]):
 
     innermost = True
     cite = "abadi2016deep"
+    words = "training on clipped and noisy gradients"
 
     def network(self, network: nn.Module) -> nn.Module:
         """Replace every batch norm by a group norm; raise `SepbenchError` where one cannot be replaced."""

@@ -12,6 +12,8 @@ class EarlyStopping(Defense):
     Training itself is the recipe's. An appropriator would have to pick the epoch on clean images of its own.
     """
 
+    words = "stopping at the best epoch"
+
     def judged_epoch(self, test_acc: Sequence[float]) -> int:
         """Return the first epoch of the highest test accuracy."""
         return max(range(len(test_acc)), key=test_acc.__getitem__)

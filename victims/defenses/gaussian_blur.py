@@ -30,6 +30,7 @@ class GaussianBlur(Defense[BlurParams]):
 
     cite = "liu2023image"
     short = "size"
+    words = "a Gaussian blur of {size} pixels"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Blur the images, uint8 [N, 3, H, W]."""

@@ -22,6 +22,7 @@ class GaussianNoise(Defense[GaussianNoiseParams]):
 
     cite = "huang2021unlearnable"
     short = "sigma"
+    words = "Gaussian noise of {sigma}/255"
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Add noise to the images; labels stay."""

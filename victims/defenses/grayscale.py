@@ -20,6 +20,7 @@ class Grayscale(Defense):
     """
 
     cite = "liu2023image"
+    words = "grayscale"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return uint8 [N, 3, H, W] with three equal channels."""

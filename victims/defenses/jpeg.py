@@ -29,6 +29,7 @@ class Jpeg(Defense[JpegParams]):
 
     cite = "liu2023image"
     short = "quality"
+    words = "JPEG compression at quality {quality}"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the images, uint8 [N, 3, H, W], as they are read back."""

@@ -19,6 +19,7 @@ class MeanFilter(Defense[FilterParams]):
 
     cite = "liu2023image"
     short = "size"
+    words = "a mean filter of {size} pixels"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Average the images, uint8 [N, 3, H, W]."""

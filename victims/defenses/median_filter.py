@@ -20,6 +20,7 @@ class MedianFilter(Defense[FilterParams]):
     version = 2
     cite = "liu2023image"
     short = "size"
+    words = "a median filter of {size} pixels"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Take medians of the images, uint8 [N, 3, H, W]."""

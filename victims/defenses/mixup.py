@@ -24,6 +24,7 @@ class Mixup(Defense[MixupParams]):
     """
 
     cite = "zhang2018mixup"
+    words = "blending pictures with each other"
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return blended images and targets, [B, C]."""

@@ -7,6 +7,8 @@ from bench.api import DEFENSES, Augmentation, Defense
 class NoAugmentation(Defense):
     """Train on the released images as they are, without crop and flip."""
 
+    words = "training without crop and flip"
+
     def augmentation(self, augmentation: Augmentation) -> Augmentation:
         """Return an augmentation that does nothing."""
         return Augmentation()

@@ -30,6 +30,7 @@ class OrthogonalProjection(Defense[OrthogonalProjectionParams]):
     """
 
     cite = "sandoval2023can"
+    words = "projecting out what a linear model learns"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Project the images, uint8 [N, 3, H, W]."""

@@ -6,3 +6,5 @@ from bench.api import DEFENSES, Defense
 @DEFENSES.register("plain")
 class Plain(Defense):
     """The recipe as it is: random crop and flip where it has them."""
+
+    words = "plain training"

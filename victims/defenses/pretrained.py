@@ -40,6 +40,7 @@ class Pretrained(Defense[PretrainedParams]):
     short = "on"
     files = ("weights",)
     version = 2
+    words = "training from pretrained weights"
 
     def network(self, network: nn.Module) -> nn.Module:
         """Load the weights; raises `SepbenchError` where they are not those of this network, or not finite."""

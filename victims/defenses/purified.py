@@ -31,6 +31,7 @@ class Purified(Defense[PurifiedParams]):
 
     short = "by"
     copies = "folder"
+    words = "purification by {by}"
 
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the copy of these images; raises `SepbenchError` where there is none, or it does not fit them."""

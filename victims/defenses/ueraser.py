@@ -39,6 +39,7 @@ class UEraser(Defense[UEraserParams]):
 
     short = "variant"
     cite = "qin2023learning"
+    words = "strong random augmentation"
 
     def extra_passes(self) -> float:
         """Return the forward passes of the worst of several, each a third of a pass."""
