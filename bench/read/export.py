@@ -64,7 +64,7 @@ def _wanted(plan: Plan) -> dict[str, tuple[str, str, VictimJob | None]]:
     """Return by key of each set what it is, the key of its release, and a victim that sees it; None for the release."""
     wanted: dict[str, tuple[str, str, VictimJob | None]] = {}
     for planned in plan.cells:
-        wanted.setdefault(planned.craft, (_release(plan, planned), planned.craft, None))
+        wanted.setdefault(planned.craft, (release_name(plan, planned), planned.craft, None))
     for planned in plan.cells:
         job = plan.stages[planned.victim].job
         if isinstance(job, VictimJob) and job.defenses.reads_copies:
@@ -72,7 +72,8 @@ def _wanted(plan: Plan) -> dict[str, tuple[str, str, VictimJob | None]]:
     return wanted
 
 
-def _release(plan: Plan, planned: PlannedCell) -> str:
+def release_name(plan: Plan, planned: PlannedCell) -> str:
+    """Return what a protected set is called among those of its plan: method, budget, seeds where there are several."""
     experiment, cell = plan.experiment, planned.cell
     seeds = [("surrogate", experiment.surrogate_seeds, cell.surrogate_seed)] if planned.surrogates else []
     seeds += [("craft", experiment.craft_seeds, cell.craft_seed)] if cell.budget else []
@@ -83,7 +84,7 @@ def _release(plan: Plan, planned: PlannedCell) -> str:
 def _mixture(plan: Plan, planned: PlannedCell) -> str:
     cell = planned.cell
     drawn = [f"seed {cell.seed}"] if cell.protected_fraction < 1 else []
-    return " · ".join([_release(plan, planned), *unusual_marks(cell.fields()), *drawn])
+    return " · ".join([release_name(plan, planned), *unusual_marks(cell.fields()), *drawn])
 
 
 def _archive(images: ImageSet) -> bytes:
