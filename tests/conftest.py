@@ -4,6 +4,7 @@ import multiprocessing
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from bench.contracts import plugin_files
 from bench.contracts.defense import Defense
 from bench.contracts.network import build_network
+from bench.contracts.registries import REGISTRIES
 from bench.core import file_state
 from bench.record.tracking import Tracker, default_uri
 from bench.record.tracking.connection import connected
@@ -200,6 +203,20 @@ def files_of_defenses(_outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Name what defenses read from files where their parameters look for it."""
     monkeypatch.setenv("SEPBENCH_PURIFIED", str(_outside / "purified"))
     monkeypatch.setenv("SEPBENCH_PRETRAINED", str(_outside / "weights.safetensors"))
+
+
+@pytest.fixture
+def plugins_as_before() -> Iterator[None]:
+    """Forget afterwards what plug-ins were read from files."""
+    for one in REGISTRIES.values():
+        one.names()
+    before = [{name: copy(value) for name, value in vars(one).items()} for one in REGISTRIES.values()]
+    files = dict(plugin_files._ATTACHED)
+    yield
+    for one, state in zip(REGISTRIES.values(), before, strict=True):
+        vars(one).update(state)
+    plugin_files._ATTACHED.clear()
+    plugin_files._ATTACHED.update(files)
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
+from string import Formatter
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.contracts import places
+from bench.contracts import places, promises
 from bench.contracts.augment import Augmentation
 from bench.contracts.plugin import P_co, Plugin, breach_of
 from bench.core.errors import SepbenchError
@@ -24,7 +25,9 @@ Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 class Defense(Plugin[P_co]):
     """What an appropriator does while training on a release; every hook does nothing unless overridden.
 
-    `short` names the parameter that `name-VALUE` fills, as `quality` in `jpeg-10`. `files` names parameters that only
+    `words` say what it is to somebody who has never heard its name, with its parameters in braces, as in
+    `JPEG compression at quality {quality}`. `short` names the parameter that `name-VALUE` fills, as `quality` in
+    `jpeg-10`. `files` names parameters that only
     say where a file or folder of files lies: results depend on what is in it, and no record or table shows the path.
     `copies` names one that says where a folder lies with what another tool has made of training sets, each under the
     name that `sepbench export` gives it: a result depends on `own_copy` alone, whatever lies beside it. A defense reads
@@ -32,6 +35,7 @@ class Defense(Plugin[P_co]):
     `innermost` is for a defense that takes the loss apart, image by image: it stands last in a chain.
     """
 
+    words: ClassVar[str | None] = None
     short: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()
     copies: ClassVar[str | None] = None
@@ -41,6 +45,10 @@ class Defense(Plugin[P_co]):
     """Number of classes, set before any hook is called."""
     training_set: str = "unnamed"
     """What `sepbench export` calls the training set, set before any hook is called."""
+
+    def described(self) -> str:
+        """Return `words` with the values of its parameters; the name where it has none."""
+        return self.name if self.words is None else self.words.format_map(self.params.model_dump())
 
     def path(self, parameter: str) -> Path:
         """Return the file or folder that a parameter in `files`, or `copies`, names; `~` and `${NAME}` are expanded.
@@ -59,6 +67,11 @@ class Defense(Plugin[P_co]):
         """Return where the copy of this training set lies, or is to lie, in the folder that `copies` names."""
         assert self.copies is not None
         return self.path(self.copies) / f"{self.training_set}.npz"
+
+    @property
+    def places(self) -> set[str]:
+        """The parameters that only say where something lies."""
+        return {*self.files, *([self.copies] if self.copies else [])}
 
     def reads(self) -> list[Path]:
         """Return the files and folders whose content decides the result; a copy may not be there yet."""
@@ -106,7 +119,19 @@ def _breach(kind: type[Defense]) -> str | None:
     for name in (*kind.files, *(name for name in (kind.short, kind.copies) if name is not None)):
         if name not in kind.Params.model_fields:
             return f"it names a parameter {name!r}, which it does not have"
-    return None
+    return _wordless(kind)
+
+
+def _wordless(kind: type[Defense]) -> str | None:
+    """Return what keeps the words of a defense from being filled in."""
+    if not isinstance(kind.words, str | None):
+        return f"its words are {kind.words!r}, not text"
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(kind.words or "") if field is not None]
+    except ValueError as error:
+        return f"its words are {kind.words!r}: {error}"
+    unknown = [field for field in fields if field not in kind.Params.model_fields]
+    return f"its words name a parameter {unknown[0]!r}, which it does not have" if unknown else None
 
 
 DEFENSES: Registry[type[Defense]] = Registry.at(places.DEFENSES, _breach)
@@ -167,6 +192,10 @@ class Defenses(Defense):
     def _written(self) -> str:
         return "+".join(_write_one(defense) for defense in self.chain)
 
+    def described(self) -> str:
+        """Return what the parts are, in the order in which they are applied."""
+        return ", then ".join(part.described() for part in self.chain)
+
     @property
     def reads_copies(self) -> bool:
         """Whether a result depends on a copy of its training set that another tool has made."""
@@ -194,9 +223,9 @@ class Defenses(Defense):
             {
                 "name": part.name,
                 "version": part.version,
-                "params": part.params.model_dump(mode="json", exclude=_places(part)),
+                "params": part.params.model_dump(mode="json", exclude=part.places),
             }
-            | ({"files": [next(contents) for _ in part.reads()]} if _places(part) else {})
+            | ({"files": [next(contents) for _ in part.reads()]} if part.places else {})
             for part in self.chain
         ]
 
@@ -219,20 +248,23 @@ class Defenses(Defense):
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Apply every `dataset` hook."""
         for part in self.chain:
-            images = part.dataset(images, labels, generator)
+            if type(part).dataset is not Defense.dataset:
+                images = _changed(part, images, labels, generator)
         self._check_unchanged()
         return images
 
     def augmentation(self, augmentation: Augmentation) -> Augmentation:
         """Apply every `augmentation` hook."""
         for part in self.chain:
-            augmentation = part.augmentation(augmentation)
+            augmentation = promises.check_augmentation(part.name, part.augmentation(augmentation))
         return augmentation
 
-    def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Apply every `batch` hook."""
+    def batch(self, x: Tensor, y: Tensor, generator: torch.Generator, *, look: bool = False) -> tuple[Tensor, Tensor]:
+        """Apply every `batch` hook; `look` also at the values that each returns."""
         for part in self.chain:
-            x, y = part.batch(x, y, generator)
+            if type(part).batch is not Defense.batch:
+                changed = part.batch(x, y, generator)
+                x, y = promises.check_batch(part.name, x, y, changed, getattr(part, "classes", None), values=look)
         return x, y
 
     def loss(self, loss: Loss, epoch: int) -> Loss:
@@ -244,29 +276,41 @@ class Defenses(Defense):
     def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """Apply every `optimizer` hook."""
         for part in self.chain:
-            optimizer = part.optimizer(optimizer)
+            optimizer = promises.check_optimizer(part.name, part.optimizer(optimizer))
         return optimizer
 
     def network(self, network: nn.Module) -> nn.Module:
         """Apply every `network` hook."""
         for part in self.chain:
-            network = part.network(network)
+            network = promises.check_network(part.name, part.network(network))
         self._check_unchanged()
         return network
 
     def judged_epoch(self, test_acc: Sequence[float]) -> int:
         """Return the epoch that the last part to choose one chooses."""
         last = len(test_acc) - 1
-        return next((epoch for part in reversed(self.chain) if (epoch := part.judged_epoch(test_acc)) != last), last)
+        chosen = (
+            promises.check_epoch(part.name, part.judged_epoch(test_acc), len(test_acc)) for part in reversed(self.chain)
+        )
+        return next((epoch for epoch in chosen if epoch != last), last)
+
+    @property
+    def with_losses(self) -> str:
+        """The names of the parts that change the loss, as a chain is written; empty where none does."""
+        return "+".join(part.name for part in self.chain if type(part).loss is not Defense.loss)
 
     def extra_passes(self) -> float:
         """Return the sum over the parts."""
         return sum(part.extra_passes() for part in self.chain)
 
 
-def _places(part: Defense) -> set[str]:
-    """Return the parameters that only say where something lies."""
-    return {*part.files, *([part.copies] if part.copies else [])}
+def _changed(part: Defense, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    # A copy: the labels are those of the clean data, which every other victim of this process learns, too.
+    given, version = labels.clone(), None if images.is_inference() else images._version
+    changed = part.dataset(images, given, generator)
+    overwritten = (version is not None and images._version != version) or not torch.equal(given, labels)
+    promises.check_dataset(part.name, images, changed, overwritten=overwritten)
+    return changed
 
 
 def _contents(paths: Sequence[Path], digest: Callable[[Path], str]) -> tuple[str | None, ...]:
@@ -299,7 +343,7 @@ def _from_text(kind: type[Defense], fields: dict[str, str]) -> Any:
 def _write_one(defense: Defense) -> str:
     changed = {
         field: value
-        for field, value in defense.params.model_dump(mode="json", exclude=_places(defense)).items()
+        for field, value in defense.params.model_dump(mode="json", exclude=defense.places).items()
         if value != type(defense.params).model_fields[field].get_default(call_default_factory=True)
         or field == defense.short
     }

@@ -1,6 +1,6 @@
 """The contract of a protection method."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
@@ -91,6 +91,27 @@ class CraftData:
     index: Tensor
 
 
+@dataclass(frozen=True)
+class Brought:
+    """Images that somebody brought, made elsewhere.
+
+    Attributes
+    ----------
+    called
+        What records and tables call their method.
+    sha256
+        Digest of the training set with these images, as `ImageSet.sha256`.
+    spent
+        What the files differ by from the clean ones at the size that they have, by the audit's fields `linf_levels`,
+        `l2` and `l0`; empty where the bytes themselves tell.
+
+    """
+
+    called: str
+    sha256: str
+    spent: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass
 class CraftContext:
     """What the harness gives a method besides the data.
@@ -106,6 +127,8 @@ class CraftContext:
         Where data and networks live.
     images
         How many images the whole training set has.
+    brought
+        The images that `Method.brought` names, uint8 [images, 3, H, W]; None where it names none.
 
     """
 
@@ -113,6 +136,7 @@ class CraftContext:
     seed: int
     device: torch.device
     images: int = 0
+    brought: Tensor | None = None
     on_step: Callable[[float], None] = field(default=lambda fraction: None)
 
     @property
@@ -148,6 +172,11 @@ class Method(Plugin[P_co]):
     def revision(self) -> int:
         """A `version` of the parameters that are set: bumped where the output changes for some of them alone."""
         return 1
+
+    @property
+    def brought(self) -> Brought | None:
+        """The images that somebody brought, which are released as they are; None for those that the method makes."""
+        return None
 
     @property
     def rounding(self) -> Rounding:

@@ -12,6 +12,15 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def default_values(params: type[Params]) -> dict[str, Any]:
+    """Return the default of each parameter that has one, as JSON."""
+    fields = {name: info for name, info in params.model_fields.items() if not info.is_required()}
+    defaults = {name: info.get_default(call_default_factory=True) for name, info in fields.items()}
+    made = params.model_construct(set(defaults), **defaults)
+    written: dict[str, Any] = made.model_dump(mode="json", include=set(defaults))
+    return written
+
+
 P_co = TypeVar("P_co", bound=Params, default=Params, covariant=True)
 
 

@@ -1,6 +1,7 @@
 """The papers that plug-ins cite: what a key such as `chen2023selfensemble` stands for."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -63,8 +64,16 @@ def references() -> dict[str, Reference]:
 
     Raises `SepbenchError` where an entry lacks a field. The file is BibTeX of the plainest kind: a field a line.
     """
-    text = (files("bench") / "references.bib").read_text(encoding="utf-8")
-    return {key: _reference(key, dict(_FIELD.findall(body))) for key, body in _ENTRY.findall(text)}
+    return {key: _reference(key, dict(_FIELD.findall(body))) for key, body in _ENTRY.findall(_text())}
+
+
+def bibtex(keys: Collection[str]) -> str:
+    """Return the entries of these keys as they stand in `bench/references.bib`; one that it does not know has none."""
+    return "\n\n".join(entry[0] for entry in _ENTRY.finditer(_text()) if entry[1] in keys)
+
+
+def _text() -> str:
+    return (files("bench") / "references.bib").read_text(encoding="utf-8")
 
 
 def _reference(key: str, fields: dict[str, str]) -> Reference:

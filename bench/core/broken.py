@@ -34,7 +34,11 @@ class Broken:
     @classmethod
     def module(cls, kind: str, name: str, error: BaseException) -> "Broken":
         """Return what is said of a module of ours that could not be imported."""
-        path = _file_of(name)
+        return cls.file(kind, _file_of(name), error, name)
+
+    @classmethod
+    def file(cls, kind: str, path: str | None, error: BaseException, name: str = "") -> "Broken":
+        """Return what is said of a file that could not be imported, called `name` where nobody knows its path."""
         line = _line_in(path, error)
         where = f"{path or name}:{line}" if line else path or name
         trouble = f"cannot be loaded ({told(error)})"

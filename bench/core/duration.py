@@ -17,7 +17,7 @@ def parse_duration(text: str) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person says it: 8 s, 3 min 20 s, 2 h 05 min."""
+    """Return a duration as a person says it: 8 s, 3 min 20 s, 2 h 05 min, 12 days."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -25,4 +25,6 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 72 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole / 86400:.0f} days"

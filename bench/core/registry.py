@@ -6,11 +6,14 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from copy import copy
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from bench.core.broken import Broken, told
 from bench.core.errors import SepbenchError
+from bench.core.origin import PACKAGE, Origin, file_of, is_ours
 
 T = TypeVar("T")
 
@@ -36,6 +39,15 @@ class Place(NamedTuple):
     package: str
     group: str
     registry: str
+
+
+class Refused(NamedTuple):
+    """A plug-in that was registered and cannot be used; `holder` is the one that has its name already, if any."""
+
+    name: str
+    broken: Broken
+    file: Path | None
+    holder: str | None = None
 
 
 class Registry(Generic[T]):
@@ -69,6 +81,8 @@ class Registry(Generic[T]):
         self._clashes: dict[str, Broken] = {}
         self._broken: list[Broken] = []
         self._offered: list[T] = []
+        self._origins: dict[str, Origin | None] = {}
+        self._refused: list[Refused] = []
         self._modules: list[str] | None = None
         self._entries: list[EntryPoint] | None = None
 
@@ -85,15 +99,22 @@ class Registry(Generic[T]):
             breach = self._breach_of(plugin)
             if breach is not None:
                 what = f"the {self.kind} '{name}' ({_origin(plugin)})"
-                self._broken.append(Broken((name,), what, f"cannot be used, as {breach}", "repair or remove it"))
+                broken = Broken((name,), what, f"cannot be used, as {breach}", "repair or remove it")
+                self._broken.append(broken)
+                self._refused.append(Refused(name, broken, file_of(plugin)))
                 return plugin
             holder = self._plugins.get(name)
             if holder is not None and _origin(holder) != _origin(plugin):
                 trouble = f"is defined twice, by {_origin(holder)} and by {_origin(plugin)}"
                 advice = "rename one of them, or remove its file or package"
-                self._clashes.setdefault(name, Broken((name,), f"{self.kind} '{name}'", trouble, advice))
+                clash = Broken((name,), f"{self.kind} '{name}'", trouble, advice)
+                self._refused.append(Refused(name, clash, file_of(plugin), _origin(holder)))
+                self._clashes.setdefault(name, clash)
                 return plugin
             self._plugins[name] = plugin
+            self._origins.pop(name, None)
+            if not is_ours(plugin):
+                self._origins[name] = Origin.of(plugin)  # now: its file may be another by the time somebody asks
             if isinstance(plugin, type):
                 plugin.name = name  # type: ignore[attr-defined]
             return plugin
@@ -140,10 +161,56 @@ class Registry(Generic[T]):
         self._import_all()
         return [*self._broken, *self._clashes.values()]
 
+    def origin(self, name: str) -> Origin | None:
+        """Return where the plug-in called `name` came from; None of what came with sepbench. Raises as `get` does."""
+        plugin = self.get(name)
+        if name not in self._origins:
+            self._origins[name] = Origin.of(plugin)
+        return self._origins[name]
+
+    def is_ours(self, name: str) -> bool:
+        """Tell whether a plug-in of this name came with sepbench, so that everybody has it."""
+        return name in self and self.origin(name) is None
+
+    @contextmanager
+    def known_as(self, name: str, plugin: T) -> Iterator[None]:
+        """Know a plug-in by a name for the length of the block, as one that did not come with sepbench."""
+        if isinstance(plugin, type):
+            plugin.name = name  # type: ignore[attr-defined]
+        self._plugins[name], self._origins[name] = plugin, Origin("", "")
+        try:
+            yield
+        finally:
+            del self._plugins[name], self._origins[name]
+
     def files(self) -> set[str]:
         """Return the files of the plug-ins that are imported by now."""
         modules = [sys.modules.get(getattr(plugin, "__module__", "")) for plugin in self._offered]
         return {file for module in modules if (file := getattr(module, "__file__", None))}
+
+    def of_file(self, path: Path) -> list[str]:
+        """Return the names of the plug-ins that a file has brought, sorted."""
+        return [name for name in self.names() if file_of(self._plugins[name]) == path]
+
+    def refused_of_file(self, path: Path) -> list[Refused]:
+        """Return what a file has brought that cannot be used."""
+        return [one for one in self._refused if one.file == path]
+
+    def forget_file(self, path: Path) -> None:
+        """Forget the plug-ins of a file, which is to be read anew."""
+        for name in self.of_file(path):
+            del self._plugins[name]
+
+    @contextmanager
+    def as_before_on_failure(self) -> Iterator[None]:
+        """Take back what was registered in the block where it fails; every other plug-in is imported by then."""
+        self._import_all()
+        before = {name: copy(value) for name, value in vars(self).items()}
+        try:
+            yield
+        except BaseException:
+            vars(self).update(before)
+            raise
 
     def __contains__(self, name: str) -> bool:
         """Tell whether `get` has a plug-in of this name that can be used."""
@@ -176,7 +243,7 @@ class Registry(Generic[T]):
     def _breach_of(self, plugin: T) -> str | None:
         try:
             return self._breach(plugin)
-        except Exception as error:  # whatever a class of others does when it is looked at
+        except (Exception, SystemExit) as error:  # whatever a class of others does when it is looked at
             return f"it cannot be looked at ({told(error)})"
 
     def _import_all(self) -> None:
@@ -215,10 +282,10 @@ class Registry(Generic[T]):
         try:
             if not entry.pattern.match(entry.value):
                 raise SepbenchError(f"its entry point is '{entry.value}', not module:name")
-            with self._undone_on_failure():
+            with self._undone_on_failure(), _of_package(entry):
                 plugin = entry.load()
-            if not any(plugin is one for one in self._offered):
-                self.register(entry.name)(plugin)
+                if not any(plugin is one for one in self._offered):
+                    self.register(entry.name)(plugin)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -241,6 +308,16 @@ class Registry(Generic[T]):
                     del self._plugins[name]
             self._clashes = clashes
             raise
+
+
+@contextmanager
+def _of_package(entry: EntryPoint) -> Iterator[None]:
+    """Let plug-ins of every kind that are registered in the block count as those of the entry point's package."""
+    before = PACKAGE.set(f"{entry.dist.name} {entry.dist.version}" if entry.dist else None)
+    try:
+        yield
+    finally:
+        PACKAGE.reset(before)
 
 
 def _entries_of(group: str) -> tuple[list[EntryPoint], list[Broken]]:

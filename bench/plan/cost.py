@@ -115,7 +115,9 @@ def estimate_bytes(plan: Plan, stage: Stage, costs: Costs) -> float:
 
 
 def _version(architecture: str) -> str:
-    return f"{getattr(ARCHITECTURES.get(architecture), 'version', 1)}, torch {torch.__version__}"
+    origin = ARCHITECTURES.origin(architecture)
+    source = "" if origin is None else f", source {origin.sha256}"
+    return f"{getattr(ARCHITECTURES.get(architecture), 'version', 1)}, torch {torch.__version__}{source}"
 
 
 @cache

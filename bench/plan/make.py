@@ -30,10 +30,12 @@ def plan_experiment(
     only: Callable[[Cell], bool] = lambda cell: True,
     *,
     without_data: bool = False,
+    crafting: bool = False,
 ) -> Plan:
     """Return the plan; decodes the data set only where the folder `cards` knows nothing of it.
 
     `without_data` plans with the published sizes of a data set that is not here: nothing can run, and no key is right.
+    `crafting` plans the protected sets alone, for which no test images are needed: nobody is trained on them.
     """
     if not any(map(only, experiment.each_cell())):
         raise SepbenchError("--only leaves no cell of the experiment: see sepbench plan for those it has")
@@ -45,7 +47,13 @@ def plan_experiment(
         if not without_data:
             raise
         card = published_card(experiment.dataset, missing, experiment.added_images)
-    return make_plan(experiment, card, only, Digests(cards))
+    if not (crafting or card.n_test):
+        raise SepbenchError(
+            f"no image of '{experiment.dataset.name}' is held out, so that no victim can be judged: give "
+            f"dataset.holdout a share, such as 0.2"
+        )
+    plan = make_plan(experiment, card, only, Digests(cards))
+    return plan.crafting() if crafting else plan
 
 
 def make_plan(
@@ -93,7 +101,7 @@ def _surrogate_stages(experiment: Experiment, training: "_Training", cell: Cell)
 
 def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Checkpoints]]) -> Stage:
     method = cell.method.build()
-    label = cell.method_label or cell.method.name
+    label = cell.method_label or cell.method.known_as
     job = CraftJob(
         cell.method, cell.budget, cell.craft_seed, tuple(checkpoints for _, checkpoints in surrogates), label
     )

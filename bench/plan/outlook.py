@@ -118,11 +118,11 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
     jobs = min(jobs, len(left))  # as a run starts no more than it has stages
     paces, costs = Paces(home.paces), Costs(home.costs)
     estimate = Estimator(plan, todo, device, paces)
-    methods = {planned.victim: planned.cell.method.name for planned in reversed(plan.cells)}
+    methods = {planned.victim: planned.cell.method.known_as for planned in reversed(plan.cells)}
 
     def planned(stage: Stage) -> PlannedStage:
         job, open_ = stage.job, stage.key in left
-        about = job.method.name if isinstance(job, CraftJob) else methods.get(stage.key, job.architecture)
+        about = job.method.known_as if isinstance(job, CraftJob) else methods.get(stage.key, job.architecture)
         expected = estimate(stage) if open_ else None
         return PlannedStage(
             kind=stage.kind,
@@ -276,13 +276,14 @@ def _shared(sharing: Sharing, device: str) -> str:
 def _total(view: Outlook) -> list[str]:
     left = [stage for stage in view.stages if not stage.done]
     done = len(view.stages) - len(left)
+    there = "1 stage is there" if done == 1 else f"{done} stages are there"
     if not left:
-        return [f"{done} stages are there, nothing is left to do"]
+        return [f"{there}, nothing is left to do"]
     passes = sum(stage.passes for stage in left)
     flops = sum(stage.flops for stage in left)
     room = sum(stage.bytes for stage in left)
     return [
-        f"{done} stages are there, {len(left)} to do: {passes:g} passes, {_time(left, view.device)}",
+        f"{there}, {len(left)} to do: {passes:g} passes, {_time(left, view.device)}",
         f"{flops / 1e15:.2g} PFLOP, or {flops / _GPU_RATE / 3600:.2g} GPU-hours at {_GPU_RATE / 1e12:g} TFLOP/s; "
         f"about {room / 2**30:.2g} GiB of disk",
     ]

@@ -1,7 +1,7 @@
 """The cells of an experiment with the stages they come from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bench.data.loading import DataCard
@@ -24,7 +24,7 @@ class PlannedCell:
 class Plan:
     """Every cell of an experiment and every stage they need, in an order in which each can run.
 
-    A stage that several cells share stands once.
+    A stage that several cells share stands once. A plan of the protected sets alone has no cells.
     """
 
     experiment: Experiment
@@ -37,9 +37,16 @@ class Plan:
         """The cell of each victim by the key of its stage; the first where several share it."""
         return {planned.victim: planned for planned in reversed(self.cells)}
 
+    def crafting(self) -> "Plan":
+        """Return the plan of the protected sets alone, with the surrogates they need: nobody is trained on them."""
+        return replace(
+            self, cells=(), stages={key: stage for key, stage in self.stages.items() if stage.kind != "victim"}
+        )
+
     def missing(self, has: Callable[[Kind, str], bool]) -> list[Stage]:
         """Return the stages to run, given which artifacts are there: nothing that only finished stages need."""
-        return self._closure([planned.victim for planned in self.cells], has)
+        taken_in = {one for stage in self.stages.values() for one in stage.inputs}
+        return self._closure([key for key in self.stages if key not in taken_in], has)
 
     def advice(self, kind: Kind, has: Callable[[Kind, str], bool]) -> str:
         """Return how stages of a kind come about that are not there, also where their victims are finished."""

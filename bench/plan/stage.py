@@ -97,7 +97,8 @@ class Stage:
 class StageResult:
     """A stage that ended; `meta` is its artifact's, `reason` says why it failed. Times are Unix seconds.
 
-    `elsewhere` is set where another process made the artifact while this one waited or did other work.
+    `elsewhere` is set where another process made the artifact while this one waited or did other work, `cause` names
+    the stage that failed where this one was not begun for that.
     """
 
     stage: Stage
@@ -107,3 +108,4 @@ class StageResult:
     meta: dict[str, Any] | None = None
     reason: str | None = None
     elsewhere: bool = False
+    cause: str | None = None

@@ -24,11 +24,16 @@ class Record(BaseModel):
     added to the images (`none`); a linf or l0 budget counts levels of 1/255 or pixels, l2 is on the [0, 1] scale. The
     norm "unbounded" has no budget.
     `test_acc_per_class` has None for a class without test images.
+    `brought` is set where somebody brought the protected images, made elsewhere, and named their method; it has no
+    parameters then, and `protected_sha256` tells which images they were.
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
     many classes were protected and judged, `compiled` where the victim trained with torch.compile.
     `train_per_class` counts the training images of each of the `classes`, `test_per_class` the test images of those
     that were judged; `n_test_in_train` test images that are training images, too, or among the
     `clean_images`.
+    `plugins` names what did not come with sepbench, by kind and name as in `method far`: the `package` that it is of,
+    with its version, or its file, and the `sha256` of its source; and what it takes to read the record where it is not
+    installed, such as the `defaults` of parameters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -41,6 +46,7 @@ class Record(BaseModel):
     dataset: str
     method: str
     method_params: dict[str, Any]
+    brought: bool = False
     norm: str | None
     budget: float | None
     victim: str
@@ -95,6 +101,13 @@ class Record(BaseModel):
     deterministic: bool
     compiled: bool = False
     host_cores: int
+    plugins: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def method_defaults(self) -> dict[str, Any] | None:
+        """Defaults of the method's parameters where it did not come with sepbench, None where it did."""
+        told: dict[str, Any] = (self.plugins or {}).get(f"method {self.method}", {})
+        return told.get("defaults")
 
     @property
     def identity(self) -> tuple[str, str | None, tuple[str, ...]]:
@@ -104,7 +117,13 @@ class Record(BaseModel):
     def to_json(self) -> str:
         """Return the record as one JSON document with a trailing newline."""
         # Fields that came later than the first records.
-        later = {"protected_classes": None, "compiled": False, **dict.fromkeys(DATA_FIELDS)}
+        later = {
+            "brought": False,
+            "protected_classes": None,
+            "compiled": False,
+            "plugins": None,
+            **dict.fromkeys(DATA_FIELDS),
+        }
         unset = {name for name, default in later.items() if getattr(self, name) == default}
         return json.dumps(self.model_dump(mode="json", exclude=unset), indent=1) + "\n"
 

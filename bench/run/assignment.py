@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.contracts.plugin_files import attach_again, attached
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError
 from bench.plan.make import plan_experiment
@@ -33,6 +34,8 @@ class Assignment(BaseModel):
         Whether MLflow gets the reports, which this process leaves for the one that began the run.
     seconds
         How long it may work, None without limit.
+    plugins
+        Digests of the files whose plug-ins are known besides, by their paths.
 
     """
 
@@ -44,6 +47,7 @@ class Assignment(BaseModel):
     compile: bool
     tell: bool
     seconds: float | None
+    plugins: dict[str, str] = {}
 
     @classmethod
     def of(cls, plan: Plan, place: Workplace) -> "Assignment":
@@ -56,6 +60,7 @@ class Assignment(BaseModel):
             compile=place.compile,
             tell=place.tell,
             seconds=place.stop.seconds_left,
+            plugins=attached(),
         )
 
     @contextmanager
@@ -81,6 +86,7 @@ class Assignment(BaseModel):
 
     def plan(self, home: Home) -> Plan:
         """Return the plan of what is asked for."""
+        attach_again(self.plugins)
         wanted = None if self.cells is None else set(self.cells)
         experiment = Experiment.model_validate(self.experiment)
         return plan_experiment(experiment, home.cards, lambda cell: wanted is None or cell.identity() in wanted)

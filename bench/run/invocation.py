@@ -1,12 +1,13 @@
 """One invocation of an experiment: run what its plan still needs, leave records, tell MLflow."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from bench.core.errors import Stopped
 from bench.plan.plan import Plan
-from bench.plan.stage import Stage
+from bench.plan.stage import Stage, StageResult
 from bench.record.record import Record
 from bench.record.tracking import NullTracker, Tracker
 from bench.run.executors.executor import Executor, Workplace, choose_executor
@@ -47,17 +48,35 @@ class Summary:
         How many stages ended, in this process or in another.
     stopped
         Why it ended early; None where it went through.
+    broken
+        The stages that failed, in the order in which they did.
+    doubts
+        Sentences on methods whose promises did not hold when the run had a second look at them.
 
     """
 
     records: list[Record]
     stages: int = 0
     stopped: str | None = None
+    broken: tuple[StageResult, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def failures(self) -> list[Record]:
         """The records of failed cells."""
         return [one for one in self.records if one.status == "failed"]
+
+
+def told_once(failures: Sequence[Record]) -> list[str]:
+    """Return a sentence on each reason for which cells failed, naming the first of them."""
+    several = Counter(one.reason for one in failures)
+    first = {one.reason: one for one in reversed(failures)}
+    told = []
+    for reason in dict.fromkeys(one.reason for one in failures):
+        one, others = first[reason], several[reason] - 1
+        more = f" and {others} more cell{'s' * (others > 1)}" if others else ""
+        told.append(f"failed: {one.method} {one.victim} {one.defense} seed {one.seed}{more}: {reason}")
+    return told
 
 
 def run_plan(plan: Plan, call: Invocation) -> Summary:
@@ -93,21 +112,23 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
 
 
 def _run(plan: Plan, todo: list[Stage], unrecorded: list[Stage], call: Invocation, recorder: Recorder) -> Summary:
-    ended: set[str] = set()
+    ended: dict[str, StageResult] = {}
     stopped = None
     try:
         try:
             with closing(ends(plan, todo, unrecorded, call.executor, call.place)) as results:
                 for result in results:
                     recorder.take(result)
-                    ended.add(result.stage.key)
+                    ended[result.stage.key] = result
         except Stopped as stop:
             stopped = str(stop)
         recorder.forward()
     except KeyboardInterrupt:
         stopped = "interrupted"
     asked_for = {stage.key for stage in todo}
-    return Summary(recorder.records, len(ended & asked_for), stopped)
+    broken = tuple(result for result in ended.values() if result.status == "failed")
+    doubts = tuple(recorder.doubts)
+    return Summary(recorder.records, len(ended.keys() & asked_for), stopped, broken, doubts)
 
 
 def _open_log(plan: Plan, todo: list[Stage], tracker: Tracker | NullTracker) -> None:

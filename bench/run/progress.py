@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TextIO
 
 from bench.core.duration import duration
@@ -154,19 +155,51 @@ class LiveProgress:
         self._bars.update(self._run, description=self._title(), completed=self._clock.fraction, left=left)
 
 
+class Silence:
+    """Nothing at all."""
+
+    def started(self, stage: Stage) -> None:
+        """Say nothing."""
+
+    def progress(self, fraction: float) -> None:
+        """Say nothing."""
+
+    def ended(self, result: StageResult) -> None:
+        """Say nothing."""
+
+    def waiting(self, owner: str) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Nothing to take down."""
+
+
 def outcome(result: StageResult) -> str:
     """Return what is worth saying of a stage that ended."""
     if result.meta is None:
-        return f"FAILED ({result.reason})"
+        # The reason is told once, with all cells that it cost: at the end.
+        return f"FAILED ({result.cause} failed)" if result.cause else "FAILED, see the end"
     took = duration(result.ended - result.started)
     if "outcome" in result.meta:
         return f"{result.meta['outcome']['test_acc']:.1f} % test accuracy, {took}"
     if "audit" in result.meta:
         return f"largest change {result.meta['audit']['linf_levels']}/255, {took}"
-    return f"{result.meta['history']['test_acc'][-1]:.1f} % test accuracy, {took}"
+    history = result.meta["history"]
+    if not history["test_acc"]:
+        return f"{history['train_acc'][-1]:.1f} % training accuracy, {took}"
+    return f"{history['test_acc'][-1]:.1f} % test accuracy, {took}"
 
 
 def choose_progress(todo: list[Stage], estimate: Callable[[Stage], float]) -> PlainProgress | LiveProgress:
-    """Return the display that suits standard error."""
+    """Return the display that suits standard error, or the notebook that this runs in."""
     clock = Clock(todo, estimate)
+    if _in_notebook():
+        # On standard error a notebook shows everything as if it were wrong.
+        return LiveProgress(todo, clock) if find_spec("ipywidgets") else PlainProgress(todo, clock, sys.stdout)
     return LiveProgress(todo, clock) if sys.stderr.isatty() else PlainProgress(todo, clock, sys.stderr)
+
+
+def _in_notebook() -> bool:
+    from rich.console import Console
+
+    return Console().is_jupyter

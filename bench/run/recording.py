@@ -9,6 +9,7 @@ import torch
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.plan.estimate import note_pace
 from bench.plan.plan import Plan, PlannedCell
+from bench.plan.plugin_sources import as_recorded, sources_of_cell
 from bench.plan.stage import Stage, StageResult
 from bench.record.provenance import provenance
 from bench.record.record import Record
@@ -21,12 +22,16 @@ _AUDITED = ("linf_levels", "l2", "l0", "psnr", "ssim")
 
 
 class Recorder:
-    """Keeps the records of one plan's cells, here and in the home, and reports stages to MLflow."""
+    """Keeps the records of one plan's cells, here and in the home, and reports stages to MLflow.
+
+    `doubts` are sentences on methods whose promises did not hold when the run had a second look at them.
+    """
 
     def __init__(self, plan: Plan, home: Home, tracker: Tracker | NullTracker, device: torch.device) -> None:
         self._plan, self._home, self._tracker, self._device = plan, home, tracker, device
         self._folder = home.records(plan.experiment.name, plan.experiment.variant)
         self._records: dict[str, Record] = {}
+        self.doubts: list[str] = []
 
     @property
     def records(self) -> list[Record]:
@@ -50,6 +55,8 @@ class Recorder:
         made = None if planned is None else self._record(planned, result)
         if made is not None:
             self._records[made.key] = made
+        if result.meta is not None and result.meta.get("doubt") not in (None, *self.doubts):
+            self.doubts.append(result.meta["doubt"])
         if result.meta is not None and not result.elsewhere:
             seconds = result.ended - result.started
             note_pace(self._plan, result.stage, result.meta, seconds, self._device, self._home.paces)
@@ -97,7 +104,9 @@ def record(plan: Plan, planned: PlannedCell, meta: Mapping[str, Any]) -> Record:
             **meta["outcome"],
             **{field: protected["audit"][field] for field in _AUDITED},
             **meta["provenance"],
+            "deterministic": meta["provenance"]["deterministic"] and protected.get("reproducible", True),
             "compiled": meta["history"].get("compiled", False),
+            "plugins": as_recorded(meta.get("sources", {}), planned),
             "status": "done",
             "test_acc_per_class": tuple(meta["outcome"]["test_acc_per_class"]),
             "protected_sha256": protected["sha256"],
@@ -113,7 +122,15 @@ def record(plan: Plan, planned: PlannedCell, meta: Mapping[str, Any]) -> Record:
 def failed_record(plan: Plan, planned: PlannedCell, reason: str, device: torch.device) -> Record:
     """Return the record of a cell that failed, or whose surrogate or protected set did."""
     origin = provenance(device, plan.experiment.recipe.precision)
-    return Record.model_validate({**_identity(plan, planned), **origin, "status": "failed", "reason": reason})
+    return Record.model_validate(
+        {
+            **_identity(plan, planned),
+            **origin,
+            "plugins": as_recorded(sources_of_cell(plan, planned), planned),
+            "status": "failed",
+            "reason": reason,
+        }
+    )
 
 
 def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
@@ -125,7 +142,8 @@ def _identity(plan: Plan, planned: PlannedCell) -> dict[str, Any]:
         "overrides": experiment.overrides,
         "recipe": experiment.recipe.name,
         "dataset": experiment.dataset.name,
-        "method_params": planned.cell.method.params_json(),
+        "method_params": planned.cell.method.known_params(),
+        "brought": planned.cell.method.build().brought is not None,
         **planned.cell.fields(),
         "surrogate_keys": planned.surrogates,
         "protected_key": planned.craft,

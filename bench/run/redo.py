@@ -1,11 +1,14 @@
-"""Running finished stages again, as `--force` asks for it."""
+"""Running finished stages again, as `--force` asks for it, and what came of that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from bench.core.registry import UnknownName
 from bench.plan.plan import Plan
-from bench.plan.stage import KINDS
+from bench.plan.stage import KINDS, Stage
 from bench.store.artifacts import Store
+
+_REASON = "run again by --force"
 
 
 def check_stage_kinds(kinds: Sequence[str]) -> None:
@@ -21,4 +24,39 @@ def redo(plan: Plan, kinds: Sequence[str], store: Store) -> None:
     for stage in plan.stages.values():  # inputs come before what is made from them
         if stage.kind in kinds or outdated.intersection(stage.inputs):
             outdated.add(stage.key)
-            store.set_aside(stage.kind, stage.key, "run again by --force")
+            store.set_aside(stage.kind, stage.key, _REASON)
+
+
+def came_out_other(stages: Iterable[Stage], store: Store) -> list[str]:
+    """Return a sentence on each protected set that is not what it was before `--force` put it aside."""
+    found = []
+    for stage in stages:
+        before = store.meta_aside(stage.kind, stage.key, _REASON) if stage.kind == "craft" else None
+        if before is None or not store.has(stage.kind, stage.key):
+            continue
+        now = store.meta(stage.kind, stage.key)
+        if now["sha256"] != before["sha256"]:
+            found.append(
+                f"{stage.name}, crafted anew by --force, is not what it was ({before['sha256'][:8]} before, "
+                f"{now['sha256'][:8]} now): {_why(now, before)}"
+            )
+    return found
+
+
+def _why(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    if now.get("sources", {}) != before.get("sources", {}):
+        return "its source has changed; raise the version of what you change, so that no old result is taken for a new"
+    if now.get("doubt"):
+        return str(now["doubt"])
+    ours, theirs = now["provenance"], before["provenance"]
+    for field in ("version", "torch", "device"):
+        if ours[field] != theirs[field]:
+            return f"it was made with another {field} ({theirs[field]} before, {ours[field]} now)"
+    if not ours["deterministic"]:
+        return "GPUs round differently from run to run"
+    if ours["git_sha"] != theirs["git_sha"]:
+        return (
+            f"that may be sepbench, which was at another commit ({theirs['git_sha']} before, {ours['git_sha']} now), "
+            f"or its method is not deterministic"
+        )
+    return "with the same source, parameters and seed its method is not deterministic; draw from ctx.generator() alone"

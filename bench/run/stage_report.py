@@ -48,7 +48,7 @@ def _tags(plan: Plan, stage: Stage, planned: PlannedCell | None, status: str) ->
             if axis.usual is None and cell.get(name) is not None
         }
     elif isinstance(job, CraftJob):
-        tags["method"] = job.method.name
+        tags["method"] = job.method.known_as
         if job.budget is not None:
             size = {} if job.budget.size is None else {"budget": as_text(job.budget.size)}
             tags |= {"norm": job.budget.norm, **size}
@@ -66,7 +66,7 @@ def _params(plan: Plan, stage: Stage, planned: PlannedCell | None) -> dict[str, 
         params |= {"defense": str(job.defenses) if isinstance(job, VictimJob) else "plain"}
     method = planned.cell.method if planned else job.method if isinstance(job, CraftJob) else None
     if method is not None:
-        params |= {"method": method.name, **_dotted("method", method.params_json())}
+        params |= {"method": method.known_as, **_dotted("method", method.params_json())}
     return params
 
 

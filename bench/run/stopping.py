@@ -1,12 +1,15 @@
 """Stopping a run where nothing is lost: at a time limit, or when a signal asks for it."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from bench.core.errors import Stopped
+
+TIME_IS_UP = "stopped by --time-limit"
 
 
 class Stop:
@@ -27,11 +30,17 @@ class Stop:
         if self._signal is not None:
             raise Stopped(f"stopped by {self._signal}")
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            raise Stopped("stopped by --time-limit")
+            raise Stopped(TIME_IS_UP)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM ask for a stop; a second one interrupts at once."""
+        """Let Ctrl-C and SIGTERM ask for a stop; a second one interrupts at once.
+
+        In a thread other than the main one, where Python takes no signals, this does nothing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def ask(number: int, frame: FrameType | None) -> None:

@@ -35,7 +35,7 @@ class Cell:
     def fields(self) -> dict[str, Any]:
         """Return the cell's identity as it stands in a record, but for the method's parameters."""
         return {
-            "method": self.method.name,
+            "method": self.method.known_as,
             "norm": self.budget.norm if self.budget else None,
             "budget": self.budget.size if self.budget else None,
             "victim": self.victim,
@@ -48,7 +48,7 @@ class Cell:
         }
 
     def __str__(self) -> str:
-        method = self.method_label or self.method.name
+        method = self.method_label or self.method.known_as
         protected = f"{method} {self.budget}" if self.budget else method
         return " · ".join(
             [protected, *unusual_marks(self.fields()), self.victim, str(self.defense), f"seed {self.seed}"]

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -74,6 +74,13 @@ DefenseField = Annotated[Defenses, BeforeValidator(_defense), PlainSerializer(st
 Fractions = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, strict=False)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+
+
+def published_name(name: str, profile: str | None, overrides: Sequence[str]) -> str:
+    """Return what the files of published results of an experiment are called, changed so."""
+    changed = [quote(profile, safe="")] if profile is not None else []
+    changed += [key(list(overrides))[:8]] if overrides else []
+    return "@".join([name, *changed])
 
 
 class Experiment(BaseModel):
@@ -208,9 +215,7 @@ class Experiment(BaseModel):
     @property
     def published_name(self) -> str:
         """What the files of published results are called: the name, with the profile and overrides if there are any."""
-        changed = [quote(self.profile, safe="")] if self.profile is not None else []
-        changed += [key(list(self.overrides))[:8]] if self.overrides else []
-        return "@".join([self.name, *changed])
+        return published_name(self.name, self.profile, self.overrides)
 
     def cells(self) -> list[Cell]:
         """Return every cell, clean references included, in the order of the table's rows."""

@@ -46,13 +46,15 @@ def experiment_names() -> list[str]:
     return shipped("bench.experiments")
 
 
-def load_experiment(name: str, *, profile: str | None = None, overrides: Sequence[str] = ()) -> Experiment:
-    """Read a shipped experiment by name, or an experiment file by its path.
+def load_experiment(
+    name: str | Mapping[str, Any], *, profile: str | None = None, overrides: Sequence[str] = ()
+) -> Experiment:
+    """Read a shipped experiment by name, an experiment file by its path, or the fields of one.
 
     Parameters
     ----------
     name
-        As `sepbench ls experiments` lists it, or a path that ends in .yaml or .yml.
+        As `sepbench ls experiments` lists it, a path that ends in .yaml or .yml, or what such a file holds.
     profile
         A set of overrides that the file carries under `profiles`.
     overrides
@@ -65,7 +67,7 @@ def load_experiment(name: str, *, profile: str | None = None, overrides: Sequenc
         Names the file, line and field of the first mistake.
 
     """
-    source = _read(name)
+    source = _read(name) if isinstance(name, str) else YamlFile.of("the experiment", name)
     content = dict(source.content)
     profiles = content.pop("profiles", None)
     changes = [*_of_profile(source, profiles, profile), *map(_of_override, overrides)]
@@ -74,11 +76,23 @@ def load_experiment(name: str, *, profile: str | None = None, overrides: Sequenc
     for field in sorted(field for field in _COMMAND_LINE_FIELDS if content.get(field)):
         clause = no_such_field(field, _known((), _change((field,), changes)))
         raise SepbenchError(f"{_where((field,), source, changes)}: {field}: {clause}")
-    counted = [text for text in overrides if text.partition("=")[0] not in _LOCATIONS]
     try:
-        return Experiment.model_validate({**content, "profile": profile, "overrides": counted})
+        return Experiment.model_validate({**content, "profile": profile, "overrides": counted(overrides)})
     except ValidationError as error:
         raise SepbenchError(_explain(error, source, content, changes)) from error
+
+
+def with_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return fields after `field=value` each was set; raises `SepbenchError` for what is written otherwise."""
+    changed = dict(content)
+    for text in overrides:
+        _of_override(text).apply(changed)
+    return changed
+
+
+def counted(overrides: Sequence[str]) -> list[str]:
+    """Return those overrides that change an experiment, not only the place of its data set."""
+    return [text for text in overrides if text.partition("=")[0] not in _LOCATIONS]
 
 
 def _read(name: str) -> YamlFile:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
 
 from bench.contracts.method import METHODS, Method
 from bench.contracts.network import ARCHITECTURES
+from bench.contracts.plugin import default_values
 from bench.core.errors import FieldError, SepbenchError
 from bench.core.keys import canonical
 from bench.core.validation import describe, first_mistake, shown
@@ -27,27 +28,47 @@ class MethodRow(BaseModel):
         """Return the method, ready to craft."""
         return METHODS.get(self.name)(self.params)
 
+    @property
+    def known_as(self) -> str:
+        """What records and tables call it: its name, or that which somebody gave to the images that they brought."""
+        brought = self.build().brought
+        return self.name if brought is None else brought.called
+
     @model_serializer
     def _as_written(self) -> dict[str, Any]:
-        return {self.name: self.params_json()}
+        brought = self.build().brought
+        called = {} if brought is None else {"called": brought.called}  # which decides nothing, and is in no key
+        return {self.name: self.params_json() | called}
 
     def params_json(self) -> dict[str, Any]:
         """Return every parameter, defaults included, as JSON."""
         fields: dict[str, Any] = self.params.model_dump(mode="json")
         return fields
 
+    def known_params(self) -> dict[str, Any]:
+        """Return the parameters as records have them: none where somebody brought the images."""
+        return self.params_json() if self.build().brought is None else {}
+
+    def defaults_json(self) -> dict[str, Any]:
+        """Return the default of each parameter that has one, as JSON."""
+        return default_values(type(self.params))
+
     def identity(self) -> str:
         """Return one text that tells this row from every other of its experiment."""
         return canonical({self.name: self.params_json()})
 
 
-def changed_parameters(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that differ from the method's defaults, or all of them where nobody knows the method.
+def changed_parameters(
+    method: str, params: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the parameters that differ from the method's defaults, or all of them where these are not known.
 
-    A parameter that a method has gained since a record was made has its default.
+    A parameter that a method has gained since a record was made has its default. Of a method that did not come with
+    sepbench only `defaults` count, whether it is installed or not: what records say is the same everywhere.
     """
-    if method not in METHODS:
-        return dict(params)
+    if not METHODS.is_ours(method):
+        known = defaults or {}
+        return {name: value for name, value in params.items() if name not in known or known[name] != value}
     try:
         complete = METHODS.get(method).Params.model_validate(params, strict=False)
     except ValidationError:
@@ -60,8 +81,8 @@ def row_labels(rows: Sequence[MethodRow]) -> list[str]:
     """Return a name for each row: the method's, with those parameters in which rows of the same method differ."""
     variants: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        variants.setdefault(row.name, []).append(row.params_json())
-    return [method_label(row.name, row.params_json(), variants[row.name]) for row in rows]
+        variants.setdefault(row.known_as, []).append(row.known_params())
+    return [method_label(row.known_as, row.known_params(), variants[row.known_as]) for row in rows]
 
 
 def read_rows(index: int, entry: Any, recipe: Recipe | None) -> list[MethodRow]:

@@ -1,7 +1,9 @@
 """A YAML file whose fields can be found again by line."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -52,6 +54,12 @@ class YamlFile:
             raise SepbenchError(f"{label}:{line}: {key.value} stands here a second time: remove one of the two")
         return cls(label, content, root)
 
+    @classmethod
+    def of(cls, label: str, content: Mapping[str, Any]) -> "YamlFile":
+        """Return a mapping that stands in no file; raises `SepbenchError` where it holds what YAML has no form for."""
+        read = yaml.safe_load(as_yaml(label, {str(key): value for key, value in content.items()}))
+        return cls(label, read, yaml.MappingNode("", []))
+
     def place(self, path: Sequence[str | int]) -> str:
         """Return `label:line` of the deepest part of `path` that the file holds, `label` where it holds none."""
         node, line = self._root, None
@@ -62,6 +70,25 @@ class YamlFile:
             key, node = found
             line = key.start_mark.line + 1
         return self.label if line is None else f"{self.label}:{line}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """What is safe, and paths."""
+
+
+_Dumper.add_multi_representer(PurePath, lambda dumper, path: dumper.represent_str(str(path)))
+
+
+def as_yaml(what: str, value: Any) -> str:
+    """Return a value as YAML in one line; raises `SepbenchError` for `what` holds more than plain data and paths."""
+    try:
+        text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=math.inf, sort_keys=False)
+    except yaml.YAMLError as error:
+        odd = type(error.args[1]).__name__ if len(error.args) > 1 else yaml_problem(error)
+        raise SepbenchError(f"{what} holds a {odd}: write text, numbers, lists and mappings") from error
+    except RecursionError as error:
+        raise SepbenchError(f"{what} is nested too deeply: write it flat") from error
+    return str(text).removesuffix("\n").removesuffix("\n...")
 
 
 def yaml_problem(error: Exception) -> str:

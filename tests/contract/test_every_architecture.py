@@ -7,7 +7,8 @@ import torch
 import torchvision
 from torch import fx, nn
 
-from bench.contracts.network import ARCHITECTURES, Classifier, build_network
+from bench.checks import of_architectures
+from bench.contracts.network import ARCHITECTURES, Classifier
 
 NAMES = ARCHITECTURES.names()
 every_architecture = pytest.mark.parametrize("name", NAMES)
@@ -91,49 +92,9 @@ def test_residual_networks_have_the_parameters_of_their_layers(
 
 
 @every_architecture
-def test_an_architecture_describes_itself(name: str) -> None:
-    assert (ARCHITECTURES.get(name).__doc__ or "").strip().splitlines()[0].strip()
-
-
-@every_architecture
-@pytest.mark.parametrize(("count", "side", "classes"), [(2, 16, 100), (2, 32, 10), (1, 64, 10)])
-def test_logits_are_the_head_of_the_features(name: str, count: int, side: int, classes: int) -> None:
-    network = built(name, classes).eval()
-    assert isinstance(network, Classifier)
-    with torch.inference_mode():
-        x = images(count, side)
-        features, logits = network.features(x), network(x)
-        assert features.shape == (count, network.head.in_features)
-        assert logits.shape == (count, classes)
-        torch.testing.assert_close(logits, network.head(features))
-
-
-@every_architecture
-def test_a_judged_image_does_not_depend_on_its_batch(name: str) -> None:
-    # Double precision: then nothing but a real dependence shows.
-    network = built(name).double().eval()
-    with torch.inference_mode():
-        x = images(2, 16).double()
-        torch.testing.assert_close(network(x[1:2])[0], network(x)[1], rtol=1e-9, atol=1e-9)
-
-
-@every_architecture
-def test_every_parameter_learns(name: str) -> None:
-    network = built(name).train()
-    nn.functional.cross_entropy(network(images(2, 32)), torch.tensor([0, 1])).backward()
-    for parameter in network.parameters():
-        assert parameter.grad is not None
-        assert bool(parameter.grad.isfinite().all())
-    assert float(network.head.weight.grad.abs().sum()) > 0  # type: ignore[union-attr]
-
-
-@every_architecture
-def test_images_have_gradients_through_frozen_networks(name: str) -> None:
-    network = built(name).eval().requires_grad_(False)
-    x = images(2, 16).requires_grad_()
-    (gradient,) = torch.autograd.grad(network(x).logsumexp(1).sum(), x)
-    assert bool(gradient.isfinite().all())
-    assert float(gradient.abs().sum()) > 0
+@pytest.mark.parametrize("promise", of_architectures.CHECKS)
+def test_an_architecture_keeps_the_promises_that_sepbench_check_looks_at(promise: str, name: str) -> None:
+    of_architectures.CHECKS[promise](name)
 
 
 @every_architecture
@@ -144,17 +105,6 @@ def test_a_network_can_be_traced_so_that_batch_norm_can_be_folded(name: str) -> 
     with torch.inference_mode():
         x = images(2, 16)
         torch.testing.assert_close(traced(x), network(x))
-
-
-@every_architecture
-def test_weights_survive_being_stored_and_loaded(name: str) -> None:
-    network = built(name).eval()
-    stored = network.state_dict()
-    other = build_network(name, 10, torch.empty(0), normalise=False, seed=1, device=torch.device("cpu")).classifier
-    other.load_state_dict(stored)
-    assert all(torch.equal(value, stored[key]) for key, value in other.state_dict().items())
-    with torch.inference_mode():
-        torch.testing.assert_close(other.eval()(images(2, 16)), network(images(2, 16)), rtol=1e-4, atol=1e-5)
 
 
 def test_resnet18_imagenet_is_the_published_network() -> None:

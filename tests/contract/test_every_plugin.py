@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cli.catalog import REGISTRIES
+from bench.contracts.registries import REGISTRIES
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)

@@ -54,16 +54,16 @@ class Watched:
 def take_notes(notes: Notes) -> None:
     """Note every stage that starts, its progress, its end, when a stop is asked for, and when data is decoded."""
     import bench.data.loading
-    import bench.run.progress
+    from bench.run import progress
     from bench.run.stopping import Stop
 
-    choose, load = bench.run.progress.choose_progress, bench.data.loading.load
+    choose, load = progress.choose_progress, bench.data.loading.load
 
     def load_and_note(spec: Any, extra: Any = ()) -> Any:
         notes.take(Event("decoded", spec.name))
         return load(spec, extra)
 
-    bench.run.progress.choose_progress = lambda todo, estimate: Watched(choose(todo, estimate), notes)  # type: ignore[assignment,return-value]
+    progress.choose_progress = lambda todo, estimate: Watched(choose(todo, estimate), notes)  # type: ignore[assignment,return-value]
     bench.data.loading.load = load_and_note
 
     initialise = Stop.__init__
@@ -175,9 +175,9 @@ class shards_of:  # noqa: N801
     images: int
 
     def __call__(self, notes: Notes) -> None:
-        import bench.run.stages.craft
+        from bench.run.stages import craft
 
-        bench.run.stages.craft.SHARD = self.images
+        craft.SHARD = self.images
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,23 @@
 """Crafting a few images the way a run does it, with small parameters."""
 
 import math
-from copy import deepcopy
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 from uuid import uuid4
 
 import numpy as np
-import torch
-from pydantic import ValidationError
 from torch import Tensor
 
+from bench.checks import inputs
+from bench.checks.inputs import BUDGETS, CPU, digits, networks, with_images
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.method import METHODS, Method, Surrogate
-from bench.contracts.network import Network, build_network
-from bench.contracts.plugin import Params, Plugin
+from bench.contracts.network import Network
+from bench.contracts.plugin import Params
 from bench.core.keys import key
 from bench.data.images import ImageSet, Splits
-from bench.data.loading import load
-from bench.data.spec import DatasetSpec
+from bench.engine.brought import keep
 from bench.plan.checkpoints import Checkpoints, checkpoint_name
 from bench.plan.stage import CraftJob, Stage
 from bench.run.stages.dispatch import run_stage
@@ -27,30 +25,14 @@ from bench.run.stages.workbench import Workbench
 from bench.spec.method_row import MethodRow
 from bench.store.artifacts import Store
 
-CPU = torch.device("cpu")
-BUDGETS: dict[Norm, Budget] = {
-    "linf": Budget.parse("linf-8"),
-    "l2": Budget.parse("l2-1"),
-    "l0": Budget.parse("l0-4"),
-    "unbounded": Budget.parse("unbounded"),
-}
+__all__ = ["BUDGETS", "CPU", "digits", "networks", "small_params", "with_images"]
+
 assert set(BUDGETS) == set(get_args(Norm)), "give every norm a budget to be tested with"
 
-_SMALL = {"checkpoints": 2, "steps": 2, "inner_steps": 2, "runs": 2, "restarts": 1, "iterations": 2, "samples": 1}
-"""What costs time where a plug-in has it as a parameter."""
 
-
-def small_params(kind: type[Plugin]) -> Params:
-    """Return a plug-in's default parameters with those that cost time made as small as it allows."""
-    fields: dict[str, Any] = {}
-    for field, value in _SMALL.items():
-        if field in kind.Params.model_fields:
-            try:
-                kind.Params.model_validate({**fields, field: value})
-                fields[field] = value
-            except ValidationError:
-                pass  # a method may be defined by that parameter, as by its single checkpoint
-    return kind.Params.model_validate(fields)
+def small_params(kind: type[Method]) -> Params:
+    """Return a method's parameters, small where they cost time."""
+    return inputs.small_params(kind, {"sha256": "0" * 64} if kind.name == "brought" else None)
 
 
 def cases() -> list[tuple[str, Budget | None]]:
@@ -62,35 +44,28 @@ def cases() -> list[tuple[str, Budget | None]]:
     ]
 
 
-@cache
-def digits() -> ImageSet:
-    """Return 24 digits, 16x16."""
-    return load(DatasetSpec.parse({"name": "digits", "limit": 24, "test_limit": 10})).train
-
-
-def with_images(pixels: np.ndarray) -> ImageSet:
-    """Return uint8 images, [N, 3, H, W], with the labels of the first N digits."""
-    return ImageSet(torch.from_numpy(pixels), digits().labels[: len(pixels)], digits().classes)
-
-
-def networks(method: Method) -> list[list[Network]]:
-    """Return untrained thin networks in eval mode in place of each surrogate's checkpoints."""
-    return [
-        [_untrained(index, checkpoint) for checkpoint in range(need.checkpoints)]
-        for index, need in enumerate(method.needs())
-    ]
-
-
 def protect(folder: Path, kind: type[Method], budget: Budget | None, data: ImageSet, seed: int = 0) -> Tensor:
     """Run the craft stage of a method and return the released bytes, uint8 [N, 3, H, W]."""
     store = Store(folder)
     params = small_params(kind)
     method = kind(params)
+    if method.brought is not None:
+        made = brought(data)
+        keep(store, made)
+        spent = {"linf_levels": 1, "l2": 1 / 255, "l0": 1}
+        params = params.model_copy(update={"sha256": made.sha256, "spent": spent})
     checkpoints = tuple(stored(store, index, found) for index, found in enumerate(networks(method)))
     job = CraftJob(MethodRow(name=kind.name, params=params), budget, seed, checkpoints)
     stage = Stage(key(str(uuid4())), "of a test", job, (), method.passes())
     run_stage(stage, Workbench(Splits(data, data), store, CPU))
     return store.tensors("craft", stage.key, "protected")["images"]
+
+
+def brought(data: ImageSet) -> ImageSet:
+    """Return images as somebody may bring them: one value of each is a level from the clean one."""
+    images = data.images.clone()
+    images[:, 0, 0, 0] ^= 1
+    return replace(data, images=images)
 
 
 def is_within(budget: Budget | None, clean: Tensor, released: Tensor) -> bool:
@@ -103,16 +78,6 @@ def is_within(budget: Budget | None, clean: Tensor, released: Tensor) -> bool:
     if budget.norm == "l0":
         return bool((levels > 0).any(axis=1).sum(axis=(1, 2)).max() <= budget.size)
     return math.sqrt(int((levels**2).sum(axis=(1, 2, 3)).max())) <= 255 * budget.size * (1 + 1e-12)
-
-
-def _untrained(index: int, checkpoint: int) -> Network:
-    return deepcopy(_built(index, checkpoint))
-
-
-@cache
-def _built(index: int, checkpoint: int) -> Network:
-    seed = 100 * index + checkpoint
-    return build_network("resnet8", 10, digits().images, normalise=True, seed=seed, device=CPU).eval()
 
 
 def stored(store: Store, index: int, found: list[Network]) -> Checkpoints:

@@ -63,12 +63,13 @@ def trained(
     compile: bool = False,
     on_epoch: Callable[[History], None] = lambda history: None,
     as_stored: Tensor | None = None,
+    test: Labelled = TEST,
 ) -> tuple[nn.Module, History]:
     """Train a fresh network, going on from what an earlier call left in the folder."""
     return train(
         lambda images: fresh(),
         Labelled(IMAGES.clone(), LABELS.clone(), classes=3, as_stored=as_stored),
-        TEST,
+        test,
         how or recipe(),
         Defenses([defense] if defense else []),
         seed,

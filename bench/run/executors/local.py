@@ -10,6 +10,7 @@ from bench.core.disk import DiskError
 from bench.core.errors import SepbenchError, Stopped
 from bench.data.loading import load_planned
 from bench.plan.plan import Plan
+from bench.plan.plugin_sources import sources_of_data
 from bench.plan.stage import Stage, StageResult
 from bench.run.executors.executor import Watcher, Workplace
 from bench.run.executors.jobs import workers
@@ -42,7 +43,16 @@ class Local:
 def _workbench(plan: Plan, place: Workplace) -> Workbench:
     experiment, home = plan.experiment, place.home
     splits = load_planned(experiment.dataset.located(), plan.card, home.cards, experiment.added_images)
-    return Workbench(splits, home.store, place.device, place.compile, place.watcher.progress, place.stop.check)
+    return Workbench(
+        splits,
+        home.store,
+        place.device,
+        place.compile,
+        place.watcher.progress,
+        place.stop.check,
+        sources_of_data(experiment.dataset.format),
+        looks_twice=True,
+    )
 
 
 def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplace) -> Iterator[StageResult]:
@@ -101,7 +111,8 @@ def _ready(stage: Stage, left: dict[str, Stage]) -> bool:
 
 def _not_reached(stage: Stage, broken: StageResult) -> StageResult:
     now = time.time()
-    return StageResult(stage, "failed", now, now, reason=f"{broken.stage.label} failed: {broken.reason}")
+    reason = f"{broken.stage.label} failed: {broken.reason}"
+    return StageResult(stage, "failed", now, now, reason=reason, cause=broken.cause or broken.stage.label)
 
 
 def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageResult:
@@ -113,7 +124,7 @@ def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageR
         meta = run_stage(stage, bench)
     except (CorruptArtifact, DiskError, Stopped):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plug-in that ends Python ends its own cells
         said = str(error) if isinstance(error, SepbenchError) else f"{type(error).__name__}: {error}"
         reason = said.splitlines()[0]
         _keep_traceback(logs, stage, error)
@@ -121,7 +132,7 @@ def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageR
     return StageResult(stage, "done", started, time.time(), meta=meta)
 
 
-def _keep_traceback(logs: Path, stage: Stage, error: Exception) -> None:
+def _keep_traceback(logs: Path, stage: Stage, error: BaseException) -> None:
     path = logs / f"{stage.kind}-{stage.key[:16]}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

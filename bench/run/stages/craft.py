@@ -6,15 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from bench.contracts.budget import UNLIMITED
-from bench.contracts.method import CraftContext, CraftData
+from bench.contracts.budget import UNLIMITED, Budget
+from bench.contracts.method import METHODS, CraftContext, CraftData, Method
+from bench.contracts.promises import BrokenPromise, check_crafted, check_left_alone
 from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
-from bench.engine.release import audit, release
+from bench.engine.brought import check_spent, kept
+from bench.engine.release import BudgetExceeded, audit, release
 from bench.plan.checkpoints import load_checkpoints
+from bench.plan.plugin_sources import Sources, sources_of
 from bench.plan.stage import CraftJob
 from bench.record.provenance import provenance
+from bench.run.stages.second_look import IMAGES, SECONDS, second_look
 from bench.run.stages.workbench import Workbench
 from bench.store.artifacts import Draft
 
@@ -34,6 +39,11 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     finished = set(draft.names())
     todo = [start for start in starts if _shard_name(start, size) not in finished]
     began = time.perf_counter()
+    brought = kept(bench.store, method.brought.sha256) if method.brought else None
+    spent = method.brought.spent if method.brought else {}
+    if spent:  # at the size that the files have: pixels that were resized for training tell less
+        check_spent(spent, job.budget)
+    budget = None if spent else job.budget
     ctx = CraftContext(
         surrogates=[list(load_checkpoints(part, clean, bench.store, bench.device)) for part in job.checkpoints]
         if todo
@@ -41,19 +51,19 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         seed=derive(job.seed, "craft"),
         device=bench.device,
         images=len(clean),
+        brought=brought,
     )
     if todo:
         method.prepare(lambda: shards(bench.splits, shard_size(clean), bench.device), ctx)
     for start in todo:
         done = starts.index(start)
         ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
-        crafted = method.craft(_shard(bench.splits, start, size, bench.device), job.budget or UNLIMITED, ctx)
-        original = clean.images[positions[start : start + size]].to(bench.device)
-        released = release(original, crafted, job.budget, method.rounding)
+        released = _released(method, job, budget, bench, ctx, start, size)
         seconds, began = time.perf_counter() - began, time.perf_counter()
         draft.put(_shard_name(start, size), {"images": released}, {"seconds": seconds})
         bench.on_progress((done + 1) / len(starts))
         bench.on_safe_point()
+    doubt = _doubt(method, job, bench, ctx, draft, todo[0], size) if todo and bench.looks_twice else None
     names = [_shard_name(start, size) for start in starts]
     protected = replace(clean, images=clean.images.clone())
     for start, name in zip(starts, names, strict=True):
@@ -61,13 +71,68 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     draft.put("protected", {"images": protected.images, "labels": protected.labels})
     meta = {
         "sha256": protected.sha256,
-        "audit": audit(clean.images[positions], protected.images[positions]).to_dict(),
+        "audit": audit(clean.images[positions], protected.images[positions]).to_dict() | dict(spent),
         "passes": method.passes() * len(positions) / len(clean),
         "seconds": sum(draft.info(name)["seconds"] for name in names),
         "upstream_seconds": sum(bench.store.meta("surrogate", part.surrogate)["seconds"] for part in job.checkpoints),
         "provenance": origin,
+        "sources": _sources(job, bench),
+        **({} if doubt is None else {"doubt": doubt, "reproducible": False}),
     }
     return meta, ["protected"]
+
+
+def _released(
+    method: Method, job: CraftJob, budget: Budget | None, bench: Workbench, ctx: CraftContext, start: int, size: int
+) -> Tensor:
+    """Return the bytes that a method makes of some images; raises `BrokenPromise` where it makes none of them.
+
+    `budget` is what the bytes are held to; None for images that were brought, and audited as their files are.
+    """
+    name, data = job.method.name, _shard(bench.splits, start, size, bench.device)
+    crafted = method.craft(data, job.budget or UNLIMITED, ctx)
+    given = _shard(bench.splits, start, size, bench.device)
+    check_left_alone(name, {field: (getattr(data, field), getattr(given, field)) for field in ("x", "y", "index")})
+    check_crafted(name, given.x, crafted)
+    original = bench.splits.train.images[given.index].to(bench.device)
+    try:
+        return release(original, crafted, budget, method.rounding)
+    except BudgetExceeded as error:
+        raise BrokenPromise(
+            f"the method '{name}' leaves its budget in craft: {error}; end with budget.project(data.x, images)"
+        ) from error
+
+
+def _doubt(
+    method: Method, job: CraftJob, bench: Workbench, ctx: CraftContext, draft: Draft, start: int, size: int
+) -> str | None:
+    """Return what a second look at a method of others has found."""
+    name, info = job.method.name, draft.info(_shard_name(start, size))
+    if METHODS.origin(name) is None or (not method.per_sample and info["seconds"] > SECONDS):
+        return None
+    if info["seconds"] <= SECONDS:  # what it prepared may be what chance had a part in
+        method = job.method.build()
+        method.prepare(lambda: shards(bench.splits, shard_size(bench.splits.train), bench.device), ctx)
+    released = draft.tensors(_shard_name(start, size))["images"]
+    count = min(IMAGES, len(released)) if method.per_sample else len(released)
+    # By itself is by itself: what the few make of each other is nearer to what all do. GPUs round too differently then.
+    exact = bench.device.type == "cpu"
+    each = 1 if method.per_sample and exact else count
+    clean = bench.splits.train.images[bench.splits.to_protect[start : start + count]]
+    ctx.on_step = lambda fraction: None
+
+    def again() -> Tensor:
+        parts = range(start, start + count, each)
+        return torch.cat([_released(method, job, job.budget, bench, ctx, part, each) for part in parts]).cpu()
+
+    return second_look(name, clean, released[:count], again, per_sample=method.per_sample, exact=exact)
+
+
+def _sources(job: CraftJob, bench: Workbench) -> Sources:
+    """Return what of others made the surrogates, and crafts."""
+    surrogates = (bench.store.meta("surrogate", part.surrogate) for part in job.checkpoints)
+    found = {name: source for meta in surrogates for name, source in meta.get("sources", {}).items()}
+    return {**found, **bench.sources, **sources_of(job)}
 
 
 def shard_size(clean: ImageSet) -> int:

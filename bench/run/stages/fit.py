@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 
 from bench.contracts.defense import Defenses
-from bench.contracts.network import build_network
+from bench.contracts.network import ARCHITECTURES, build_network
+from bench.contracts.promises import check_classifier
 from bench.core.seeds import derive
 from bench.data.images import ImageSet
 from bench.engine.training import History, Labelled, train
@@ -31,7 +32,7 @@ def fit(
     """
 
     def build(images: torch.Tensor) -> torch.nn.Module:
-        return build_network(
+        network = build_network(
             job.architecture,
             len(data.classes),
             images,
@@ -40,6 +41,9 @@ def fit(
             seed=derive(job.seed, "weights"),
             device=bench.device,
         )
+        if ARCHITECTURES.origin(job.architecture) is not None:
+            check_classifier(job.architecture, network, len(data.classes), (images.shape[-2], images.shape[-1]))
+        return network
 
     def on_epoch(history: History) -> None:
         bench.on_progress(len(history) / job.recipe.epochs)

@@ -6,6 +6,7 @@ from bench.core.device import precision
 from bench.engine.judge import confusion, outcome
 from bench.engine.training import predict
 from bench.plan.mixture import protected_of_victim, seen_by_victim
+from bench.plan.plugin_sources import sources_of
 from bench.plan.stage import VictimJob
 from bench.record.provenance import provenance
 from bench.run.stages.fit import fit
@@ -37,8 +38,11 @@ def train_victim(job: VictimJob, bench: Workbench, draft: Draft) -> tuple[dict[s
             "train_acc": history.train_acc[judged],
             "epochs": len(history),
         },
+        "sources": {**protected.get("sources", {}), **bench.sources, **sources_of(job)},
         "protected": {
-            field: protected[field] for field in ("sha256", "audit", "passes", "seconds", "upstream_seconds")
+            field: protected[field]
+            for field in ("sha256", "audit", "passes", "seconds", "upstream_seconds", "reproducible")
+            if field in protected
         },
     }
     return meta, []

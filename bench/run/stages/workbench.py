@@ -1,11 +1,12 @@
 """What every stage works with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from bench.data.images import Splits
+from bench.plan.plugin_sources import Sources
 from bench.store.artifacts import Store
 
 
@@ -23,6 +24,11 @@ class Workbench:
         Called with the finished fraction of the stage at each epoch, shard and step.
     on_safe_point
         Called where everything done so far has been saved; may raise `Stopped`.
+    sources
+        Who reads the data set, where that did not come with sepbench.
+    looks_twice
+        Whether a few images of a method that did not come with sepbench are crafted a second time, to see whether its
+        promises hold.
 
     """
 
@@ -32,3 +38,5 @@ class Workbench:
     compile: bool = False
     on_progress: Callable[[float], None] = lambda fraction: None
     on_safe_point: Callable[[], None] = lambda: None
+    sources: Sources = field(default_factory=dict)
+    looks_twice: bool = False

@@ -1,0 +1,43 @@
+"""Protections of a few small pictures, in a moment: two epochs of a thin network, two steps."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.flows.carry_out import Means, silent, workplace
+from bench.flows.deliver import Protected
+from bench.flows.protect import Protection, plan_protection
+from bench.store.home import Home
+from tests.making.pictures import file_of, photo, put
+
+CPU = torch.device("cpu")
+QUICK: dict[str, Any] = {
+    "method": {"sep": {"checkpoints": 2, "steps": 2, "step_size": 4}},
+    "recipe": {"name": "digits", "epochs": 2, "batch_size": 8},
+}
+
+
+def pets(folder: Path, each: int = 6, side: int = 16) -> Path:
+    """Write so many pictures of two classes, all of one size."""
+    files = {
+        f"{name}/{number}.png": file_of(photo(side, side, seed=100 * label + number))
+        for label, name in enumerate(("cat", "dog"))
+        for number in range(each)
+    }
+    return put(folder, files)
+
+
+def planned(images: Path, home: Path, **changes: Any) -> Protection:
+    """Return a quick protection of pictures."""
+    return plan_protection(images, **{**QUICK, **changes}, home=Home(home), device=CPU)
+
+
+def carried_out(
+    protection: Protection, out: Path, progress: Callable[[int], object] = lambda written: None, **how: Any
+) -> Protected:
+    """Craft and write it."""
+    means = Means(protection.home, CPU, mlflow=False, display=silent)
+    with workplace(protection.plan, means) as place:
+        return protection.run(out, place, progress=progress, **how)
