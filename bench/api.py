@@ -9,6 +9,7 @@ from bench.contracts.defense import DEFENSES, Defense, Loss
 from bench.contracts.known import KNOWN, Known
 from bench.contracts.method import (
     METHODS,
+    Brought,
     CraftContext,
     CraftData,
     Method,
@@ -41,6 +42,7 @@ __all__ = [
     "METHODS",
     "Architecture",
     "Augmentation",
+    "Brought",
     "Budget",
     "Classifier",
     "CraftContext",

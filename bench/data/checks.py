@@ -39,7 +39,7 @@ def with_composed_names(name: str, part: str, source: Source) -> Source:
     return replace(source, classes=tuple(unicodedata.normalize("NFC", given) for given in source.classes))
 
 
-def check_labels(name: str, train: Source, test: Source) -> None:
+def check_labels(name: str, train: Source, test: Source | None) -> None:
     """Raise `SepbenchError` unless labels count the classes from 0 without gaps and the splits agree.
 
     Parameters
@@ -47,17 +47,19 @@ def check_labels(name: str, train: Source, test: Source) -> None:
     name
         What the data set is called, for the message.
     train, test
-        The splits as their plug-in opened them.
+        The splits as their plug-in opened them; None where nobody is judged.
 
     """
     for part, source in (("training", train), ("test", test)):
+        if source is None:
+            continue
         if not len(source.labels):
             raise SepbenchError(f"the {part} set of '{name}' is empty: it needs at least one image")
         if source.labels.min() < 0:
             place = _first(source, source.labels < 0)
             raise SepbenchError(f"the {part} set of '{name}' has {place}: labels must count the classes from 0")
 
-    if train.classes != test.classes:
+    if test is not None and train.classes != test.classes:
         raise SepbenchError(
             f"the classes of '{name}' differ: {_difference(train.classes, test.classes)}, "
             f"and both sets need the same classes in the same order"
@@ -72,7 +74,7 @@ def check_labels(name: str, train: Source, test: Source) -> None:
     if len(absent):
         label = int(absent[0])
         raise SepbenchError(f"no training image of '{name}' has label {label} (class '{train.classes[label]}'): {rule}")
-    if test.labels.max() > last:
+    if test is not None and test.labels.max() > last:
         place = _first(test, test.labels > last)
         raise SepbenchError(f"the test set of '{name}' has {place}, a class that the training set lacks: {rule}")
 

@@ -18,16 +18,18 @@ def held_out(train: Source, share: float, name: str) -> tuple[NDArray[np.int64],
     train
         All training images.
     share
-        In (0, 1).
+        In [0, 1); 0 holds out none.
     name
         What the data set is called, for messages.
 
     Raises
     ------
     SepbenchError
-        A class has a single image.
+        A class has a single image, and a share of each is held out.
 
     """
+    if share == 0:
+        return np.arange(len(train.labels)), np.arange(0)
     labels, counts = np.unique(train.labels, return_counts=True)  # of which nobody has asked yet whether they fit
     single = labels[counts == 1]
     if len(single):

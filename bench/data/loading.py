@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -92,14 +93,18 @@ def _load(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int]) -> S
     )
     if not spec.allow_same_files:
         check_apart(spec.name, train, test)
-    check_labels(spec.name, train, test)
-    if spec.protected_classes is not None:
+    judged = spec.holdout != 0
+    check_labels(spec.name, train, test if judged else None)
+    if judged and spec.protected_classes is not None:
         test = _of_protected_classes(test, spec)
-    if not spec.allow_empty_test_classes:
+    if judged and not spec.allow_empty_test_classes:
         check_judged_classes(spec.name, test, spec.protected_classes or len(train.classes))
     chosen, of_test = _chosen(train, spec.limit, _request(spec, "train")), _request(spec, "test")
     in_train, unclear = _decoded(train, chosen, spec)
-    in_test, unclear_in_test = _decoded(test, _chosen(test, spec.test_limit, of_test), spec)
+    if judged:
+        in_test, unclear_in_test = _decoded(test, _chosen(test, spec.test_limit, of_test), spec)
+    else:
+        in_test, unclear_in_test = replace(in_train, images=in_train.images[:0], labels=in_train.labels[:0]), []
     besides = {count: _decoded(train, _besides(train, spec, count), spec) for count in extra}
     splits = Splits(
         train=in_train,
@@ -347,6 +352,7 @@ def _card_name(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int],
     depends_on = {
         "card": _CARD_VERSION,
         "format": plugin.version,
+        **({} if (origin := DATASETS.origin(spec.format)) is None else {"source": origin.sha256}),
         "libraries": {name: version(name) for name in ("pillow", *plugin.libraries)},  # Pillow decodes
         "spec": spec.model_dump(mode="json", exclude={"name"}),
         "extra": sorted(extra),

@@ -12,6 +12,9 @@ from bench.core.registry import UnknownName
 from bench.core.validation import describe, first_mistake
 from bench.data.decoding import Fit
 
+LARGEST_SIDE = 1024
+"""Pixels of the side of the square that images can be brought to."""
+
 
 class DatasetSpec(BaseModel):
     """A data set, the part of it that is used, and where it comes from.
@@ -28,8 +31,9 @@ class DatasetSpec(BaseModel):
     resize
         Side of the square, in pixels, that every image is brought to; None to leave sizes alone.
     holdout
-        Share of the training images that are the test set, of a data set that has none of its own, in (0, 1): of each
-        class as many, and nobody trains on them or protects them. None for data sets with test images.
+        Share of the training images that are the test set, of a data set that has none of its own, in [0, 1): of each
+        class as many, and nobody trains on them or protects them; 0 holds out none, and no victim can be judged. None
+        for data sets with test images.
     fit
         How: `crop` brings the shorter side to that length and cuts the square out of the middle, as public scripts for
         ImageNet do; `squeeze` keeps the whole image and changes its proportions.
@@ -52,9 +56,9 @@ class DatasetSpec(BaseModel):
     format: str
     limit: int | None = Field(None, ge=1)
     test_limit: int | None = Field(None, ge=1)
-    resize: int | None = Field(None, ge=1, le=1024)
+    resize: int | None = Field(None, ge=1, le=LARGEST_SIDE)
     fit: Fit = "crop"
-    holdout: float | None = Field(None, gt=0, lt=1)
+    holdout: float | None = Field(None, ge=0, lt=1)
     protected_classes: int | None = Field(None, ge=2)
     allow_empty_test_classes: bool = False
     allow_same_files: bool = False

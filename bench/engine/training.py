@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.contracts.augment import Draws, augment, draw
 from bench.contracts.defense import Defenses
+from bench.contracts.promises import check_loss, check_outputs
 from bench.core.device import precision
 from bench.core.errors import Stopped
 from bench.core.seeds import derive
@@ -41,8 +42,8 @@ class Diverged(Exception):  # noqa: N818 - reads as what it is
 class History:
     """Curves by epoch: mean training loss, accuracy on the training batches as seen and on the test set, time.
 
-    Accuracies are percent, `seconds` include the judging on the test set. `compiled` tells whether any epoch ran
-    compiled; compiling counts among the seconds.
+    Accuracies are percent, `seconds` include the judging on the test set; `test_acc` is empty where there is none.
+    `compiled` tells whether any epoch ran compiled; compiling counts among the seconds.
     """
 
     train_loss: list[float] = field(default_factory=list)
@@ -98,7 +99,7 @@ def train(
     data
         What it trains on; defenses may change it.
     test
-        Judged after every epoch, untouched.
+        Judged after every epoch, untouched; where it is empty no epoch is judged, and the last one's network is it.
     seed
         Decides order, augmentation and the defenses' draws, each epoch from a stream of its own: a resumed run
         equals an undisturbed one.
@@ -145,10 +146,11 @@ def train(
             history.compiled |= is_compiled
             history.train_loss.append(loss)
             history.train_acc.append(accuracy)
-            right = predict(network, test.images, number_format, epoch) == test.labels
-            history.test_acc.append(100 * float(right.double().mean()))
+            if len(test):
+                right = predict(network, test.images, number_format, epoch) == test.labels
+                history.test_acc.append(100 * float(right.double().mean()))
             history.seconds.append(time.perf_counter() - began)
-            if defenses.judged_epoch(history.test_acc) == epoch:
+            if not len(test) or defenses.judged_epoch(history.test_acc) == epoch:
                 judged = {name: value.clone() for name, value in network.state_dict().items()}
             if checkpoint is not None:
                 draft.put(checkpoint(epoch), network.state_dict())
@@ -224,7 +226,7 @@ def train_epoch(
     augmentation = defenses.augmentation(recipe.augmentation)
     order = torch.randperm(len(data), generator=on_cpu).to(device)
     draws = draw(len(data), augmentation, on_cpu, data.images.shape[-2:]).to(device)
-    loss_of = defenses.loss(_cross_entropy, epoch)
+    loss_of, with_losses = defenses.loss(_cross_entropy, epoch), defenses.with_losses
     parts = batches(len(data), recipe.batch_size)
     total, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     network.train()
@@ -232,7 +234,7 @@ def train_epoch(
         torch.manual_seed(derive(seed, "network", epoch))  # what the network itself draws, such as dropout
         for step, part in enumerate(parts):
             x, y = _batch(data, order[part], draws[part], augmentation.crop_padding)
-            x, y = defenses.batch(x, y, generator)
+            x, y = defenses.batch(x, y, generator, look=step == 0)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(epoch * len(parts) + step, len(parts))
             watched = _LastLogits()
@@ -242,6 +244,10 @@ def train_epoch(
                 explaining_single_images("train on more images, in batches of two or more (recipe.batch_size)"),
             ):
                 loss = loss_of(network, x, y, generator)
+            if with_losses:
+                check_loss(with_losses, loss, called=watched.logits is not None)
+            if step == 0:
+                check_outputs("the network", watched.logits, None, data.classes)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if recipe.clip_gradient is not None:

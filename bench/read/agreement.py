@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from bench.core.errors import SepbenchError
 from bench.record.published import Published
+from bench.spec.names import as_text
 
 _CONSTANTS = "the constants of normalisation are fixed there, and measured on the training images here"
 
@@ -31,17 +32,23 @@ def differences(recipe: str, number: Published) -> tuple[str, ...] | None:
 
 def same_method(method: str, params: Mapping[str, Any], number: Published) -> bool:
     """Return whether a number is of a method with these parameters, where those left out have their defaults."""
+    from bench.contracts.method import METHODS
     from bench.spec.method_row import changed_parameters
 
-    return method == number.method and changed_parameters(method, params) == published_parameters(number)
+    if method != number.method:
+        return False
+    if not METHODS.is_ours(method):  # whose defaults not everybody knows
+        return {name: as_text(value) for name, value in params.items()} == published_parameters(number)
+    return changed_parameters(method, params) == published_parameters(number)
 
 
 def published_defense(number: Published) -> str:
     """Return the defense as records call it, or as the source does where this benchmark does not have it."""
-    from bench.contracts.defense import Defenses
+    from bench.contracts.defense import DEFENSES, Defenses
 
     try:
-        return str(Defenses.parse(number.defense))
+        parsed = Defenses.parse(number.defense)
+        return str(parsed) if all(DEFENSES.is_ours(part.name) for part in parsed.chain) else number.defense
     except (SepbenchError, ValidationError):
         return number.defense
 
@@ -64,7 +71,7 @@ def _parameters(number: Published) -> Any:
 
     pairs = (pair.partition("=") for pair in (number.method_params or "").split(",") if pair)
     written: dict[str, Any] = {name: value for name, _, value in pairs}
-    if number.method not in METHODS:
+    if not METHODS.is_ours(number.method):
         return written
     return METHODS.get(number.method).Params.model_validate(written, strict=False)
 

@@ -1,6 +1,6 @@
 """Whether a clean reference has learned anything: where it has not, nothing can be told about protection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.read.stats import summarise_cell
 from bench.record.record import Record
@@ -15,6 +15,12 @@ def is_near_chance(accuracy: float, classes: int) -> bool:
     """
     chance = 100 / classes
     return accuracy < chance + min(chance, _POINTS)
+
+
+def chance_of(records: Iterable[Record]) -> float | None:
+    """Return what guessing gets right, in percent; None where no record tells how many classes there are."""
+    counts = (_classes(record) for record in records)
+    return next((100 / classes for classes in counts if classes > 1), None)
 
 
 def near_chance(clean: Sequence[Record]) -> str | None:

@@ -170,7 +170,7 @@ def _sets(plan: Plan, surrogate: Stage, clean: Tensor, store: Store, chosen: Ten
         if isinstance(stage.job, CraftJob) and surrogate.key in stage.inputs and store.has("craft", stage.key):
             released = store.tensors("craft", stage.key, "protected")["images"]
             method = stage.job.method
-            params = parameters_text(changed_parameters(method.name, method.params_json()))
+            params = parameters_text(changed_parameters(method.name, method.params_json(), method.defaults_json()))
             yield f"{stage.name} ({params})" if params else stage.name, released[chosen]
 
 

@@ -8,20 +8,21 @@ from bench.core.errors import SepbenchError
 from bench.record.record import Record, read_record
 from bench.record.tracking import NotLogged, Unreadable, default_uri
 from bench.record.tracking import records as records_in_mlflow
-from bench.spec.experiment import Experiment
 from bench.store.home import Home
 
 _LOG = logging.getLogger("sepbench")
 
 
-def logged_or_kept(experiment: Experiment, home: Home) -> list[Record]:
+def logged_or_kept(experiment: str, variant: str, home: Home) -> list[Record]:
     """Return what MLflow and the home know of an experiment, of two records of a victim the newer one.
+
+    Of those in the home only what `Experiment.variant` calls so.
 
     A warning says what MLflow lacks. Raises `SepbenchError` where neither knows the experiment.
     """
-    folder = home.records(experiment.name, experiment.variant)
+    folder = home.records(experiment, variant)
     try:
-        logged = records_in_mlflow(default_uri(home.root), experiment.name)
+        logged = records_in_mlflow(default_uri(home.root), experiment)
     except NotLogged:
         if not any(folder.parent.rglob("*.json")):
             raise
@@ -30,7 +31,7 @@ def logged_or_kept(experiment: Experiment, home: Home) -> list[Record]:
         kept = list(_kept(folder, set()))
         if not kept:
             raise
-        _LOG.warning("%s: read instead were %s of %s in %s", error.what, _counted(len(kept)), experiment.name, folder)
+        _LOG.warning("%s: read instead were %s of %s in %s", error.what, _counted(len(kept)), experiment, folder)
         return kept
     known = {one.identity: one for one in logged}
     newer = {
@@ -45,7 +46,7 @@ def logged_or_kept(experiment: Experiment, home: Home) -> list[Record]:
         _LOG.warning(
             "MLflow lacks %s of %s, read from %s: sepbench sync sends what it lacks",
             _counted(len(lacking)),
-            experiment.name,
+            experiment,
             folder,
         )
     return [*(known | newer).values()]

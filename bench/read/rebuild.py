@@ -1,18 +1,19 @@
 """Everything in a folder of results that records give, made anew."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError
+from bench.read.evaluated import evaluation_name, evaluation_table, is_evaluation
 from bench.read.leaderboard.vetting import vet
 from bench.read.leaderboard.write import write_leaderboard
-from bench.read.plots import RECORDS_ALONE, Sources, draw
-from bench.read.tables import render
+from bench.read.plots import Sources, svgs
+from bench.read.standins import loaded
+from bench.read.tables import Table, render
 from bench.read.tabulation import TABLE_FORMS
-from bench.record.record import read_records
-from bench.spec.experiment import Experiment
-from bench.spec.file import load_experiment
+from bench.record.record import Record, read_records
 from bench.store.home import Home
 
 
@@ -34,11 +35,10 @@ def rebuild(results: Path, home: Home) -> Iterator[Path]:
     _, refused = vet(results / "records")
     if refused:
         raise SepbenchError(refused[0])
-    experiments = {folder: _experiment_of(folder) for folder in folders}
+    kept = [_kept_in(folder, home) for folder in folders]
     made: set[Path] = set()
-    for folder, experiment in experiments.items():
-        sources = Sources(experiment, home, folder)
-        for path in (*_tables(sources, results / "tables"), *_plots(sources, results / "plots")):
+    for one in kept:
+        for path in (*_tables(one, results / "tables"), *_plots(one, results / "plots")):
             made.add(path)
             yield path
     for stale in {*(results / "tables").glob("*"), *(results / "plots").glob("*")} - made:
@@ -49,27 +49,44 @@ def rebuild(results: Path, home: Home) -> Iterator[Path]:
     yield results / "index.html"
 
 
-def _experiment_of(folder: Path) -> Experiment:
-    first = next(iter(read_records(folder)), None)
-    if first is None:
+@dataclass(frozen=True)
+class _Kept:
+    """The records of a folder, with what their files are called, their table and their title."""
+
+    name: str
+    records: Sequence[Record]
+    table: Table
+    title: str
+
+
+def _kept_in(folder: Path, home: Home) -> _Kept:
+    records = read_records(folder)
+    if not records:
         raise SepbenchError(f"{folder} holds no record: run its experiment with --results, or remove the folder")
-    experiment = load_experiment(first.experiment, profile=first.profile, overrides=first.overrides)
-    if experiment.published_name != folder.name:
-        raise SepbenchError(
-            f"{folder} holds records of {experiment.published_name}: move them to the folder of that name"
-        )
-    return experiment
+    first = records[0]
+    if is_evaluation(records):
+        kept = _Kept(evaluation_name(records), records, evaluation_table(records), first.experiment)
+    else:
+        with loaded([first.experiment], home, folder, profile=first.profile, overrides=first.overrides) as (one,):
+            sources = Sources(one, home, folder)
+            kept = _Kept(one.published_name, sources.records, sources.table, sources.title)
+    if kept.name != folder.name:
+        raise SepbenchError(f"{folder} holds records of {kept.name}: move them to the folder of that name")
+    return kept
 
 
-def _tables(sources: Sources, folder: Path) -> Iterator[Path]:
+def _tables(kept: _Kept, folder: Path) -> Iterator[Path]:
+    return _written(folder, {f"{kept.name}.{form}": render(kept.table, form) for form in TABLE_FORMS})
+
+
+def _plots(kept: _Kept, folder: Path) -> Iterator[Path]:
+    figures = svgs(kept.table, kept.records, kept.title)
+    return _written(folder, {f"{kept.name}-{kind}.svg": text for kind, text in figures.items()})
+
+
+def _written(folder: Path, texts: Mapping[str, str]) -> Iterator[Path]:
     with writing(folder, "--results"):
         make_folder(folder)
-        for form in TABLE_FORMS:
-            path = folder / f"{sources.experiment.published_name}.{form}"
-            write_atomically(path, render(sources.table, form).encode())
-            yield path
-
-
-def _plots(sources: Sources, folder: Path) -> Iterator[Path]:
-    for drawn in draw(sources, RECORDS_ALONE, folder, (".svg",), strict=False):
-        yield from drawn.paths
+        for name, text in texts.items():
+            write_atomically(folder / name, text.encode())
+            yield folder / name

@@ -36,7 +36,7 @@ def experiment_records(experiment: Experiment, home: Home, folder: Path | None) 
     Only records of the experiment as it is asked for count: those made under another profile or other overrides
     are left out. Raises `SepbenchError` where there are none.
     """
-    source = read_records(folder) if folder else logged_or_kept(experiment, home)
+    source = read_records(folder) if folder else logged_or_kept(experiment.name, experiment.variant, home)
     records = [
         _with_every_parameter(one)
         for one in source
@@ -86,7 +86,7 @@ def cell_id(experiment: Experiment, cell: Cell) -> CellId:
     """Return what the table calls a cell of the experiment."""
     named = {
         **cell.fields(),
-        "method_params": cell.method.params_json(),
+        "method_params": cell.method.known_params(),
         "dataset": experiment.dataset.name,
         "recipe": experiment.recipe.name,
     }
@@ -95,7 +95,7 @@ def cell_id(experiment: Experiment, cell: Cell) -> CellId:
 
 def _with_every_parameter(record: Record) -> Record:
     """Name the parameters that the method has gained since: an older record was made with their defaults."""
-    if record.method not in METHODS:
+    if record.brought or record.method not in METHODS:
         return record
     kind = METHODS.get(record.method).Params
     if not set(record.method_params) <= set(kind.model_fields):

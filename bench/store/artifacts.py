@@ -134,6 +134,17 @@ class Store:
         _LOG.warning("set aside the %s artifact %s (%s): it is now at %s", kind, key, reason, target)
         return target
 
+    def meta_aside(self, kind: str, key: str, reason: str) -> dict[str, Any] | None:
+        """Return the `meta` of the artifact that was last set aside for a reason; None where there is none to read."""
+        for folder in sorted(self.root.glob(f"set-aside/{kind}-{key}-*"), key=_number, reverse=True):
+            try:
+                if (folder / "reason.txt").read_text(encoding="utf-8").strip() == reason:
+                    meta: dict[str, Any] = _read_sealed(folder / _META)["meta"]
+                    return meta
+            except (OSError, UnicodeDecodeError, _Damage):
+                continue
+        return None
+
     def draft(self, kind: str, key: str) -> "Draft":
         """Open unfinished work on an artifact, with whatever an earlier process left of it."""
         return Draft(self, kind, key)
@@ -268,6 +279,10 @@ class Draft:
         if not path.exists():
             path = self.folder / f"{name}.safetensors"  # a commit was killed halfway
         return path, sidecar, _read_verified(path, sidecar["file"])
+
+
+def _number(aside: Path) -> int:
+    return int(aside.name.rpartition("-")[2])
 
 
 def _remove(paths: Iterable[Path]) -> None:

@@ -49,6 +49,11 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def arrays(self) -> Path:
+        """Images that Python handed over in memory, and what became of them."""
+        return self.root / "arrays"
+
+    @property
     def logs(self) -> Path:
         """Tracebacks of failed stages, and what the further processes of --jobs printed."""
         return self.root / "logs"

@@ -122,3 +122,18 @@ def test_no_published_size_is_taken_for_that_of_a_part() -> None:
     spec = DatasetSpec.parse({"name": "cifar10", "format": "npz", "train": "gone", "holdout": 0.2})
     with pytest.raises(NotHere):
         published_card(spec, NotHere("gone"))
+
+
+def test_where_nothing_is_held_out_all_images_are_trained_on_and_none_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_ = {**WRITERS["npz"](tmp_path / "data", monkeypatch), "test": None}
+    splits = load(DatasetSpec.parse({**given_, "holdout": 0.0}))
+    assert (len(splits.train), len(splits.test)) == (8, 0)
+    assert splits.test.images.shape == (0, 3, 4, 4)
+    assert splits.test.classes == splits.train.classes
+
+
+def test_a_class_of_one_image_matters_only_where_something_is_held_out() -> None:
+    positions, held = held_out(source([0, 1, 0]), 0, "birds")
+    assert (positions.tolist(), held.tolist()) == ([0, 1, 2], [])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.engine.training import Diverged, predict
+from bench.engine.training import Diverged, Labelled, predict
 from tests.making.trainings import IMAGES, LABELS, TEST, Recorder, draft, fresh, recipe, same_bits, same_curves, trained
 
 STANDING_STILL = {"lr": 1e-30, "momentum": 0.0, "weight_decay": 0.0}
@@ -298,3 +298,12 @@ def test_what_an_overflow_has_left_is_never_gone_on_from(tmp_path: Path) -> None
 def test_a_network_that_takes_all_for_one_class_is_a_result(tmp_path: Path) -> None:
     _, history = trained(tmp_path, recipe(epochs=1), defense=Breaks("classifier.head.bias", 1e30, step=4))
     assert history.test_acc == pytest.approx([100 / 3])
+
+
+def test_without_test_images_no_epoch_is_judged_and_the_last_network_comes_out(tmp_path: Path) -> None:
+    judged, of_judged = trained(tmp_path / "judged")
+    alone, history = trained(tmp_path / "alone", test=Labelled(TEST.images[:0], TEST.labels[:0], classes=3))
+    assert history.test_acc == []
+    assert (history.train_loss, history.train_acc) == (of_judged.train_loss, of_judged.train_acc)
+    assert len(history.seconds) == len(history) == 3
+    assert same_bits(alone, judged)

@@ -22,7 +22,7 @@ class Noise(Defense):
     name = "noise"
 
     def batch(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return x + 0.1 * torch.rand(x.shape, generator=generator), y
+        return (x + 0.1 * torch.rand(x.shape, generator=generator)).clamp(0, 1), y
 
     def network(self, network: nn.Module) -> nn.Module:
         return nn.Sequential(network, nn.Dropout(0.2))

@@ -1,7 +1,7 @@
 """From records to the rows of the leaderboard: one for each setting, never two settings in one."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
@@ -16,6 +16,9 @@ from bench.record.record import DATA_FIELDS, Record
 from bench.spec.axes import AXES, unusual_marks
 from bench.spec.method_row import changed_parameters
 from bench.spec.names import REFERENCES, parameters_text
+
+BROUGHT = "brought"
+"""The mark of a row whose protected images were made elsewhere, as the page explains it."""
 
 # What must agree besides axes for two runs to be compared.
 _COMPARED = ("train_sha256", "test_sha256", "protected_classes", "profile", "overrides")
@@ -59,15 +62,19 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
     """Return one row for each setting, in an order that the order of the records does not change."""
     settings: defaultdict[str, list[Record]] = defaultdict(list)
     versions: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    records = list(records)
+    defaults = newest_defaults(records)
     for record in records:
         versions[record.dataset].add((record.train_sha256, record.test_sha256))
-        settings[_identity(record)].append(record)
+        settings[_identity(record, _changed(record, defaults))].append(record)
     several = {dataset for dataset, found in versions.items() if len(found) > 1}
     rows: list[Row] = []
     doubts: dict[str, str] = {}
     for identity in sorted(settings):
         groups = _crafted_alike(settings[identity])
-        rows += [_row(groups[name], name, record_marks(groups[name][0], name, several)) for name in sorted(groups)]
+        for name in sorted(groups):
+            first = groups[name][0]
+            rows.append(_row(groups[name], name, record_marks(first, name, several), _changed(first, defaults)))
         if settings[identity][0].method == "none":
             doubts |= _doubts(groups.values())
     return [replace(row, marks=(*row.marks, doubts[row.context])) if row.context in doubts else row for row in rows]
@@ -81,7 +88,8 @@ def _doubts(references: Iterable[list[Record]]) -> dict[str, str]:
 
 def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[str, ...]:
     """Return what sets a record apart from others with the same columns, data sets with `several` versions among it."""
-    marks = [] if record.profile is None else [f"profile {record.profile}"]
+    marks = [BROUGHT] if record.brought else []
+    marks += [] if record.profile is None else [f"profile {record.profile}"]
     marks += record.overrides
     marks += unusual_marks(dict(record))
     if record.protected_classes is not None:
@@ -93,11 +101,22 @@ def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[st
     return tuple(marks)
 
 
-def _identity(record: Record) -> str:
+def newest_defaults(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
+    """Return by name the defaults of methods that did not come with sepbench, as the newest records tell them."""
+    newest = sorted(records, key=lambda record: record.started)
+    return {record.method: record.method_defaults for record in newest if record.method_defaults is not None}
+
+
+def _changed(record: Record, defaults: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    own = defaults.get(record.method, {})
+    return changed_parameters(record.method, {**own, **record.method_params}, own)
+
+
+def _identity(record: Record, changed: Mapping[str, Any]) -> str:
     values = dict(record)
     axes = [field for axis in AXES.values() for field in axis.fields if field != "method_params"]
-    fields = {name: values[name] for name in (*_COMPARED, *axes)}
-    return canonical([fields, changed_parameters(record.method, record.method_params)])
+    fields = {name: values[name] for name in (*_COMPARED, *axes)} | ({BROUGHT: True} if record.brought else {})
+    return canonical([fields, changed])
 
 
 def _context(record: Record) -> str:
@@ -133,23 +152,25 @@ def _newest(records: list[Record]) -> list[Record]:
     return [runs[seeds] for seeds in sorted(runs) if runs[seeds].protected_key == last[seeds[:2]]]
 
 
-def _row(records: list[Record], experiment: str, marks: tuple[str, ...]) -> Row:
+def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed: Mapping[str, Any]) -> Row:
     first = records[0]
     done = [record for record in records if record.status == "done"]
     summary = summarise_cell(done, "test_acc") if done else None
     left_out = {"test_acc_per_class", "classes", "train_per_class", "test_per_class"}  # as long as there are classes
-    left_out |= {name for name in DATA_FIELDS if all(getattr(record, name) is None for record in records)}
+    left_out |= {name for name in (*DATA_FIELDS, "plugins") if all(getattr(record, name) is None for record in records)}
     if len(done) == len(records):
         left_out |= {"status", "reason"}
     fields = [record.model_dump(mode="json", exclude=left_out) for record in records]
+    for record, one in zip(records, fields, strict=True):
+        if "plugins" in one:
+            one["plugins"] = _plugins(record)
     shared = [name for name in fields[0] if all(one[name] == fields[0][name] for one in fields)]
     values = dict(first)
-    parameters = changed_parameters(first.method, first.method_params)
     return Row(
         context=_context(first),
         track=track_of(first.method, first.norm, first.budget),
         method=first.method,
-        parameters=parameters_text(parameters),
+        parameters=parameters_text(changed),
         columns={axis.name: axis.label(values[axis.name]) for axis in column_axes()},
         reference=REFERENCES.get(first.method),
         marks=marks,
@@ -164,6 +185,15 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...]) -> Row:
         audit={name: over_protected_sets(done, name) for name in get_args(Beside)},
         runs=tuple({name: value for name, value in one.items() if name not in shared} for one in fields),
     )
+
+
+def _plugins(record: Record) -> dict[str, str]:
+    """Return what a reader is told of plug-ins that did not come with sepbench."""
+    told = [
+        f"{name} of {one['package']}, sha256 {one['sha256'][:16]}"
+        for name, one in sorted((record.plugins or {}).items())
+    ]
+    return {"plugins": "; ".join(told)} if told else {}
 
 
 def _what_n_counts(records: Sequence[Record]) -> str:

@@ -8,7 +8,7 @@ from bench.core.errors import SepbenchError
 from bench.core.norms import NORMS, budget_text
 from bench.engine.recipe import recipe_names
 from bench.record.record import Record, read_record, record_files
-from bench.spec.names import as_text
+from bench.spec.names import REFERENCES, as_text
 
 _BOUNDS = {norm: ball.bound for norm, ball in NORMS.items() if ball.bound is not None}
 
@@ -52,6 +52,8 @@ def mistake(record: Record) -> str | None:
 def _budget_mistake(record: Record) -> str | None:
     if record.norm is not None and record.norm not in NORMS:
         return f"norm '{record.norm}' is none of {', '.join(NORMS)}"
+    if record.brought and record.method in REFERENCES:
+        return f"the images of {record.method} are made here, and yet somebody brought them"
     if record.method == "none" and record.norm is not None:
         return "method none adds nothing, and yet there is a budget"
     if record.norm in _BOUNDS and (record.budget is None or record.budget < 0):

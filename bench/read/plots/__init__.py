@@ -12,6 +12,7 @@ from bench.read.plots.drawing import (
     RECORDS_ALONE,
     Drawn,
     draw,
+    draw_evaluation,
 )
 from bench.read.plots.examples import examples
 from bench.read.plots.from_records import svgs
@@ -31,6 +32,7 @@ __all__ = [
     "classes",
     "curves",
     "draw",
+    "draw_evaluation",
     "examples",
     "passes",
     "save",

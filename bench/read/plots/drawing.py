@@ -1,6 +1,6 @@
 """The figures of an experiment as files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from bench.core.disk import make_folder, writing
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
 from bench.read.damage import undamaged
+from bench.read.evaluated import evaluation_name, evaluation_table
 from bench.read.plots.from_records import FROM_RECORDS
 from bench.read.plots.material import Sources
 from bench.read.plots.saving import save
@@ -72,24 +73,52 @@ def draw(
         folder cannot be written to.
 
     """
+    figures = {kind: partial(_figure, sources, kind) for kind in KINDS}
+    experiment = sources.experiment
+    return _drawn(figures, kinds, folder, suffixes, experiment.published_name, experiment.name, strict=strict)
+
+
+def draw_evaluation(records: Sequence[Record], kinds: Sequence[str], folder: Path) -> Iterator[Drawn]:
+    """Write the figures that records of an evaluation give alone, as `draw` does those of an experiment."""
+    table, name = evaluation_table(records), evaluation_name(records)
+
+    def figure(kind: str) -> Figure:
+        if kind not in FROM_RECORDS:
+            raise SepbenchError(f"{kind} of an evaluation cannot be drawn: it gives {', '.join(RECORDS_ALONE)}")
+        return FROM_RECORDS[kind](table, records, table.experiment)
+
+    figures = {kind: partial(figure, kind) for kind in (KINDS if kinds else RECORDS_ALONE)}
+    return _drawn(figures, kinds, folder, (".png", ".svg"), name, table.experiment)
+
+
+def _drawn(
+    figures: Mapping[str, Callable[[], Figure]],
+    kinds: Sequence[str],
+    folder: Path,
+    suffixes: Sequence[str],
+    stem: str,
+    name: str,
+    *,
+    strict: bool = True,
+) -> Iterator[Drawn]:
     check_kinds(kinds)
     undrawn = []
-    for kind in kinds or KINDS:
+    for kind in kinds or figures:
         try:
-            figure = _figure(sources, kind)
+            figure = figures[kind]()
         except SepbenchError as error:
             if kinds and strict:
                 raise
             undrawn.append(Drawn(kind, reason=str(error)))
             continue
-        paths = tuple(folder / f"{sources.experiment.published_name}-{kind}{suffix}" for suffix in suffixes)
+        paths = tuple(folder / f"{stem}-{kind}{suffix}" for suffix in suffixes)
         with writing(folder, "--out"):
             make_folder(folder)
             for path in paths:
                 save(figure, path)
         yield Drawn(kind, paths)
-    if len(undrawn) == len(kinds or KINDS):
-        raise SepbenchError(f"nothing can be drawn of {sources.experiment.name}: {undrawn[0].reason}")
+    if len(undrawn) == len(kinds or figures):
+        raise SepbenchError(f"nothing can be drawn of {name}: {undrawn[0].reason}")
     yield from undrawn
 
 

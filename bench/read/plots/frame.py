@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from math import ceil
 
 from matplotlib.axes import Axes
@@ -28,13 +29,22 @@ def canvas(width: float, height: float, title: str, footnote: str) -> Figure:
     """
     above, below = _wrap(title, width, 9), _wrap(footnote, width, 8)
     lines = 9 * (above.count("\n") + 1) + 8 * (below.count("\n") + 1)
-    figure = Figure(
+    figure = _Shown(
         figsize=(width, height + 0.2 + lines * _LINE), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
     )
     x = 0.05 / width
     figure.suptitle(above, x=x, ha="left", fontsize=9, fontweight="bold")
     figure.supxlabel(below, x=x, ha="left", fontsize=8, color=MUTED)
     return figure
+
+
+class _Shown(Figure):
+    """A figure that a notebook shows where it is the value of a cell, which it does by itself for pyplot's alone."""
+
+    def _repr_png_(self) -> bytes:
+        file = BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
 
 
 def panel_canvas(count: int, height: float, title: str, footnote: str) -> tuple[Figure, list[Axes]]:

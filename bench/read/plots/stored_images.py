@@ -62,7 +62,7 @@ def _comparable(crafted: Mapping[str, CraftJob]) -> tuple[str, dict[str, CraftJo
     """Return the budget that most methods have, of several the last, and each method's last setting under it."""
     by_budget: dict[str, dict[str, str]] = {}
     for key, job in crafted.items():
-        by_budget.setdefault(str(job.budget), {})[job.method.name] = key
+        by_budget.setdefault(str(job.budget), {})[job.method.known_as] = key
     most = max(len(methods) for methods in by_budget.values())
     budget = [budget for budget, methods in by_budget.items() if len(methods) == most][-1]
     return budget, {key: crafted[key] for key in by_budget[budget].values()}

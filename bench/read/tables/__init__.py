@@ -2,7 +2,7 @@
 
 from bench.read.tables.build import build
 from bench.read.tables.data import to_csv, to_json
-from bench.read.tables.formats import FORMATS, render
+from bench.read.tables.formats import FORMATS, check_format, render
 from bench.read.tables.html import html_table, to_html
 from bench.read.tables.latex import latex_document, to_latex
 from bench.read.tables.markdown import to_markdown
@@ -27,6 +27,7 @@ __all__ = [
     "TableCell",
     "TableLayout",
     "build",
+    "check_format",
     "html_table",
     "latex_document",
     "render",

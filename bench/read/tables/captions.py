@@ -79,6 +79,12 @@ def describe_oddities(
         *others, last = norms
         notes.append(f"{', '.join(others)} and {last} budgets are separate tracks: compare methods within one norm.")
     results = [record for record in runs.values() if record is not None]
+    brought = list(dict.fromkeys(one.method for one in done if one.brought))
+    if brought:
+        notes.append(
+            f"Brought: protected images of {names_of(brought)} were made elsewhere; measured here is what was spent "
+            f"on them and what victims learn."
+        )
     in_part = ((one.dataset, one.protected_classes, one.classes) for one in done if one.protected_classes is not None)
     for dataset, count, classes in dict.fromkeys(in_part):
         named = f" ({names_of(classes[:count])})" if classes else ""

@@ -18,8 +18,13 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 }
 
 
-def render(table: Table, format: str) -> str:
-    """Print a table as "md", "csv", "latex", "html" or "json"; raises `SepbenchError` for any other format."""
+def check_format(format: str) -> None:
+    """Raise `SepbenchError` for a format there is not."""
     if format not in FORMATS:
         raise SepbenchError(f"unknown table format '{format}': choose one of {', '.join(FORMATS)}")
+
+
+def render(table: Table, format: str) -> str:
+    """Print a table as "md", "csv", "latex", "html" or "json"; raises `SepbenchError` for any other format."""
+    check_format(format)
     return FORMATS[format](table)

@@ -24,9 +24,16 @@ def to_markdown(table: Table) -> str:
         *([name, *labels] for name, labels in zip(names, zip(*table.rows, strict=True), strict=True)),
         *([_label(column), *_aligned(column)] for column in columns_of(table)),
     ]
+    lines = aligned(columns, len(names))
+    below = [*about(table), *describe_sources(table)]
+    above = [line for warning in table.warnings for line in (warning, "")]
+    return "\n".join([f"**{title_of(table)}**", "", *above, *lines, "", *below]) + "\n"
+
+
+def aligned(columns: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Return the lines of a GitHub table whose columns, heads first, are padded; the first `left` to the left."""
     columns = [[text.replace("|", "\\|") for text in column] for column in columns]
     widths = [max(3, *map(cell_len, column)) for column in columns]
-    left = len(names)
 
     def line(texts: Iterable[str]) -> str:
         padded = []
@@ -37,9 +44,7 @@ def to_markdown(table: Table) -> str:
 
     head, *body = map(line, zip(*columns, strict=True))
     rule = line("-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths))
-    below = [*about(table), *describe_sources(table)]
-    above = [line for warning in table.warnings for line in (warning, "")]
-    return "\n".join([f"**{title_of(table)}**", "", *above, head, rule, *body, "", *below]) + "\n"
+    return [head, rule, *body]
 
 
 def _label(column: Column) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from io import StringIO
+from typing import TYPE_CHECKING, Any
 
 from bench.core.norms import Beside
 from bench.record.published import Published
@@ -14,6 +15,9 @@ from bench.spec.axes import (
     axes_in_order,
 )
 from bench.spec.layout import SummaryKind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Labels = dict[AxisValue, str]
 Header = tuple[AxisValue, ...]
@@ -157,7 +161,7 @@ class SummaryColumn:
     cells: tuple[SummaryCell | None, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Numbers laid out, not yet printed.
 
@@ -191,3 +195,24 @@ class Table:
     def distinct_cells(self) -> list[TableCell]:
         """Return the cells row by row, a repeated reference once."""
         return list(dict.fromkeys(cell for row in self.cells for cell in row))
+
+    def frame(self) -> "pd.DataFrame":
+        """Return one row per cell: its identity, mean, half-width, n, and what else `to_csv` has, keys apart."""
+        import pandas as pd
+
+        from bench.read.tables.data import to_csv
+
+        return pd.read_csv(StringIO(to_csv(self)), keep_default_na=False, na_values=[""]).drop(columns="keys")
+
+    def __repr__(self) -> str:
+        from bench.read.tables.markdown import to_markdown
+
+        return to_markdown(self)
+
+    def _repr_markdown_(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        from bench.read.tables.html import html_table
+
+        return html_table(self)

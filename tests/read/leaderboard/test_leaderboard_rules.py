@@ -253,6 +253,7 @@ def test_every_field_of_a_record_can_be_opened() -> None:
     records = submissions([10, 20], psnr=31.5, n_train=200, n_test_in_train=0)
     (row,) = embedded(render(rows_of(records)))["rows"]
     told_elsewhere = {"status", "reason", "test_acc_per_class", "classes", "train_per_class", "test_per_class"}
+    told_elsewhere |= {"plugins"}  # where there were some, in words
     for record, run in zip(records, row["runs"], strict=True):
         assert {**row["shared"], **run} == {
             name: value for name, value in record.model_dump(mode="json").items() if name not in told_elsewhere
@@ -282,3 +283,24 @@ def test_all_that_is_compared_with_a_reference_near_chance_says_so() -> None:
         ("none", "resnet18"): (),
         ("sep", "resnet18"): (),
     }
+
+
+def test_a_set_that_somebody_brought_has_a_row_of_its_own_that_says_so() -> None:
+    crafted, brought = submission(), submission(method="em", brought=True, test_acc=30.0, linf_levels=8)
+    page = render(rows_of([crafted, brought]))
+    rows = {row["method"]: row for row in embedded(page)["rows"]}
+    assert (rows["em"]["marks"], rows["sep"]["marks"]) == (["brought"], [])
+    assert rows["em"]["tracks"] == ["linf-8"]
+    assert (rows["em"]["shared"]["brought"], rows["sep"]["shared"]["brought"]) == (True, False)
+    assert "<b>Brought</b> marks protected images that were made elsewhere" in page
+
+
+def test_images_that_were_brought_under_the_name_of_a_method_are_not_mixed_with_its_own() -> None:
+    rows = rows_of([submission(), submission(brought=True, method_params={}, key="another", seed=1)])
+    assert sorted((row.marks, row.n) for row in rows) == [((), 1), (("brought",), 1)]
+
+
+def test_nobody_brings_a_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write([submission(), submission(method="none", brought=True, key="bad")], tmp_path / "records")
+    assert leaderboard(folder, tmp_path / "index.html") == 1
+    assert "the images of none are made here, and yet somebody brought them" in capsys.readouterr().err

@@ -6,8 +6,8 @@ const GROUPS = [
   ["Outcome", ["status", "reason", "test_acc", "peak_acc", "train_acc", "relabelled_acc", "n_test", "epochs"]],
   ["Audit of the released bytes", ["linf_levels", "l2", "l0", "psnr", "ssim"]],
   ["Cost", ["craft_passes", "craft_seconds", "surrogate_seconds", "train_seconds", "peak_memory_mb"]],
-  ["Provenance", ["version", "git_sha", "dirty", "started", "torch", "device", "precision", "deterministic",
-    "compiled", "host_cores"]],
+  ["Provenance", ["brought", "version", "git_sha", "dirty", "started", "torch", "device", "precision", "deterministic",
+    "compiled", "host_cores", "plugins"]],
   ["Inputs", ["key", "surrogate_keys", "protected_key", "protected_sha256", "train_sha256", "test_sha256"]],
 ];
 const NAMED = GROUPS.flatMap(([, fields]) => fields);
