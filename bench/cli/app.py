@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from bench import __version__
-from bench.cli import asking, measuring, reading, running
+from bench.cli import asking, checking, judging, measuring, protecting, reading, running
 from bench.cli.breakdown import sentence_on
 from bench.cli.options import say
 from bench.cli.streams import standard_streams
@@ -29,6 +29,7 @@ for command in (
     *(reading.table, reading.plot, reading.diagnose, reading.export, reading.leaderboard, reading.rebuild),
     *(asking.ls, asking.show, asking.plan, asking.doctor),
     measuring.perf,
+    *(protecting.protect, judging.evaluate, checking.check),
 ):
     cli.add_command(command)
 
@@ -74,7 +75,11 @@ def _run(arguments: Sequence[str]) -> int:
         say("interrupted: finished work is kept, the same command goes on from here")
         return 3
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else bool(ended.code)
+        sentence = sentence_on(ended)  # a plug-in that ends Python has done nothing that was asked for
+        if sentence is None:
+            return ended.code if isinstance(ended.code, int) else bool(ended.code)
+        say(sentence)
+        return 2
     except Exception as error:
         sentence = sentence_on(error)
         if sentence is None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PROFILE, SET, planned
+from bench.cli.help_example import example
+from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, PROFILE, SET, planned, say
 
 
-@click.command()
+@click.command(epilog=example("sepbench ls methods"))
 @click.argument("kind", metavar="methods|victims|defenses|datasets|recipes|experiments")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def ls(kind: str, as_json: bool) -> None:
@@ -19,22 +20,25 @@ def ls(kind: str, as_json: bool) -> None:
     click.echo(render_listing(listing(kind), as_json))
 
 
-@click.command()
+@click.command(epilog=example("sepbench show sep-fa-vr"))
 @click.argument("name", metavar="NAME|KEY")
+@PLUGIN
 @click.option("--records", type=click.Path(path_type=Path), help="Look for the key in this folder of records as well.")
-def show(name: str, records: Path | None) -> None:
+@click.option("--full", is_flag=True, help="Of an experiment: with every default, not as its file stands.")
+def show(name: str, records: Path | None, full: bool) -> None:
     """Show a method, victim, defense, data set, recipe or experiment, or the record or artifact with a key."""
     from bench.cli.catalog import show as describe
     from bench.store.home import Home
 
-    click.echo(describe(name, Home.find(), records))
+    click.echo(describe(name, Home.find(), records, full))
 
 
-@click.command()
+@click.command(epilog=example("sepbench plan cifar10-cpu --set dataset.limit=1000 --all"))
 @EXPERIMENT
 @SET
 @PROFILE
 @ONLY
+@PLUGIN
 @DEVICES
 @JOBS
 @click.option("--all", "every_stage", is_flag=True, help="List every stage.")
@@ -55,14 +59,18 @@ def plan(
     with uncollected():
         from bench.core.device import choose_device
         from bench.plan.outlook import outlook, render_outlook
+        from bench.plan.plugin_sources import changed_since
         from bench.store.home import Home
 
         device = choose_device(devices)
         wanted = planned(experiment, overrides, profile, only, without_data=True)
-        click.echo(render_outlook(outlook(wanted, Home.find(), device, jobs), as_json, every_stage))
+        home = Home.find()
+        for sentence in changed_since(wanted, home.store):
+            say(sentence)
+        click.echo(render_outlook(outlook(wanted, home, device, jobs), as_json, every_stage))
 
 
-@click.command()
+@click.command(epilog=example("sepbench doctor"))
 def doctor() -> None:
     """Say what this machine can do, and what is missing."""
     from bench.cli.doctor import examine, render_findings

@@ -6,7 +6,7 @@ from contextlib import suppress
 from bench.core.broken import told
 
 
-def sentence_on(error: Exception) -> str | None:
+def sentence_on(error: BaseException) -> str | None:
     """Return the sentence on an error that a plug-in or the system is to blame for, None for any other.
 
     The traceback is kept in the logs of the home, for the author of the plug-in.
@@ -22,16 +22,16 @@ def sentence_on(error: Exception) -> str | None:
     return None
 
 
-def _plugin_in(error: Exception) -> str | None:
+def _plugin_in(error: BaseException) -> str | None:
     """Return file and line of the plug-in that an error has come through last."""
-    from bench.cli.catalog import REGISTRIES
+    from bench.contracts.registries import REGISTRIES
 
     files = {file for registry in REGISTRIES.values() for file in registry.files()}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
 
 
-def _kept(error: Exception) -> str:
+def _kept(error: BaseException) -> str:
     from bench.store.home import Home
 
     path = Home.find().logs / "traceback.log"

@@ -9,13 +9,11 @@ from typing import Any
 
 import yaml
 
-from bench.contracts.dataset import DATASETS
-from bench.contracts.defense import DEFENSES
-from bench.contracts.method import METHODS
-from bench.contracts.network import ARCHITECTURES
-from bench.contracts.reference import references
+from bench.cli.particulars import particulars
+from bench.contracts.registries import REGISTRIES
 from bench.core.errors import SepbenchError
 from bench.core.registry import Registry, UnknownName
+from bench.engine.brought import KIND as BROUGHT
 from bench.engine.recipe import recipe_names
 from bench.plan.stage import KINDS
 from bench.record.record import read_record
@@ -23,19 +21,13 @@ from bench.spec.file import experiment_names, load_experiment
 from bench.store.artifacts import Store
 from bench.store.home import Home
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    "methods": METHODS,
-    "victims": ARCHITECTURES,
-    "defenses": DEFENSES,
-    "datasets": DATASETS,
-}
-"""The plug-ins of each kind, as `sepbench ls` calls it."""
-
 _KEY_LETTERS = frozenset("0123456789abcdef")
 
 
-def show(name: str, home: Home, records: Path | None = None) -> str:
+def show(name: str, home: Home, records: Path | None = None, full: bool = False) -> str:
     """Return the description of a plug-in, recipe or experiment, or the record or artifact whose key starts so.
+
+    `full` shows an experiment with every default.
 
     Raises `SepbenchError` where nothing has the name or the key, or several have.
     """
@@ -43,7 +35,7 @@ def show(name: str, home: Home, records: Path | None = None) -> str:
     if name in recipe_names():
         found.append(_text("bench.recipes", name))
     if name in experiment_names() or name.endswith((".yaml", ".yml")):
-        found.append(_experiment(name))
+        found.append(_experiment(name, full))
     if found:
         return "\n\n".join(found)
     if len(name) >= 6 and set(name) <= _KEY_LETTERS:
@@ -58,19 +50,10 @@ def show(name: str, home: Home, records: Path | None = None) -> str:
 
 def _plugin(kind: str, registry: Registry[Any], name: str) -> str:
     plugin = registry.get(name)
-    lines = [f"{registry.kind} {name}", "", inspect.getdoc(plugin) or ""]
+    lines = [f"{registry.kind} {name}", "", inspect.getdoc(plugin) or "", "", *particulars(name, plugin)]
     if isinstance(plugin, type):
-        lines += ["", f"version {plugin.version}"]  # type: ignore[attr-defined]
-        if plugin.cite:  # type: ignore[attr-defined]
-            lines.append(f"cite {_citation(plugin.cite)}")  # type: ignore[attr-defined]
         lines += _parameters(plugin.Params.model_fields)  # type: ignore[attr-defined]
     return "\n".join(lines)
-
-
-def _citation(key: str) -> str:
-    """Return the key and the paper it stands for; a plug-in of another package may cite what is not known here."""
-    known = references()
-    return f"{key}: {known[key]}" if key in known else key
 
 
 def _parameters(fields: Mapping[str, Any]) -> list[str]:
@@ -90,11 +73,14 @@ def _default(info: Any) -> str:
     return "unset" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _experiment(name: str) -> str:
+def _experiment(name: str, full: bool) -> str:
+    """Return an experiment as its file stands, once that was found to be right, or in full."""
     spec = load_experiment(name)
-    return yaml.safe_dump(
-        spec.model_dump(mode="json", exclude={"profile", "overrides"}), sort_keys=False, allow_unicode=True
-    ).rstrip()
+    if full:
+        written = spec.model_dump(mode="json", exclude={"profile", "overrides"})
+        return yaml.safe_dump(written, sort_keys=False, allow_unicode=True).rstrip()
+    shipped = name in experiment_names()
+    return _text("bench.experiments", name) if shipped else Path(name).read_text(encoding="utf-8").rstrip()
 
 
 def _by_key(prefix: str, home: Home, folder: Path | None) -> str:
@@ -124,7 +110,7 @@ def _by_key(prefix: str, home: Home, folder: Path | None) -> str:
 def _artifacts(store: Store, prefix: str) -> list[tuple[str, str]]:
     return [
         (kind, folder.name)
-        for kind in KINDS
+        for kind in (*KINDS, BROUGHT)
         for folder in sorted((store.root / kind / prefix[:2]).glob(f"{prefix}*"))
         if store.has(kind, folder.name)
     ]

@@ -72,7 +72,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _plugins() -> Iterator[Finding]:
-    from bench.cli.catalog import REGISTRIES
+    from bench.contracts.registries import REGISTRIES
 
     counts = ", ".join(f"{len(registry.names())} {kind}" for kind, registry in REGISTRIES.items())
     yield Finding("✓", f"plug-ins: {counts}")

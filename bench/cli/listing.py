@@ -50,7 +50,7 @@ def render_listing(entries: list[Entry], as_json: bool) -> str:
 
 
 def _imported(kind: str) -> dict[str, str]:
-    from bench.cli.catalog import REGISTRIES
+    from bench.contracts.registries import REGISTRIES
 
     registry = REGISTRIES[kind]
     found = {name: (inspect.getdoc(registry.get(name)) or "").partition("\n")[0] for name in registry.names()}

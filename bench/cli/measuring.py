@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bench.cli.help_example import example
 from bench.cli.options import DEVICES
 
 NETWORK = click.option("--network", default="resnet18", show_default=True, metavar="NAME", help="Architecture.")
@@ -24,12 +25,12 @@ def batch(default: int) -> Callable[[Any], Any]:
     )
 
 
-@click.group()
+@click.group(epilog=example("sepbench perf train --network resnet8 --images 64 --batch 16"))
 def perf() -> None:
     """Measure throughput against a plain loop in the same run, and print JSON."""
 
 
-@perf.command()
+@perf.command(epilog=example("sepbench perf craft --network resnet8 --checkpoints 2 --batch 16"))
 @NETWORK
 @click.option("--checkpoints", default="5", show_default=True, metavar="N,N", help="Numbers of checkpoints.")
 @PRECISION
@@ -47,7 +48,7 @@ def craft(network: str, checkpoints: str, precision: str, size: int, batch: int,
     click.echo(json.dumps(measured, indent=1))
 
 
-@perf.command()
+@perf.command(epilog=example("sepbench perf train --network resnet8 --images 64 --batch 16"))
 @NETWORK
 @click.option("--images", default=512, show_default=True, type=click.IntRange(1), metavar="N", help="Of an epoch.")
 @PRECISION

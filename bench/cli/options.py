@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, and what is read from them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,28 @@ FORMAT = click.option(
 )
 
 
+def _attach(context: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> tuple[Path, ...]:
+    if files:
+        from bench.contracts.plugin_files import attach
+
+        attach(files)
+    return files
+
+
+PLUGIN = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
+    expose_value=False,
+    is_eager=True,
+    callback=_attach,
+    help="Know the methods, defenses, networks and data sets of this file as well.",
+)
+"""Attaches the files before the command looks at anything else; a command takes no argument for it."""
+
+
 def planned(
     name: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], *, without_data: bool = False
 ) -> "Plan":
@@ -42,13 +65,16 @@ def planned(
     `without_data` plans with published sizes where the data set is not here.
     """
     from bench.plan.make import plan_experiment
+    from bench.read.standins import led_to_plugins
     from bench.spec.file import load_experiment
     from bench.spec.only import selector
     from bench.store.home import Home
 
-    spec = load_experiment(name, profile=profile, overrides=overrides)
-    chosen = selector(spec, [pair("--only", one) for one in only])
-    return plan_experiment(spec, Home.find().cards, chosen, without_data=without_data)
+    home = Home.find()
+    with led_to_plugins(home):
+        spec = load_experiment(name, profile=profile, overrides=overrides)
+        chosen = selector(spec, [pair("--only", one) for one in only])
+        return plan_experiment(spec, home.cards, chosen, without_data=without_data)
 
 
 def pair(option: str, text: str) -> tuple[str, str]:

@@ -2,18 +2,22 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PROFILE, SET, WHERE, pair, planned, say
+from bench.cli.help_example import example
+from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, PROFILE, SET, WHERE, pair, planned, say
 from bench.cli.streams import for_machines
+from bench.core.errors import SepbenchError
 
 
-@click.command()
+@click.command(epilog=example("sepbench table quickstart --format latex --where defense=plain"))
 @click.argument("experiments", metavar="EXPERIMENT...", nargs=-1, required=True)
 @SET
 @PROFILE
+@PLUGIN
 @FORMAT
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
 @WHERE
@@ -27,24 +31,36 @@ def table(
     where: Sequence[str],
     strict: bool,
 ) -> None:
-    """Print the table of an experiment that has run, or of several side by side, such as one for each data set."""
-    from bench.read.tables import render
+    """Print the table of an experiment that has run, or of several side by side, such as one for each data set.
+
+    What `sepbench evaluate` judged is called evaluate-NAME.
+    """
+    from bench.read.evaluated import evaluation_table
+    from bench.read.evaluated_records import are_evaluations, evaluation_records
+    from bench.read.standins import loaded
+    from bench.read.tables import check_format, render
     from bench.read.tabulation import compile_table
-    from bench.spec.file import load_experiment
     from bench.store.home import Home
 
-    specs = [load_experiment(name, profile=profile, overrides=overrides) for name in experiments]
-    compiled = compile_table(specs, Home.find(), records, dict(pair("--where", one) for one in where))
+    check_format(form)  # before whatever takes time or may be missing
+    home, chosen = Home.find(), dict(pair("--where", one) for one in where)
+    if are_evaluations(experiments):
+        found = evaluation_records(experiments, home, records, chosen, profile=profile, overrides=overrides)
+        compiled = evaluation_table(found)
+    else:
+        with loaded(experiments, home, records, profile=profile, overrides=overrides) as specs:
+            compiled = compile_table(specs, home, records, chosen)
     click.echo(for_machines(render(compiled, form), form), nl=False)
     if strict and compiled.missing:
         say(f"{compiled.missing} of {compiled.runs} runs are missing")
         sys.exit(1)
 
 
-@click.command()
+@click.command(epilog=example("sepbench plot quickstart --kind bars --out plots"))
 @EXPERIMENT
 @SET
 @PROFILE
+@PLUGIN
 @click.option(
     "--kind",
     "kinds",
@@ -68,25 +84,34 @@ def plot(
 ) -> None:
     """Draw an experiment that has run, as PNG and SVG, and print the files.
 
-    Curves, similarity, examples and classes take what the run left in the store, the others records alone.
+    Curves, similarity, examples and classes take what the run left in the store, the others records alone. What
+    `sepbench evaluate` judged is called evaluate-NAME, and gives the others.
     """
-    from bench.read.plots import Sources, draw
-    from bench.spec.file import load_experiment
+    from bench.read.evaluated_records import are_evaluations, evaluation_records
+    from bench.read.plots import Sources, draw, draw_evaluation
+    from bench.read.standins import loaded
     from bench.store.home import Home
 
-    spec = load_experiment(experiment, profile=profile, overrides=overrides)
-    chosen = dict(pair("--where", one) for one in where)
-    for drawn in draw(Sources(spec, Home.find(), records, method, chosen), kinds, out):
-        if drawn.paths:
-            click.echo("\n".join(map(str, drawn.paths)))
+    home, chosen = Home.find(), dict(pair("--where", one) for one in where)
+    with ExitStack() as reading:
+        if are_evaluations([experiment]):
+            found = evaluation_records([experiment], home, records, chosen, profile=profile, overrides=overrides)
+            figures = draw_evaluation(found, kinds, out)
         else:
-            say(f"no {drawn.kind}: {drawn.reason}")
+            (spec,) = reading.enter_context(loaded([experiment], home, records, profile=profile, overrides=overrides))
+            figures = draw(Sources(spec, home, records, method, chosen), kinds, out)
+        for drawn in figures:
+            if drawn.paths:
+                click.echo("\n".join(map(str, drawn.paths)))
+            else:
+                say(f"no {drawn.kind}: {drawn.reason}")
 
 
-@click.command()
+@click.command(epilog=example("sepbench diagnose quickstart --checkpoints 5"))
 @EXPERIMENT
 @SET
 @PROFILE
+@PLUGIN
 @ONLY
 @DEVICES
 @click.option(
@@ -137,31 +162,68 @@ def diagnose(
         attach(default_uri(home.root), home, wanted.experiment.name, "diagnosis", texts, figures)
 
 
-@click.command()
+@click.command(epilog=example("sepbench export quickstart --hub quickstart-sets --only method=sep"))
 @EXPERIMENT
 @SET
 @PROFILE
+@PLUGIN
 @ONLY
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
-def export(experiment: str, overrides: Sequence[str], profile: str | None, only: Sequence[str], out: Path) -> None:
-    """Write the protected sets of an experiment as NumPy archives, for purifiers and other tools.
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write NumPy archives to.")
+@click.option(
+    "--hub",
+    type=click.Path(path_type=Path),
+    help="Folder to write to instead as the Hugging Face Hub has data sets: parquet files and a data card.",
+)
+@click.option("--with-test", is_flag=True, help="Of --hub: the clean test images, too, where their licence allows.")
+@click.option(
+    "--records",
+    type=click.Path(path_type=Path),
+    help="Of --hub: a folder of records that tell what defenses give back, besides those of the home.",
+)
+def export(
+    experiment: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    only: Sequence[str],
+    out: Path | None,
+    hub: Path | None,
+    with_test: bool,
+    records: Path | None,
+) -> None:
+    """Write the protected sets of an experiment as NumPy archives, or ready for the Hugging Face Hub.
 
-    For victims with the defense purified that have only part of a set, or clean images besides, also what they have.
+    Archives are for purifiers and other tools: for victims with the defense purified that have only part of a set, or
+    clean images besides, also what they have. Nothing is uploaded.
     """
     from bench.read.export import export as write
     from bench.store.home import Home
 
+    if (out is None) == (hub is None):
+        raise SepbenchError("give --out FOLDER for NumPy archives, or --hub FOLDER for the layout of the Hub")
+    if hub is None and (with_test or records is not None):
+        raise SepbenchError(f"{'--with-test' if with_test else '--records'} goes with --hub: add --hub FOLDER")
     left, home, wanted = 0, Home.find(), planned(experiment, overrides, profile, only)
-    for one in write(wanted, home, out):
+    if hub is not None:
+        from bench.read.hub import hand_on, upload_command
+
+        written = hand_on(wanted, home, hub, records, test=with_test)
+    else:
+        assert out is not None
+        written = write(wanted, home, out)
+    for one in written:
         left += one.path is None
         if one.path is not None:
             click.echo(f"{one.path}  {one.what}")
     if left:
         say(f"{left} protected sets are not crafted yet: {wanted.advice('craft', home.store.has)}, then export again")
         sys.exit(1)
+    if hub is not None:
+        click.echo(
+            f"fill in the licence, then upload it: {upload_command(hub, f'{wanted.experiment.dataset.name}-protected')}"
+        )
 
 
-@click.command()
+@click.command(epilog=example("sepbench leaderboard --records results/records --out leaderboard.html"))
 @click.option(
     "--records",
     default="results/records",
@@ -184,7 +246,7 @@ def leaderboard(records: Path, out: Path) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(epilog=example("sepbench rebuild --results results"))
 @click.option(
     "--results",
     default="results",

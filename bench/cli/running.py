@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PROFILE, SET, planned, say
+from bench.cli.ending import end
+from bench.cli.help_example import example
+from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, PROFILE, SET, planned, say
 from bench.core.errors import Stopped
 
 
-@click.command()
+@click.command(epilog=example("sepbench run cifar10-cpu --only method=sep --time-limit 9m"))
 @EXPERIMENT
 @SET
 @PROFILE
 @ONLY
+@PLUGIN
 @DEVICES
 @click.option(
     "--executor", default="local", show_default=True, metavar="NAME", help="Where stages run: local is this process."
@@ -45,54 +48,45 @@ def run(
     """
     from bench.core.device import choose_device
     from bench.core.duration import parse_duration
-    from bench.plan.outlook import estimator, worth_knowing
-    from bench.read import attachments
+    from bench.flows.carry_out import Means, carry_out
+    from bench.plan.outlook import worth_knowing
     from bench.read.publish import make_results_folder, publish
     from bench.read.tables import render
     from bench.read.tabulation import table_of
-    from bench.record.tracking import NullTracker, Tracker, default_uri, ui_command
-    from bench.run.executors.executor import Workplace, choose_executor
-    from bench.run.invocation import Invocation, run_plan
-    from bench.run.progress import choose_progress
-    from bench.run.redo import check_stage_kinds, redo
+    from bench.record.tracking import default_uri, ui_command
+    from bench.run.executors.executor import choose_executor
+    from bench.run.redo import check_stage_kinds
     from bench.run.stopping import Stop
     from bench.store.home import Home
 
     chosen = choose_executor(executor)
     check_stage_kinds(force)
     stop = Stop(None if time_limit is None else parse_duration(time_limit))
-    device = choose_device(devices)
-    home = Home.find()
-    uri = default_uri(home.root)
+    means = Means(
+        Home.find(),
+        choose_device(devices),
+        stop,
+        chosen,
+        jobs,
+        compile,
+        mlflow=not no_mlflow,
+        tell=say,
+        anew="--force {kind}",
+    )
+    home, uri = means.home, default_uri(means.home.root)
     wanted = planned(experiment, overrides, profile, only)
     for clause in worth_knowing(wanted.card, wanted.experiment.dataset.name):
         say(clause)
     if results is not None:
         make_results_folder(results)
-    redo(wanted, force, home.store)
-    todo = wanted.missing(home.store.inventory())
-    watcher = choose_progress(todo, estimator(wanted, todo, device, home, compile))
-    place = Workplace(home, device, watcher, stop, jobs, compile, tell=not no_mlflow)
-    tracker = NullTracker() if no_mlflow else Tracker(uri, home)
-    try:
-        summary = run_plan(wanted, Invocation(place, chosen, tracker, attachments.tables, attachments.figures))
-    finally:
-        watcher.close()
+    summary = carry_out(wanted, means, force)
     if results is not None:
         publish(wanted, summary.records, results)
     if summary.records:
         click.echo(render(table_of(wanted, summary.records), "md"))
     if not no_mlflow:
         click.echo(f"MLflow: {ui_command(uri)}")
-    for failure in summary.failures:
-        say(f"failed: {failure.method} {failure.victim} {failure.defense} seed {failure.seed}: {failure.reason}")
-    if summary.stopped:
-        raise Stopped(
-            f"{summary.stopped} after {summary.stages} stages: finished work is kept, the same command goes on"
-        )
-    if summary.failures:
-        say(f"{len(summary.failures)} of {len(summary.records)} cells failed; tracebacks are in {home.logs}")
-        sys.exit(1)
+    end(summary, home)
 
 
 @click.command(hidden=True)
@@ -127,7 +121,7 @@ def work(file: Path) -> None:
         say(f"{len(summary.failures)} of {len(summary.records)} cells failed")
 
 
-@click.command()
+@click.command(epilog=example("sepbench sync"))
 def sync() -> None:
     """Send MLflow what it could not take while experiments ran, and what it has lost of them since."""
     from bench.record.tracking import default_uri

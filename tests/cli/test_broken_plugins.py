@@ -13,7 +13,7 @@ import bench.data.formats
 import methods
 import victims.architectures
 import victims.defenses
-from bench.cli.catalog import REGISTRIES
+from bench.contracts.registries import REGISTRIES
 from tests.making.asking import Finished, ask, changed, done, write
 from tests.making.experiments import TINY
 
@@ -220,6 +220,9 @@ def test_a_method_that_breaks_its_contract_is_told_how(
         ("short = 'percent'", "it names a parameter 'percent', which it does not have"),
         ("files = ('folder',)", "it names a parameter 'folder', which it does not have"),
         ("files = 'folder'", "its files are 'folder', not a tuple of parameters"),
+        ("words = 'a cut of {percent} %'", "its words name a parameter 'percent', which it does not have"),
+        ("words = 'half a {'", "its words are 'half a {': Single '{' encountered in format string"),
+        ("words = 3", "its words are 3, not text"),
     ],
 )
 def test_a_defense_that_breaks_its_contract_is_told_how(
@@ -246,6 +249,16 @@ def test_a_method_that_fails_while_it_is_asked_is_named_with_its_line(
         f"the plug-in {tmp_path}/site/far_away.py:14 fails (KeyError: 'steps'): repair it; the traceback is in {log}"
     )
     assert log.read_text().startswith("Traceback")
+
+
+@pytest.mark.parametrize("hook", ["needs", "passes"])
+def test_a_method_that_ends_python_while_it_is_asked_has_not_done_what_was_asked_for(
+    hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = METHOD + f"\n    def {hook}(self):\n        raise SystemExit(0)\n"
+    add_package("methods", tmp_path, monkeypatch, source)
+    asked = refused("plan", naming_far("methods"))
+    assert asked.startswith(f"the plug-in {tmp_path}/site/far_away.py:14 fails (SystemExit: 0): repair it; ")
 
 
 def test_a_network_that_is_no_classifier_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,18 @@
 """`ls` and `show`: what there is, with a line on each, and everything on one of them."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import yaml
 
 from bench.contracts.method import METHODS
+from bench.engine.brought import keep
 from bench.engine.recipe import recipe_names
+from bench.store.home import Home
 from tests.making.asking import Finished, done, write
+from tests.making.crafting import brought, digits
 from tests.making.experiments import TINY
 
 pytestmark = pytest.mark.usefixtures("own_place")
@@ -83,12 +87,20 @@ def test_a_name_that_means_two_things_shows_both() -> None:
     assert "\nbatch_size: 64\n" in shown
 
 
-def test_an_experiment_is_shown_with_every_default_and_can_be_run_from_that() -> None:
+def test_an_experiment_is_shown_in_full_with_every_default_and_can_be_run_from_that() -> None:
     write(TINY)
-    shown = done("show", "tiny.yaml")
+    shown = done("show", "tiny.yaml", "--full")
     assert yaml.safe_load(shown)["recipe"]["momentum"] == 0.9
     write(shown, "copy.yaml")
     assert keys("copy.yaml") == keys("tiny.yaml")
+
+
+def test_an_experiment_is_shown_as_its_file_stands(tmp_path: Path) -> None:
+    text = f"# mine\n{TINY}"
+    write(text)
+    assert done("show", "tiny.yaml") == text
+    shipped = (files("bench.experiments") / "cifar10-cpu.yaml").read_text(encoding="utf-8")
+    assert done("show", "cifar10-cpu").splitlines() == shipped.rstrip().splitlines()
 
 
 def test_a_record_is_shown_by_the_beginning_of_its_key(finished: Finished) -> None:
@@ -110,6 +122,14 @@ def test_an_artifact_is_shown_with_its_files_and_what_is_known_of_it(kind: str, 
     first, _, rest = done("show", folder.name[:12]).partition("\n")
     assert first == f"{kind} artifact {folder}: {files}"
     assert json.loads(rest)["seconds"] >= 0
+
+
+def test_a_set_that_somebody_brought_is_shown_by_its_digest() -> None:
+    made = brought(digits())
+    keep(Home.find().store, made)
+    first = done("show", made.sha256[:16]).partition("\n")[0]
+    assert first.startswith("brought artifact ")
+    assert first.endswith(f"{made.sha256}: images")
 
 
 def test_an_experiment_file_is_shown_from_any_folder(tmp_path: Path) -> None:

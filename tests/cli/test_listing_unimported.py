@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.cli.catalog import REGISTRIES
 from bench.cli.listing import listing
 from bench.cli.unimported import read_summaries
 from bench.contracts import places
+from bench.contracts.registries import REGISTRIES
 from bench.core.registry import Place
 
 REPOSITORY = Path(__file__).parents[2]

@@ -66,6 +66,11 @@ def test_a_plan_after_a_run_marks_what_is_there(finished: Finished) -> None:
     assert shown[-1] == "7 stages are there, nothing is left to do"
 
 
+def test_one_stage_is_said_as_one(finished: Finished) -> None:
+    longer = done("plan", "tiny.yaml", "--only", "method=none", "--set", "recipe.epochs=3")
+    assert "\n1 stage is there, 1 to do: 3 passes, " in longer
+
+
 def test_a_plan_of_more_marks_only_what_is_new(finished: Finished) -> None:
     left = [stage["label"] for stage in stages("--set", "seeds=[0,1]") if not stage["done"]]
     assert len(left) == 3

@@ -11,21 +11,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import pytest
 
 import bench
 from bench.cli.app import cli, main
 from bench.cli.streams import Output
+from bench.data.loading import load
+from bench.data.spec import DatasetSpec
 from tests.making.asking import Finished, changed, done, write
 from tests.making.experiments import TINY
+from tests.making.plugin_sources import dataset
+from tests.making.protections import pets
 
-pytestmark = pytest.mark.usefixtures("own_place", "loops_in_forks")
+pytestmark = pytest.mark.usefixtures("own_place", "loops_in_forks", "plugins_as_before")
 
 REQUESTS: dict[str, Sequence[str]] = {
     "ls": ["ls", "recipes"],
     "show": ["show", "sep"],
     "plan": ["plan", "tiny.yaml", "--all"],
     "run": ["run", "tiny.yaml"],
+    "evaluate": ["evaluate", "{out}.npy", "--clean", "digits", "--plan"],
+    "protect": ["protect", "{out}-pictures", "--out", "{out}", "--plan"],
+    "check": ["check", "{out}.py"],
     "table": ["table", "tiny.yaml"],
     "diagnose": ["diagnose", "tiny.yaml", "--checkpoints", "1", "--images", "8", "--no-mlflow"],
     "plot": ["plot", "tiny.yaml", "--kind", "bars", "--out", "{out}"],
@@ -48,6 +56,13 @@ def request_of(command: str, folder: Path, finished: Finished) -> list[str]:
     if command == "rebuild":
         (folder / "out" / "records").mkdir(parents=True)
         write_records(finished, folder / "out" / "records" / "quickstart")
+    if command == "evaluate":
+        images = load(DatasetSpec.parse("digits")).train.images.numpy()
+        np.save(folder / "out.npy", images ^ np.uint8(8))
+    if command == "protect":
+        pets(folder / "out-pictures")
+    if command == "check":
+        (folder / "out.py").write_text(dataset(), encoding="utf-8")
     return [word.format(out=folder / "out") for word in REQUESTS[command]]
 
 

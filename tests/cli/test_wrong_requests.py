@@ -53,6 +53,7 @@ pytestmark = pytest.mark.usefixtures("own_place")
         (["run", "tiny.yaml", "--devices", ""], "--devices : there is no such device; write cpu, cuda or cuda:0"),
         (["show", "sepp"], "unknown name or key 'sepp': did you mean sep"),
         (["show", "zzz"], "unknown name or key 'zzz': known: "),
+        (["table", "tiny.yaml", "--format", "xlsx"], "unknown table format 'xlsx': choose one of md, csv, latex, html"),
         (["table", "tiny.yaml", "--where", "seed"], "--where seed: write --where FIELD=VALUE, such as --where method"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
