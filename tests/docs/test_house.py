@@ -23,6 +23,7 @@ ORDER = [
     "run",
     "read",
     "perf",
+    "checks",
     "flows",
     "cli",
 ]

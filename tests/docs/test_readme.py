@@ -1,4 +1,4 @@
-"""Every command of README.md and CONTRIBUTING.md works, every link leads somewhere, every number was measured."""
+"""Every command of the pages works, every link leads somewhere, every number was measured."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import cli
@@ -23,10 +24,11 @@ from bench.contracts.reference import references
 from bench.core.registry import Registry
 from bench.record.record import read_records
 from bench.spec.file import experiment_names, load_experiment
-from tests.making.pages import ROOT, anchors, commands, headings, links, read, rows, tables
+from tests.making.pages import ROOT, anchors, blocks, commands, headings, links, read, rows, tables
+from tests.making.protections import pets
 from tests.making.tiny_data import encoded, pixels, write_parquet
 
-PAGES = ("README.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "TROUBLESHOOTING.md")
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
 RECORDS = ROOT / "results" / "records"
 
@@ -96,6 +98,7 @@ def shell(
     home: Path,
     cifar10: Path,
     loops_in_forks: None,
+    plugins_as_before: None,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Shell:
@@ -203,6 +206,11 @@ def check_pre_commit(shell: Shell, action: str) -> None:
 def check_protected_sets(shell: Shell, *arguments: str) -> None:
     shell.small("run", arguments[0])
     out = shell.home / "exported"
+    if "--hub" in arguments:
+        *sets, card, _ = shell.small("export", arguments[0], "--hub", os.fspath(out / "hub")).splitlines()
+        assert card == f"{out / 'hub' / 'README.md'}  data card"
+        assert {Path(line.split()[0]) for line in sets} == {path for path in (out / "hub").iterdir() if path.is_dir()}
+        return
     printed = shell.small("export", *without(arguments, ("--out",)), "--out", os.fspath(out))
     assert len(printed.splitlines()) == len(list(out.glob("*.npz"))) > 1
 
@@ -224,6 +232,34 @@ def check_leaderboard(shell: Shell, *arguments: str) -> None:
     assert "quickstart" in out.read_text(encoding="utf-8")
 
 
+def check_protect(shell: Shell, images: str, *arguments: str) -> None:
+    there, out = pets(shell.home / "pictures", each=8), shell.home / "protected"
+    here = {images: os.fspath(there), "protected": os.fspath(out)}
+    printed = shell.sepbench("protect", *(here.get(word, word) for word in (images, *arguments)), "--recipe", "digits")
+    assert "16 of 2 classes" in printed
+    if "--plan" in arguments:
+        assert not out.exists()
+    else:
+        assert {one.name for one in out.iterdir()} == {"cat", "dog", "manifest.json", "preview.png"}
+        assert "Does protected within linf-8 hold on pictures?" in printed
+
+
+def check_evaluate(shell: Shell, protected: str, *arguments: str) -> None:
+    there = shell.home / protected
+    clean = np.stack(list(pixels(5000, side=8)))
+    np.save(there, clean ^ np.uint8(4))
+    reduced = [word for change in SMALL[:3] for word in ("--set", change)]
+    printed = shell.sepbench("evaluate", os.fspath(there), *without(arguments, ("--results",)), *reduced, "--no-mlflow")
+    assert "5,000 of 5,000 clean images, in the same order" in printed
+    assert ("Does theirs within linf-4 hold on cifar10-jpeg75?" in printed) == ("--plan" not in arguments)
+
+
+def check_check(shell: Shell, plugin: str) -> None:
+    (source,) = (block.text for block in blocks("CONTRIBUTING.md", "python") if Path(block.file or "").name == plugin)
+    (shell.home / plugin).write_text(source, encoding="utf-8")
+    assert shell.sepbench("check", os.fspath(shell.home / plugin)).endswith(", 0 failed\n")
+
+
 CHECKS: dict[str, Callable[..., None]] = {
     "make": check_make,
     "export": check_export,
@@ -236,8 +272,11 @@ CHECKS: dict[str, Callable[..., None]] = {
     "sepbench table": check_table,
     "sepbench diagnose": check_diagnose,
     "sepbench export": check_protected_sets,
+    "sepbench evaluate": check_evaluate,
     "sepbench leaderboard": check_leaderboard,
+    "sepbench protect": check_protect,
     "sepbench plot": check_plot,
+    "sepbench check": check_check,
     **{f"sepbench {one}": check_print(one) for one in ("plan", "ls", "show", "doctor", "sync", "perf")},
 }
 

@@ -1,8 +1,10 @@
 """What stands in results/ is what its records give, and nothing else."""
 
+import csv
 import json
 import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +12,7 @@ import pytest
 
 from bench.core.errors import SepbenchError
 from bench.read.rebuild import rebuild
+from bench.read.stats.intervals import summarise
 from bench.record.published import read_published
 from bench.store.home import Home
 from tests.making.pages import ROOT, read
@@ -78,12 +81,29 @@ def test_every_number_in_the_text_was_measured_or_published() -> None:
     tables = " ".join(path.read_text(encoding="utf-8") for path in (RESULTS / "tables").glob("*.md"))
     diagnoses = " ".join(path.read_text(encoding="utf-8") for path in (RESULTS / "diagnoses").glob("*.md"))
     text = read("results/README.md")
-    measured = set(re.findall(r"(\d+\.\d)\** +± +(\d+\.\d)", tables))
+    measured = set(re.findall(r"(\d+\.\d)\** +± +(\d+\.\d)", f"{tables} {' '.join(own_sizes())}"))
     told = set(re.findall(r"(\d+\.\d)\s±\s(\d+\.\d)", text))
     assert told
     assert told <= measured
-    known = set(re.findall(r"\d+\.\d+", f"{tables} {diagnoses}")) | {f"{one.test_acc:.2f}" for one in read_published()}
+    known = set(re.findall(r"\d+\.\d+", f"{tables} {diagnoses} {' '.join(own_sizes())}")) | {
+        f"{one.test_acc:.2f}" for one in read_published()
+    }
     assert set(re.findall(r"\d+\.\d+", text)) <= known
+
+
+def own_sizes() -> list[str]:
+    """Return what was measured of pictures of mixed sizes, in the order of the file: mean and interval."""
+    runs: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    with (RESULTS / "own-sizes.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            runs[line["trained_on"], line["fit"]].append(float(line["test_acc"]))
+    found = [summarise(values) for values in runs.values()]
+    return [f"{one.mean:.1f} ± {one.half_width:.1f}" for one in found]
+
+
+def test_the_table_of_mixed_sizes_is_its_file() -> None:
+    told = re.findall(r"\| (?:squeeze|crop) \| (.*?) \|", read("results/README.md"))
+    assert told == own_sizes()
 
 
 def test_the_readme_tells_what_perf_has_measured() -> None:
