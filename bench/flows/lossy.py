@@ -6,11 +6,11 @@ from bench.core.errors import SepbenchError
 from bench.data.originals import refuse_jpeg
 
 COST = (
-    "JPEG moves values beyond the budget, and much compression undoes much of a protection, though of quality 95 or 75 "
-    "it cost SEP nothing that three seeds could tell (500 pictures of 32 pixels, linf-8: a ResNet-8 got 29.2 % right "
-    "after PNG and 29.3 % after either)"
+    "JPEG moves values beyond the budget and takes some of the protection with it (in the experiment cifar10-cpu-jpeg "
+    "SEP leaves a ResNet-8 at 10.4 %, at 10.7 % after JPEG of quality 95, 14.4 % after 75, 16.0 % after 50 and 52.6 % "
+    "after 10)"
 )
-"""As measured with the defenses jpeg-95 and jpeg-75 beside plain: 29.2 ± 1.0 %, 29.3 ± 6.6 % and 29.3 ± 3.0 %."""
+"""Means over three victim seeds; clean images give 63.0 %, and 58.1 % after quality 10."""
 
 
 def check_loss(images: Path, form: str, lossy: bool) -> None:

@@ -11,6 +11,7 @@ import matplotlib
 import pytest
 
 from bench.core.errors import SepbenchError
+from bench.flows.lossy import COST
 from bench.read.rebuild import rebuild
 from bench.read.stats.intervals import summarise
 from bench.record.published import read_published
@@ -89,6 +90,13 @@ def test_every_number_in_the_text_was_measured_or_published() -> None:
         f"{one.test_acc:.2f}" for one in read_published()
     }
     assert set(re.findall(r"\d+\.\d+", text)) <= known
+
+
+def test_what_jpeg_is_said_to_cost_is_what_its_table_has() -> None:
+    table = read("results/tables/cifar10-cpu-jpeg.md")
+    means = re.findall(r"^\| (?:plain|jpeg-\d+) .*\| +(\S+) ± \S+ \|$", table, re.MULTILINE)
+    assert re.findall(r"(\d+\.\d) %", COST) == means
+    assert len(means) == 5
 
 
 def own_sizes() -> list[str]:
