@@ -147,10 +147,10 @@ def test_the_verdict_is_there_where_one_protection_was_judged(result: bench.Resu
     assert "**tiny: test accuracy (%)**" in result._repr_markdown_()
 
 
-def test_of_several_protections_there_is_no_verdict(result: bench.Result) -> None:
+def test_of_several_protections_there_is_no_verdict(result: bench.Result, tmp_path: Path) -> None:
     fields = {**FIELDS, "budgets": ["linf-16", "linf-32"]}
     experiment = Experiment.model_validate(fields)
-    plan = plan_experiment(experiment, Path("none"))
+    plan = plan_experiment(experiment, tmp_path)
     both = [one.model_copy(update={"budget": size}) for one in result.measured for size in (16.0, 32.0)]
     assert bench.Result(plan, both).verdict is None
 
