@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.core.errors import SepbenchError
-    from bench.flows.calls import run
     from bench.flows.on_arrays import evaluate, protect
     from bench.flows.result import Result
+    from bench.flows.run import run
 
 __version__ = "0.1.0"
 
@@ -59,18 +59,18 @@ class _Run(ModuleType):
     """The folder bench/run, which takes the name `bench.run`, as the function of that name."""
 
     def __call__(self, *arguments: Any, **options: Any) -> "Result":
-        from bench.flows import calls
+        from bench.flows.run import run
 
-        return calls.run(*arguments, **options)
+        return run(*arguments, **options)
 
     def __getattribute__(self, name: str) -> Any:
         # What help() and the ? of a notebook show is the function's.
         if name in ("__doc__", "__signature__"):
             import inspect
 
-            from bench.flows import calls
+            from bench.flows.run import run
 
-            return calls.run.__doc__ if name == "__doc__" else inspect.signature(calls.run)
+            return run.__doc__ if name == "__doc__" else inspect.signature(run)
         return super().__getattribute__(name)
 
 

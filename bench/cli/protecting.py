@@ -68,7 +68,7 @@ def protect(
     from bench.flows.announcement import announcement
     from bench.flows.carry_out import Means, workplace
     from bench.flows.deliver import Delivery, report
-    from bench.flows.holding import check_passes, judge, not_checkable, plan_check
+    from bench.flows.does_it_hold import check_passes, judge, not_checkable, plan_check
     from bench.flows.lossy import COST, check_loss
     from bench.flows.protect import plan_protection
     from bench.plan.plugin_sources import changed_since

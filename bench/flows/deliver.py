@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.core.disk import write_atomically, writing
 from bench.core.errors import SepbenchError, Stopped
-from bench.data.originals import Picture, is_unfinished
+from bench.data.originals import Output, Picture, is_unfinished
 from bench.data.originals.preview_sheet import Shown, sheet, spread
 from bench.engine.native import bring_to_own_size
 from bench.flows.choices import FIT
@@ -84,14 +84,8 @@ class Delivery:
             )
         self.finished = Protected(out, told) if told and not self._altered and not is_unfinished(out) else None
         """What stands in the folder where an earlier delivery has ended; None where there is something to do."""
-        self._writer = protection.originals.unclaimed_writer(
-            out,
-            form,
-            protection=key,
-            measure=measure,
-            quality=quality,
-            known=written_by(told) if told else (),
-        )
+        known = written_by(told) if told else ()
+        self._writer = protection.originals.writer(Output(out, form, quality, key, measure, known))
 
     def __enter__(self) -> "Delivery":
         """Claim the folder where there is something to do; raises `SepbenchError` where another run writes there."""

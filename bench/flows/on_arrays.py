@@ -16,9 +16,9 @@ from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError, Stopped
 from bench.data.spec import DatasetSpec
 from bench.flows.arguments import as_pair, as_share, as_texts, as_whole, as_wholes, check_named, given_text
-from bench.flows.calls import DEVICES, doubted, interrupted, named_in_errors, seconds_of
 from bench.flows.carry_out import Means, carry_out, shown, silent, workplace
 from bench.flows.evaluate import plan_evaluation
+from bench.flows.from_python import DEVICES, doubted, interrupted, named_in_errors, seconds_of
 from bench.flows.homes import check_kept, home_at, is_kept
 from bench.flows.in_memory import read_images, read_labels
 from bench.flows.protect import plan_protection

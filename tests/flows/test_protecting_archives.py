@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.core.errors import SepbenchError
 from bench.flows.carry_out import Means, silent, workplace
-from bench.flows.holding import judge, plan_check
+from bench.flows.does_it_hold import judge, plan_check
 from tests.making.pictures import file_of, photo
 from tests.making.protections import CPU, carried_out, planned
 from tests.making.tiny_data import write_parquet

@@ -21,8 +21,9 @@ import yaml
 
 import bench
 from bench.contracts.plugin_files import attach
-from bench.flows import calls
 from bench.flows.arguments import as_arguments
+from bench.flows.from_python import interrupted
+from bench.flows.run import run
 from bench.plan.make import plan_experiment
 from bench.read.verdict import Outcome
 from bench.record.record import Record, read_records
@@ -85,8 +86,8 @@ def test_the_folder_and_the_function_share_their_name() -> None:
 
 
 def test_help_on_run_is_that_of_the_function() -> None:
-    assert inspect.getdoc(bench.run) == inspect.getdoc(calls.run)
-    assert inspect.signature(bench.run) == inspect.signature(calls.run)
+    assert inspect.getdoc(bench.run) == inspect.getdoc(run)
+    assert inspect.signature(bench.run) == inspect.signature(run)
 
 
 def test_what_it_does_not_offer_is_an_attribute_error() -> None:
@@ -210,7 +211,7 @@ def test_changes_are_those_of_the_command_and_records_say_so(nowhere: Path) -> N
 
 
 def test_a_time_limit_gives_back_what_there_is(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.flows.calls.parse_duration", lambda text: 0.0)
+    monkeypatch.setattr("bench.flows.from_python.parse_duration", lambda text: 0.0)
     stopped = bench.run(FIELDS, time_limit="9m", progress=False)
     assert stopped.measured == ()
     assert len(stopped.records) == 0
@@ -219,9 +220,9 @@ def test_a_time_limit_gives_back_what_there_is(nowhere: Path, monkeypatch: pytes
 
 def test_a_person_who_stops_it_stops_what_comes_after_it_too() -> None:
     with pytest.raises(KeyboardInterrupt, match="stopped by Ctrl-C after 3 stages"):
-        calls.interrupted(Summary([], 3, "stopped by Ctrl-C"))
-    calls.interrupted(Summary([], 3, TIME_IS_UP))
-    calls.interrupted(Summary([], 3))
+        interrupted(Summary([], 3, "stopped by Ctrl-C"))
+    interrupted(Summary([], 3, TIME_IS_UP))
+    interrupted(Summary([], 3))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import SepbenchError
-from bench.flows.holding import not_checkable
+from bench.flows.does_it_hold import not_checkable
 from tests.making.pictures import file_of, photo, put
 from tests.making.protections import carried_out, pets, planned
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.contracts.dataset import Source
 from bench.data.decoding import decode, stack
-from bench.data.originals import Originals, Writer
+from bench.data.originals import Originals, Output, Writer
 
 Pixels = NDArray[np.uint8]
 
@@ -47,6 +47,20 @@ def as_networks_see(data: bytes) -> Pixels:
     images, _ = stack(source, np.zeros(1, np.int64), None)
     seen: Pixels = images[0].transpose(1, 2, 0)
     return seen
+
+
+def claimed(originals: Originals, out: Path, form: str = "png", **how: Any) -> Writer:
+    """Return what writes protected pictures to a folder, which it has claimed; `how` is as in `Output`."""
+    writer = originals.writer(Output(out, form, **how))
+    writer.claim()
+    return writer
+
+
+def protect(originals: Originals, out: Path, form: str = "png", **how: Any) -> None:
+    """Write every picture to a folder, as `changed` makes it, and end."""
+    writer = claimed(originals, out, form, **how)
+    write_all(originals, writer)
+    writer.finish()
 
 
 def write_all(originals: Originals, writer: Writer, by: int = 3) -> None:

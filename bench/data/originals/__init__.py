@@ -6,11 +6,12 @@ from bench.data.originals.journal import Written, is_unfinished, stands
 from bench.data.originals.originals import Originals
 from bench.data.originals.picture import Picture, Unfit
 from bench.data.originals.survey import Survey
-from bench.data.originals.writer import Measure, Writer
+from bench.data.originals.writer import Measure, Output, Writer
 
 __all__ = [
     "Measure",
     "Originals",
+    "Output",
     "Picture",
     "Survey",
     "Unfit",

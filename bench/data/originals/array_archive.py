@@ -15,7 +15,7 @@ from bench.data.originals.encoding import is_grey
 from bench.data.originals.journal import Written, stands
 from bench.data.originals.originals import Originals
 from bench.data.originals.picture import Picture
-from bench.data.originals.writer import Measure, Writer, check_form, keep_apart, spent
+from bench.data.originals.writer import Output, Writer, keep_apart
 
 _MEMBER = "images.npy"
 
@@ -23,7 +23,6 @@ _MEMBER = "images.npy"
 class ArchiveOriginals(Originals):
     """The array `images` of an npz archive, with labels and all else that is in it, as `npz` reads it."""
 
-    kind = "npz"
     format = "npz"
 
     def __init__(self, path: Path) -> None:
@@ -43,24 +42,14 @@ class ArchiveOriginals(Originals):
     def _archives(self) -> Sequence[Path]:
         return [self.path]
 
-    def unclaimed_writer(
-        self,
-        out: Path,
-        form: str = "png",
-        *,
-        protection: str = "",
-        measure: Measure = spent,
-        quality: int = 95,
-        known: Sequence[Written] = (),
-    ) -> Writer:
+    def writer(self, output: Output) -> Writer:
         """Return what writes an archive of the same name with other images: all other arrays stay as they are.
 
-        Grey images stay so where each protected one is grey, else all become RGB. `form` is `npz` or `png`.
+        Grey images stay so where each protected one is grey, else all become RGB.
         """
-        refuse_jpeg(self.path, form)
-        check_form(form, {"npz": ".npz", "png": ".npz"})
-        keep_apart(out, self.path)
-        return _ArchiveWriter(self.path, self._images.shape, out, protection, measure, known)
+        refuse_jpeg(self.path, output.form)
+        keep_apart(output.folder, self.path)
+        return _ArchiveWriter(self.path, self._images.shape, output)
 
 
 def refuse_jpeg(path: Path, form: str) -> None:
@@ -72,16 +61,8 @@ def refuse_jpeg(path: Path, form: str) -> None:
 class _ArchiveWriter(Writer):
     """Writes the archive when its last picture has come."""
 
-    def __init__(
-        self,
-        path: Path,
-        shape: tuple[int, ...],
-        out: Path,
-        protection: str,
-        measure: Measure,
-        known: Sequence[Written],
-    ) -> None:
-        super().__init__(out, protection, measure, known)
+    def __init__(self, path: Path, shape: tuple[int, ...], output: Output) -> None:
+        super().__init__(output)
         self._path, self._shape = path, shape
         self.files = tuple(f"{path.name}#{index}" for index in range(shape[0]))
         self._whole = False

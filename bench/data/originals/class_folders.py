@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,7 @@ from bench.data.originals.encoding import ENDINGS, encode
 from bench.data.originals.journal import Written, stands
 from bench.data.originals.originals import Originals
 from bench.data.originals.picture import Picture, picture_of
-from bench.data.originals.writer import Measure, Writer, check_form, keep_apart, spent
+from bench.data.originals.writer import Output, Writer, keep_apart
 
 _LONGEST_NAME = 255  # bytes
 
@@ -24,7 +24,6 @@ _LONGEST_NAME = 255  # bytes
 class ClassFolderOriginals(Originals):
     """The images below a folder of class folders, which `imagefolder` finds."""
 
-    kind = "folder"
     format = "imagefolder"
 
     def __init__(self, path: Path) -> None:
@@ -41,39 +40,20 @@ class ClassFolderOriginals(Originals):
             raise SepbenchError(f"{where} cannot be read ({error.strerror}): make it readable or remove it") from error
         return picture_of(data, where)
 
-    def unclaimed_writer(
-        self,
-        out: Path,
-        form: str = "png",
-        *,
-        protection: str = "",
-        measure: Measure = spent,
-        quality: int = 95,
-        known: Sequence[Written] = (),
-    ) -> Writer:
+    def writer(self, output: Output) -> Writer:
         """Return what writes one file for each picture, under the same name with the ending of `form`."""
-        check_form(form, ENDINGS)
-        keep_apart(out, self.path)
-        self.refuse_alpha(form)
-        return _FileWriter(self.names, out, form, protection, measure, quality, known)
+        keep_apart(output.folder, self.path)
+        self.refuse_alpha(output.form)
+        return _FileWriter(self.names, output)
 
 
 class _FileWriter(Writer):
-    def __init__(
-        self,
-        names: tuple[str, ...],
-        out: Path,
-        form: str,
-        protection: str,
-        measure: Measure,
-        quality: int,
-        known: Sequence[Written],
-    ) -> None:
-        super().__init__(out, f"{protection} {form} {quality if form == 'jpeg' else ''}", measure, known)
-        self._names, self._form, self._quality = names, form, quality
-        self.files = written_names(names, ENDINGS[form])
+    def __init__(self, names: tuple[str, ...], output: Output) -> None:
+        super().__init__(output)
+        self._names, ending = names, ENDINGS[output.form]
+        self.files = written_names(names, ending)
         _refuse_long(names, self.files)
-        self.remarks = tuple(_on_names(names, self.files, ENDINGS[form]))
+        self.remarks = tuple(_on_names(names, self.files, ending))
 
     def done(self, index: int) -> Written | None:
         """Return what was written of a picture, where the file holds it still."""
@@ -82,7 +62,7 @@ class _FileWriter(Writer):
 
     def write(self, index: int, picture: Picture, protected: NDArray[np.uint8]) -> Written:
         """Write the file of a picture."""
-        made = encode(picture, protected, self._form, self._quality)
+        made = encode(picture, protected, self.form, self.quality)
         written = Written(
             self._names[index],
             self.files[index],

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from bench.contracts.dataset import DATASETS
 from bench.core.errors import SepbenchError
 from bench.data.checks import check_labels, with_composed_names
-from bench.data.originals.journal import Written
 from bench.data.originals.picture import Picture
 from bench.data.originals.survey import Survey, survey
-from bench.data.originals.writer import Measure, Writer, spent
+from bench.data.originals.writer import Output, Writer
 from bench.data.spec import DatasetSpec
 
 
@@ -25,8 +24,8 @@ class Originals(ABC):
 
     Attributes
     ----------
-    kind
-        `folder`, `parquet` or `npz`.
+    format
+        The data-set format of the same files: `imagefolder`, `parquet` or `npz`.
     path
         What a person named.
     names
@@ -42,7 +41,6 @@ class Originals(ABC):
 
     """
 
-    kind: ClassVar[str]
     format: ClassVar[str]
     names: tuple[str, ...]
 
@@ -116,50 +114,10 @@ class Originals(ABC):
                 yield error
             progress(index + 1)
 
-    def writer(
-        self, out: Path, form: str = "png", *, protection: str = "", measure: Measure = spent, quality: int = 95
-    ) -> Writer:
-        """Return what writes protected pictures to a folder, which it makes and claims.
-
-        Parameters and errors are those of `unclaimed_writer`; further, another run may be writing there.
-        """
-        made = self.unclaimed_writer(out, form, protection=protection, measure=measure, quality=quality)
-        made.claim()
-        return made
-
     @abstractmethod
-    def unclaimed_writer(
-        self,
-        out: Path,
-        form: str = "png",
-        *,
-        protection: str = "",
-        measure: Measure = spent,
-        quality: int = 95,
-        known: Sequence[Written] = (),
-    ) -> Writer:
+    def writer(self, output: Output) -> Writer:
         """Return what writes protected pictures to a folder once it has claimed it; until then it only reads.
 
-        Parameters
-        ----------
-        out
-            A folder that is not there yet, is empty, or holds what a killed writer of the same protection left.
-        form
-            `png`, which loses nothing, or `jpeg`.
-        protection
-            What tells this protection from every other, such as a key: only its own unfinished output is gone on with.
-        measure
-            What is kept of each picture with its digests: of the original and the written pixels, decoded again, both
-            uint8 [H, W, 3].
-        quality
-            Of JPEG, 1 to 100; its colours are never subsampled.
-        known
-            What a writer of the same protection that came to its end has written to the folder: what has changed since
-            is written again.
-
-        Raises
-        ------
-        SepbenchError
-            The folder is another's, or where the originals lie; or `form` cannot hold them.
-
+        Raises `SepbenchError` where the folder is another's, or where the originals lie; or where its form cannot hold
+        them.
         """

@@ -18,7 +18,7 @@ from bench.data.originals.encoding import ENDINGS, encode
 from bench.data.originals.journal import Written, stands
 from bench.data.originals.originals import Originals
 from bench.data.originals.picture import Picture, picture_of
-from bench.data.originals.writer import Measure, Writer, check_form, keep_apart, spent
+from bench.data.originals.writer import Output, Writer, keep_apart
 from bench.data.spec import DatasetSpec
 
 _IMAGE_COLUMNS = ("image", "img")
@@ -49,7 +49,6 @@ class _Shard:
 class ParquetOriginals(Originals):
     """The rows of one Parquet file, or of the shards in a folder, which `parquet` finds."""
 
-    kind = "parquet"
     format = "parquet"
 
     def __init__(self, path: Path) -> None:
@@ -100,48 +99,28 @@ class ParquetOriginals(Originals):
     def _archives(self) -> Sequence[Path]:
         return [shard.path for shard in self._shards]
 
-    def unclaimed_writer(
-        self,
-        out: Path,
-        form: str = "png",
-        *,
-        protection: str = "",
-        measure: Measure = spent,
-        quality: int = 95,
-        known: Sequence[Written] = (),
-    ) -> Writer:
+    def writer(self, output: Output) -> Writer:
         """Return what writes the same files with other images: all other columns and the metadata stay.
 
-        Images are encoded as `form` (`parquet` is `png`), and the path that stands beside one gets its ending.
+        Images are encoded as the form says, and the path that stands beside one gets its ending.
         """
-        check_form(form, {**ENDINGS, "parquet": ".png"})
-        keep_apart(out, self.path)
-        form = "png" if form == "parquet" else form
-        self.refuse_alpha(form)
-        return _ShardWriter(self._shards, out, form, protection, measure, quality, known)
+        keep_apart(output.folder, self.path)
+        self.refuse_alpha(output.form)
+        return _ShardWriter(self._shards, output)
 
 
 class _ShardWriter(Writer):
     """Writes a row group when its last picture has come, and gives a file its name when its last row group has."""
 
-    def __init__(
-        self,
-        shards: list[_Shard],
-        out: Path,
-        form: str,
-        protection: str,
-        measure: Measure,
-        quality: int,
-        known: Sequence[Written],
-    ) -> None:
-        super().__init__(out, f"{protection} {form} {quality if form == 'jpeg' else ''}", measure, known)
-        self._shards, self._form, self._quality = shards, form, quality
+    def __init__(self, shards: list[_Shard], output: Output) -> None:
+        super().__init__(output)
+        self._shards = shards
         self.files = tuple(f"{shard.name}#{row}" for shard in shards for row in range(shard.ends[-1]))
         self._standing: dict[str, bool] = {}
         self._rows: list[bytes] = []
         self._noted: list[Written] = []
         self._sink: Any = None
-        self._temporary = out
+        self._temporary = output.folder
 
     def archives(self) -> tuple[Written, ...]:
         """Return the files that are written."""
@@ -161,7 +140,7 @@ class _ShardWriter(Writer):
         row = index - shard.start
         if row != len(self._noted):
             raise AssertionError(f"row {row} of {shard.name} was written where row {len(self._noted)} is next")
-        made = encode(picture, protected, self._form, self._quality)
+        made = encode(picture, protected, self.form, self.quality)
         digest = hashlib.sha256(made.data).hexdigest()
         name = self.files[index]
         written = Written(name, name, picture.sha256, digest, made.notes, self.measure(picture.rgb, made.rgb))
@@ -188,7 +167,7 @@ class _ShardWriter(Writer):
                 compression="NONE" if compression == "UNCOMPRESSED" else compression,
             )
         position = table.schema.get_field_index(shard.column)
-        images = _with_bytes(table.column(position).combine_chunks(), self._rows, ENDINGS[self._form])
+        images = _with_bytes(table.column(position).combine_chunks(), self._rows, ENDINGS[self.form])
         self._sink.write_table(table.set_column(position, table.schema.field(position), images), len(self._rows))
         self._rows = []
 

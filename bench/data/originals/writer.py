@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.core.disk import is_temporary, writing
 from bench.core.errors import SepbenchError
+from bench.data.originals.encoding import ENDINGS
 from bench.data.originals.journal import Journal, Written
 from bench.data.originals.picture import Picture
 
@@ -21,6 +23,41 @@ def spent(original: NDArray[np.uint8], written: NDArray[np.uint8]) -> dict[str, 
     """Return the largest change of a value in levels of 1/255, `linf`, and the norm of all changes in [0, 1], `l2`."""
     change = written.astype(np.int64) - original.astype(np.int64)
     return {"linf": int(np.abs(change).max()), "l2": float(np.sqrt(np.square(change).sum()) / 255)}
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where protected pictures are written to, and how.
+
+    Attributes
+    ----------
+    folder
+        One that is not there yet, is empty, or holds what a killed writer of the same protection left.
+    form
+        `png`, which loses nothing, or `jpeg`; archives of arrays and Parquet stay what they are.
+    quality
+        Of JPEG, 1 to 100; its colours are never subsampled.
+    protection
+        What tells this protection from every other, such as a key: only its own unfinished output is gone on with.
+    measure
+        What is kept of each picture with its digests: of the original and the written pixels, decoded again.
+    known
+        What a writer of the same protection that came to its end has written to the folder: what has changed since is
+        written again.
+
+    """
+
+    folder: Path
+    form: str = "png"
+    quality: int = 95
+    protection: str = ""
+    measure: Measure = spent
+    known: Sequence[Written] = ()
+
+    def __post_init__(self) -> None:
+        """Raise `SepbenchError` for a form that is none of those."""
+        if self.form not in ENDINGS:
+            raise SepbenchError(f"'{self.form}' is no form of output here: {' or '.join(ENDINGS)}")
 
 
 class Writer(ABC):
@@ -40,11 +77,11 @@ class Writer(ABC):
     files: tuple[str, ...]
     remarks: tuple[str, ...] = ()
 
-    def __init__(self, out: Path, protection: str, measure: Measure, known: Sequence[Written]) -> None:
-        self.out = out
-        self.measure = measure
-        with writing(out, "--out"):
-            self.journal = Journal(out, protection, known)
+    def __init__(self, output: Output) -> None:
+        self.out, self.form, self.quality, self.measure = output.folder, output.form, output.quality, output.measure
+        how = f"{output.form} {output.quality}" if output.form == "jpeg" else output.form
+        with writing(self.out, "--out"):
+            self.journal = Journal(self.out, f"{output.protection} {how}", output.known)
 
     def claim(self) -> None:
         """Make the folder, and this writer the only one there; raises `SepbenchError` where another one writes."""
@@ -85,9 +122,3 @@ def keep_apart(out: Path, folder: Path) -> None:
     if here == there or there in here.parents:
         where = "is the folder of the originals" if here == there else f"lies in {folder}, among the originals"
         raise SepbenchError(f"{out} {where}, which are never touched: give a folder elsewhere")
-
-
-def check_form(form: str, allowed: dict[str, str]) -> None:
-    """Raise `SepbenchError` for a form that is none of those allowed, each with what it is."""
-    if form not in allowed:
-        raise SepbenchError(f"'{form}' is no form of output here: {' or '.join(allowed)}")

@@ -12,18 +12,12 @@ import pytest
 from PIL import Image
 
 from bench.data.loading import load
-from bench.data.originals import Originals, open_originals
-from tests.making.pictures import changed, file_of, photo, tree, write_all
+from bench.data.originals import open_originals
+from tests.making.pictures import changed, claimed, file_of, photo, protect, tree, write_all
 from tests.making.tiny_data import complaint, encoded, pixels, write_parquet
 
 LABELS = [0, 1, 2, 1, 0, 2, 2, 0]
 NAMES = ["cat", "dog", "frog"]
-
-
-def protect(originals: Originals, out: Path, **options: object) -> None:
-    writer = originals.writer(out, **options)  # type: ignore[arg-type]
-    write_all(originals, writer)
-    writer.finish()
 
 
 def shard(path: Path, seed: int = 0) -> Path:
@@ -49,7 +43,7 @@ def hub(tmp_path: Path) -> Path:
 
 def test_rows_stand_in_the_order_in_which_the_data_set_lists_them(hub: Path) -> None:
     originals = open_originals(hub)
-    assert originals.kind == "parquet"
+    assert originals.format == "parquet"
     assert originals.classes == ("cat", "dog", "frog")
     assert originals.labels.tolist() == LABELS * 2
     assert originals.names[7:9] == ("data/train-00000-of-00002.parquet#7", "data/train-00001-of-00002.parquet#0")
@@ -68,7 +62,7 @@ def test_files_of_other_splits_are_passed_over_and_that_is_said(hub: Path) -> No
 
 
 def test_all_but_the_images_stays_as_it_was(hub: Path, tmp_path: Path) -> None:
-    protect(open_originals(hub), tmp_path / "out", form="parquet")
+    protect(open_originals(hub), tmp_path / "out")
     assert [*tree(tmp_path / "out")] == [f"data/train-0000{number}-of-00002.parquet" for number in range(2)]
     for number in range(2):
         name = f"data/train-0000{number}-of-00002.parquet"
@@ -137,12 +131,12 @@ def test_jpeg_is_written_into_rows_where_it_is_asked_for(hub: Path, tmp_path: Pa
 def test_a_killed_run_goes_on_with_the_shard_it_was_at(hub: Path, tmp_path: Path, count: int) -> None:
     originals = open_originals(hub)
     protect(originals, tmp_path / "whole")
-    writer = originals.writer(tmp_path / "out")
+    writer = claimed(originals, tmp_path / "out")
     for index in range(count):
         picture = originals.picture(index)
         writer.write(index, picture, changed(picture.rgb))
     writer.release()
-    again = originals.writer(tmp_path / "out")
+    again = claimed(originals, tmp_path / "out")
     assert [again.done(index) is not None for index in range(16)] == [count >= 8] * 8 + [False] * 8
     write_all(originals, again)
     again.finish()
@@ -153,7 +147,7 @@ def test_a_killed_run_goes_on_with_the_shard_it_was_at(hub: Path, tmp_path: Path
 
 
 def test_nothing_is_written_among_the_shards(hub: Path) -> None:
-    assert "never touched" in complaint(open_originals(hub).writer, hub / "data/out")
+    assert "never touched" in complaint(claimed, open_originals(hub), hub / "data/out")
 
 
 # Arrays.
@@ -168,10 +162,10 @@ def test_all_other_arrays_stay_as_they_were(tmp_path: Path) -> None:
     thing = np.array([{"a": 1}], object)
     path = archive(tmp_path / "in.npz", pixels(8), classes=np.array(NAMES), ids=np.arange(8), thing=thing)
     originals = open_originals(path)
-    assert originals.kind == "npz"
+    assert originals.format == "npz"
     assert originals.classes == tuple(NAMES)
     assert originals.names[1] == "images[1]"
-    protect(originals, tmp_path / "out", form="npz")
+    protect(originals, tmp_path / "out")
     assert [*tree(tmp_path / "out")] == ["in.npz"]
     with np.load(path, allow_pickle=True) as was, np.load(tmp_path / "out/in.npz", allow_pickle=True) as is_now:
         assert is_now.files == was.files
@@ -188,7 +182,7 @@ def test_grey_arrays_stay_grey_unless_the_protection_has_colour(tmp_path: Path, 
     protect(originals, tmp_path / "grey")
     with np.load(tmp_path / "grey/in.npz") as written:
         np.testing.assert_array_equal(written["images"], changed(images))
-    writer = originals.writer(tmp_path / "rgb")
+    writer = claimed(originals, tmp_path / "rgb")
     notes = []
     for index in range(8):
         rgb = originals.picture(index).rgb
@@ -203,17 +197,17 @@ def test_grey_arrays_stay_grey_unless_the_protection_has_colour(tmp_path: Path, 
 
 def test_arrays_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     originals = open_originals(archive(tmp_path / "in.npz", pixels(8)))
-    writer = originals.writer(tmp_path / "out")
+    writer = claimed(originals, tmp_path / "out")
     for index in range(7):
         picture = originals.picture(index)
         writer.write(index, picture, picture.rgb)
     assert [*tree(tmp_path / "out")] == [".sepbench-unfinished.jsonl"]
     writer.release()
-    again = originals.writer(tmp_path / "out")
+    again = claimed(originals, tmp_path / "out")
     assert again.done(0) is None
     write_all(originals, again)
     again.release()
-    third = originals.writer(tmp_path / "out")
+    third = claimed(originals, tmp_path / "out")
     last = third.done(7)
     assert last is not None
     assert last.sha256_out == hashlib.sha256(changed(pixels(8)[7]).tobytes()).hexdigest()
@@ -221,7 +215,7 @@ def test_arrays_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_an_archive_of_pixels_is_no_jpeg(tmp_path: Path) -> None:
     originals = open_originals(archive(tmp_path / "in.npz", pixels(8)))
-    assert "no JPEG" in complaint(originals.writer, tmp_path / "out", "jpeg")
+    assert "no JPEG" in complaint(claimed, originals, tmp_path / "out", "jpeg")
 
 
 def test_labels_with_gaps_are_refused_at_once(tmp_path: Path) -> None:

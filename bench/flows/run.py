@@ -1,34 +1,25 @@
-"""`bench.run`: an experiment from Python, and what calls from Python have in common."""
+"""`bench.run`: an experiment from Python."""
 
-import sys
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from bench.core.broken import told
 from bench.core.device import choose_device
-from bench.core.duration import parse_duration
 from bench.core.errors import SepbenchError
-from bench.flows.arguments import as_arguments, as_texts, as_whole, given_text
+from bench.flows.arguments import as_texts, as_whole, given_text
 from bench.flows.carry_out import Means, carry_out, shown, silent
+from bench.flows.from_python import DEVICES, doubted, interrupted, named_in_errors, seconds_of
 from bench.flows.homes import check_kept, home_at
 from bench.flows.result import Result
 from bench.plan.make import plan_experiment
-from bench.run.invocation import Summary
 from bench.run.redo import check_stage_kinds
-from bench.run.stopping import TIME_IS_UP, Stop
+from bench.run.stopping import Stop
 from bench.spec.experiment import Experiment
 from bench.spec.file import load_experiment
 from bench.spec.names import as_text
 from bench.spec.only import selector
 from bench.spec.yaml_file import as_yaml
-
-DEVICES = "'cpu', 'cuda', 'cuda:1' or 'auto'"
-
-_OURS = Path(__file__).resolve().parents[1]
 
 Changes = Mapping[str, Any] | Iterable[str]
 """Fields to values, `{"recipe.epochs": 5}`, or what the command line takes, `["recipe.epochs=5"]`."""
@@ -155,43 +146,3 @@ def _pairs(chosen: Changes) -> list[tuple[str, str]]:
         if not (field and equals and value):
             raise SepbenchError(f"only={field}{equals}{value}: write FIELD=VALUE, such as method=sep")
     return [(field, value) for field, _, value in pairs]
-
-
-@contextmanager
-def named_in_errors(files: Mapping[Path, str] = MappingProxyType({})) -> Iterator[None]:
-    """Let a `SepbenchError` be its sentence alone, which calls files by the names of what they hold.
-
-    What led to it is for those who work on sepbench. Options of commands are called as arguments are, and a plug-in
-    that ends Python has failed.
-    """
-    try:
-        yield
-    except SystemExit as error:
-        raise SepbenchError(f"a plug-in ends Python ({told(error)}): repair it") from error
-    except SepbenchError as error:
-        sentence = as_arguments(str(error))
-        for file, name in files.items():
-            sentence = sentence.replace(str(file), name)
-        if sentence == str(error):
-            raise error.with_traceback(None) from None
-        raise SepbenchError(sentence) from None
-
-
-def doubted(sentence: str) -> None:
-    """Warn a person of what is doubtful, at the line of theirs that has called."""
-    frame, level = sys._getframe(), 1
-    while frame.f_back is not None and Path(frame.f_code.co_filename).is_relative_to(_OURS):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(as_arguments(sentence), stacklevel=level)
-
-
-def seconds_of(time_limit: str | None) -> float | None:
-    """Return how long a call may take; raises `SepbenchError` for what is no duration."""
-    what = "a duration such as '90s', '9m' or '1h30m'"
-    return None if time_limit is None else parse_duration(given_text("time_limit", time_limit, what))
-
-
-def interrupted(summary: Summary) -> None:
-    """Raise where a person stopped the run, who wants what comes after it stopped, too."""
-    if summary.stopped not in (None, TIME_IS_UP):
-        raise KeyboardInterrupt(f"{summary.stopped} after {summary.stages} stages")
