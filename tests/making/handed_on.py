@@ -1,0 +1,18 @@
+"""Protected sets of the tiny experiment in the layout of the Hub, and what lies in their folder."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SETS = ["sep-linf-32", "random-noise-linf-32"]
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def front_matter(folder: Path) -> dict[str, Any]:
+    _, text, _ = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
