@@ -14,12 +14,11 @@ from bench.data.spec import DatasetSpec
 from bench.read.hub import hub_shards, ready_sets
 from tests.making.asking import Finished, ask, changed, done, write
 from tests.making.experiments import TINY
-from tests.making.handed_on import front_matter, state
+from tests.making.handed_on import SAME_FILES, front_matter
+from tests.making.pictures import tree
 from tests.making.plugin_sources import GOOD, write_plugin
 
 pytestmark = pytest.mark.usefixtures("own_place")
-
-_SAME_FILES = {"allow_same_files": True}
 
 
 def licensed(card: Path) -> str:
@@ -33,12 +32,12 @@ def licensed(card: Path) -> str:
 
 
 def test_the_same_request_again_writes_only_what_is_missing_or_damaged(folder: Path) -> None:
-    whole = state(folder)
+    whole = tree(folder)
     (damaged,), (kept,) = ((folder / name).iterdir() for name in ("random-noise-linf-32", "sep-linf-32"))
     damaged.write_bytes(damaged.read_bytes()[:-7])
     written = kept.stat().st_mtime_ns
     done("export", "tiny.yaml", "--hub", folder, "--with-test")
-    assert state(folder) == whole
+    assert tree(folder) == whole
     assert kept.stat().st_mtime_ns == written
 
 
@@ -59,7 +58,7 @@ def test_an_export_that_was_interrupted_goes_on(
         assert ask("export", "tiny.yaml", "--hub", tmp_path / "again", "--with-test").code == 3
     assert not (tmp_path / "again" / "README.md").exists()
     done("export", "tiny.yaml", "--hub", tmp_path / "again", "--with-test")
-    assert state(tmp_path / "again") == state(folder)
+    assert tree(tmp_path / "again") == tree(folder)
 
 
 def test_an_export_that_was_killed_in_its_first_file_goes_on(
@@ -75,8 +74,8 @@ def test_an_export_that_was_killed_in_its_first_file_goes_on(
         patch.setattr(ready_sets, "write_atomically", is_killed)
         assert ask("export", "tiny.yaml", "--hub", tmp_path / "again", "--with-test").code == 3
     done("export", "tiny.yaml", "--hub", tmp_path / "again", "--with-test")
-    finished_files = {name: data for name, data in state(tmp_path / "again").items() if not name.endswith(".tmp")}
-    assert finished_files == state(folder)
+    finished_files = {name: data for name, data in tree(tmp_path / "again").items() if not name.endswith(".tmp")}
+    assert finished_files == tree(folder)
 
 
 def test_the_manifest_has_the_digest_of_every_file(folder: Path) -> None:
@@ -84,7 +83,7 @@ def test_the_manifest_has_the_digest_of_every_file(folder: Path) -> None:
     listed = {
         f"{name}/{file}": digest for name, one in document["sets"].items() for file, digest in one["files"].items()
     }
-    files = {path: data for path, data in state(folder).items() if path.endswith(".parquet")}
+    files = {path: data for path, data in tree(folder).items() if path.endswith(".parquet")}
     assert listed == {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
 
 
@@ -103,7 +102,7 @@ def test_a_set_that_was_crafted_anew_and_came_out_other_is_written_anew(plugins_
     assert ask("run", write(text), "--no-mlflow", *mine, "--force", "craft").code == 0
     done("export", write(text), "--hub", "hub", *mine)
     part = str(Path("hub") / "mine-linf-32" / "train-*.parquet")
-    read = load(DatasetSpec.parse({"name": "x", "format": "parquet", "train": part, "test": part, **_SAME_FILES}))
+    read = load(DatasetSpec.parse({"name": "x", "format": "parquet", "train": part, "test": part, **SAME_FILES}))
     assert f"digest of the protected set: `{read.train.sha256}`" in Path("hub/README.md").read_text(encoding="utf-8")
 
 

@@ -16,12 +16,11 @@ from bench.read.hub import hub_shards
 from bench.record.record import read_records
 from bench.store.home import Home
 from tests.making.asking import Finished
-from tests.making.handed_on import SETS
+from tests.making.handed_on import SAME_FILES, SETS
 from tests.making.images import noise
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
-_SAME_FILES = {"allow_same_files": True}
 DIGITS = tuple(str(number) for number in range(10))
 
 
@@ -116,7 +115,7 @@ def test_a_large_set_lies_in_several_files_in_the_order_of_its_images(monkeypatc
     stored = [row["path"] for name in names for row in pq.read_table(Path("sets") / name)["image"].to_pylist()]
     assert stored == [f"000000{n}.png" for n in range(7)]
     files = "sets/train-*.parquet"
-    read = load(DatasetSpec.parse({"name": "x", "format": "parquet", "train": files, "test": files, **_SAME_FILES}))
+    read = load(DatasetSpec.parse({"name": "x", "format": "parquet", "train": files, "test": files, **SAME_FILES}))
     assert read.train.sha256 == images.sha256
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.making.asking import Finished, refusal
-from tests.making.handed_on import state
+from tests.making.pictures import tree
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -24,15 +24,15 @@ def test_a_folder_that_holds_anything_else_is_refused_and_stays_as_it_is(finishe
         f"{tmp_path / 'photos'} is not empty and no earlier export of this kind, as it holds README.md: give --hub an "
         f"empty folder or a new one"
     )
-    assert state(tmp_path / "photos") == {"README.md": b"mine\n"}
+    assert tree(tmp_path / "photos") == {"README.md": b"mine\n"}
 
 
 def test_sets_of_another_request_are_refused(folder: Path) -> None:
-    before = state(folder)
+    before = tree(folder)
     assert refusal("export", "tiny.yaml", "--hub", folder, "--with-test", "--only", "method=sep") == (
         f"{folder} holds random-noise-linf-32 of another request: ask for the same sets, or give --hub an empty folder"
     )
-    assert state(folder) == before
+    assert tree(folder) == before
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"sets": {"a": 1}}'])
