@@ -10,8 +10,6 @@ from bench.checks.inputs import CPU, global_chance, seeded
 from bench.contracts.network import ARCHITECTURES, Classifier, build_network
 from bench.contracts.promises import check_classifier
 
-SIDES = (16, 32, 64)
-
 
 def built(name: str, classes: int = 10, side: int = 32, seed: int = 0) -> Classifier:
     """Return a network with weights from a seed, as a run builds it."""

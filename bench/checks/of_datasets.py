@@ -14,6 +14,7 @@ from bench.data.loading import load
 from bench.data.spec import DatasetSpec
 
 _FIRST = 20
+_SIDE = 16
 
 
 def plugin(spec: DatasetSpec) -> DatasetPlugin:
@@ -98,9 +99,9 @@ def reads_images_in_the_order_asked_for(spec: DatasetSpec) -> None:
 
 
 def loads_as_a_run_loads_it(spec: DatasetSpec) -> None:
-    """Fail where the images cannot be brought into one array, or give other bytes the second time."""
-    splits = len(opened(spec))
-    whole = spec if splits == 2 or spec.holdout is not None else spec.model_copy(update={"holdout": 0.2})
+    """Fail where the images cannot be brought to one size and into one array, or give other bytes the second time."""
+    holdout = 0.2 if len(opened(spec)) == 1 else None
+    whole = spec.model_copy(update={"holdout": holdout, "resize": _SIDE})
     first, second = load(whole), load(whole)
     if (first.train.sha256, first.test.sha256) != (second.train.sha256, second.test.sha256):
         raise Failure(f"images come out other when it is loaded again: {_FIXED}", "open")

@@ -27,13 +27,10 @@ def made(kind: type[Defense], given: dict[str, Any] | None = None) -> Defense:
 
 
 def describes_itself(defense: Defense) -> None:
-    """Fail without a docstring, a version, described parameters, or with names of parameters that there are not."""
+    """Fail without a docstring, a version, described parameters."""
     kind = type(defense)
     check_description(kind)
     check_parameters(kind)
-    named = [name for name in (kind.short, kind.copies, *kind.files) if name is not None]
-    unknown = [name for name in named if name not in kind.Params.model_fields]
-    require(not unknown, f"it names a parameter '{', '.join(unknown)}' that it does not have: correct the name")
 
 
 def keeps_batches_what_they_are(defense: Defense) -> None:
@@ -42,7 +39,7 @@ def keeps_batches_what_they_are(defense: Defense) -> None:
         x, y = _batch(targets)
         with about("batch"):
             returned = defense.batch(x.clone(), y.clone(), seeded(5))
-            promises.check_batch(defense.name, x, y, returned, CLASSES, values=True)
+            promises.check_batch(defense.name, x, returned, CLASSES, values=True)
 
 
 def keeps_training_images_bytes_and_the_release_as_it_is(defense: Defense) -> None:
@@ -62,7 +59,7 @@ def takes_chance_from_its_generator_alone(defense: Defense) -> None:
     def batch() -> tuple[Tensor, Tensor]:
         with about("batch"):
             returned = defense.batch(x.clone(), y.clone(), seeded(5))
-            return promises.check_batch(defense.name, x, y, returned, CLASSES, values=False)
+            return promises.check_batch(defense.name, x, returned, CLASSES, values=False)
 
     check_chance(batch, "the batches of this defense", instead, "batch")
     images, labels = digits().images, digits().labels

@@ -4,7 +4,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from bench.cli.options import say
-from bench.core.errors import Stopped
 
 if TYPE_CHECKING:
     from bench.run.invocation import Summary
@@ -17,10 +16,7 @@ def end(summary: "Summary", home: "Home") -> None:
 
     for sentence in (*summary.doubts, *told_once(summary.failures)):
         say(sentence)
-    if summary.stopped:
-        raise Stopped(
-            f"{summary.stopped} after {summary.stages} stages: finished work is kept, the same command goes on"
-        )
+    summary.check_stopped()
     if summary.failures:
         say(f"{len(summary.failures)} of {len(summary.records)} cells failed; tracebacks are in {home.logs}")
         sys.exit(1)

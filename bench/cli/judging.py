@@ -7,6 +7,7 @@ import click
 
 from bench.cli.ending import end
 from bench.cli.help_example import example
+from bench.cli.lists import listed
 from bench.cli.options import DEVICES, JOBS, PLUGIN, SET, say
 
 
@@ -63,7 +64,7 @@ def evaluate(
     from bench.core.duration import parse_duration
     from bench.flows.carry_out import Means, carry_out
     from bench.flows.evaluate import plan_evaluation
-    from bench.flows.named_data import listed, named_data
+    from bench.flows.named_data import named_data
     from bench.flows.result import Result
     from bench.plan.outlook import outlook, render_outlook, worth_knowing
     from bench.read.publish import make_results_folder, publish

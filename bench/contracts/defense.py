@@ -264,7 +264,7 @@ class Defenses(Defense):
         for part in self.chain:
             if type(part).batch is not Defense.batch:
                 changed = part.batch(x, y, generator)
-                x, y = promises.check_batch(part.name, x, y, changed, getattr(part, "classes", None), values=look)
+                x, y = promises.check_batch(part.name, x, changed, getattr(part, "classes", None), values=look)
         return x, y
 
     def loss(self, loss: Loss, epoch: int) -> Loss:

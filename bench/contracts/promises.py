@@ -82,15 +82,13 @@ def check_dataset(name: str, images: Tensor, changed: Any, *, overwritten: bool)
         )
 
 
-def check_batch(
-    name: str, x: Tensor, y: Tensor, returned: Any, classes: int | None, *, values: bool
-) -> tuple[Tensor, Tensor]:
+def check_batch(name: str, x: Tensor, returned: Any, classes: int | None, *, values: bool) -> tuple[Tensor, Tensor]:
     """Return the batch and the targets of a defense; raises `BrokenPromise` where they are none.
 
     Parameters
     ----------
-    x, y
-        What it was given: float [B, 3, H, W] in [0, 1], and targets, [B] or [B, C].
+    x
+        The images that it was given, float [B, 3, H, W] in [0, 1].
     classes
         How many there are; None where nobody knows.
     values

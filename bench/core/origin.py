@@ -3,18 +3,25 @@
 import ast
 import hashlib
 import inspect
-import subprocess
+import re
 import sys
+import types
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.core.git import ROOT, git
 from bench.core.paths import file_digest
 
-ROOT = Path(__file__).resolve().parents[2]
 _OURS = ("bench", "methods", "victims")
+
+_OF_PYTHON = (types.GetSetDescriptorType, types.MemberDescriptorType)
+_OF_ABC = "_abc_impl"
+"""What Python itself puts into a class."""
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Of a value that its text tells nothing of, and that is another one in each process."""
 
 GIVEN_FILE = "sepbench_plugin_"
 """What the names of modules begin with that were read from a file that somebody named."""
@@ -118,6 +125,7 @@ def _imported(path: Path, root: Path) -> Iterator[str]:
 
 def _digest_of_text(plugin: object) -> str:
     """Return the digest of the text of what was defined at a prompt or in a notebook."""
+    text: str | None
     try:
         text = inspect.getsource(plugin)  # type: ignore[arg-type]
     except (OSError, TypeError):
@@ -125,19 +133,19 @@ def _digest_of_text(plugin: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
-def _text_of_class(plugin: object) -> str:
-    """Return the text of a class that lies in no file: its functions and its values; empty where one cannot be read.
+def _text_of_class(plugin: object) -> str | None:
+    """Return the text of a class that lies in no file: its functions and its values; None where one cannot be read.
 
     Python looks for the text of a class in the file of its module, and for that of a function in what was typed.
     """
     if not isinstance(plugin, type):
-        return ""
+        return None
     found = []
     for kind in (one for one in plugin.__mro__ if one.__module__ == plugin.__module__):
         for name, value in vars(kind).items():
             part = _text_of_value(name, value, kind)
             if part is None:
-                return ""
+                return None
             found.append(part)
     return "".join(found)
 
@@ -145,7 +153,10 @@ def _text_of_class(plugin: object) -> str:
 def _text_of_value(name: str, value: object, kind: type) -> str | None:
     """Return the text of what a class holds under a name, empty where it has none; None where it cannot be read."""
     if isinstance(value, type):
-        return f"class {name}\n{_text_of_class(value)}" if value.__module__ == kind.__module__ else ""
+        if value.__module__ != kind.__module__:
+            return ""
+        text = _text_of_class(value)
+        return None if text is None else f"class {name}\n{text}"
     if name == "__pydantic_fields__":  # of parameters, which are no attributes any more
         fields: Mapping[str, Any] = value  # type: ignore[assignment]
         told = {field: (one.annotation, one.default, one.metadata) for field, one in fields.items()}
@@ -156,18 +167,14 @@ def _text_of_value(name: str, value: object, kind: type) -> str | None:
             return inspect.getsource(function)
         except (OSError, TypeError):
             return None
-    plain = isinstance(value, bool | int | float | str | tuple | frozenset | None)
-    return f"{name} = {value!r}\n" if plain and not name.startswith("_") else ""
+    if name.startswith("__") or name == _OF_ABC or isinstance(value, _OF_PYTHON):
+        return ""
+    text = repr(value)
+    return None if _ADDRESS.search(text) else f"{name} = {text}\n"
 
 
 @cache
 def _untracked() -> frozenset[Path]:
     """Return those files among ours that git does not know: neither version nor commit tells of them."""
-    if not (ROOT / ".git").exists():
-        return frozenset()
-    command = ["git", "-C", str(ROOT), "ls-files", "--others", "--exclude-standard", "-z", "--", *_OURS]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return frozenset()
-    return frozenset(ROOT / name for name in done.stdout.split("\0") if name)
+    names = git("ls-files", "--others", "--exclude-standard", "-z", "--", *_OURS)
+    return frozenset(ROOT / name for name in (names or "").split("\0") if name)

@@ -59,6 +59,11 @@ def file_digest(path: Path) -> str:
         raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable") from error
 
 
+def stands(path: Path, digest: str) -> bool:
+    """Return whether a file is there and holds what was written to it."""
+    return path.is_file() and file_digest(path) == digest
+
+
 def _files_below(root: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:  # which Path.rglob would pass over
         raise SepbenchError(f"{error.filename} cannot be read ({error.strerror}): make it readable") from error

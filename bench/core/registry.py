@@ -17,6 +17,8 @@ from bench.core.origin import PACKAGE, Origin, file_of, is_ours
 
 T = TypeVar("T")
 
+_MOST_NAMED = 40
+
 
 class UnknownName(SepbenchError):  # noqa: N818 - reads as what it is
     """No plug-in, recipe or experiment has this name; `broken` are plug-ins one of which may be it."""
@@ -25,7 +27,16 @@ class UnknownName(SepbenchError):  # noqa: N818 - reads as what it is
         name, known = str(name), sorted(set(known))
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {_some(known)}"
-        super().__init__(f"unknown {kind} '{name}': {hint}{_perhaps([*broken])}")
+        super().__init__(f"{_unknown(kind, name)}{hint}{_perhaps([*broken])}")
+
+
+def is_unknown(error: SepbenchError, kind: str, name: str) -> bool:
+    """Tell whether an error, or one that it was made of, says that there is no plug-in of this name."""
+    return _unknown(kind, name) in str(error)
+
+
+def _unknown(kind: str, name: str) -> str:
+    return f"unknown {kind} '{name}': "
 
 
 class BrokenPlugin(SepbenchError):  # noqa: N818 - reads as what it is
@@ -340,9 +351,9 @@ def _name_of(package: Distribution) -> str:
     return str(package.metadata["Name"])
 
 
-def _some(names: list[str], most: int = 40) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none") + more
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return (", ".join(names[:_MOST_NAMED]) or "none") + more
 
 
 def _perhaps(broken: list[Broken]) -> str:

@@ -2,19 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from bench.core.duration import duration
 from bench.core.norms import plain
 from bench.flows.choices import FIT
+from bench.flows.protection import Protection
 from bench.plan.outlook import estimator, outlook
 from bench.plan.stage import SurrogateJob
 
-if TYPE_CHECKING:
-    from bench.flows.protect import Protection
 
-
-def announcement(protection: "Protection", check_passes: float = 0.0) -> str:
+def announcement(protection: Protection, check_passes: float = 0.0) -> str:
     """Return what will be done, at what size, with what effort, and about how long it takes: a line for each.
 
     `check_passes` is what judging the outcome takes, in passes of training over all pictures.
@@ -24,7 +21,7 @@ def announcement(protection: "Protection", check_passes: float = 0.0) -> str:
     return "\n".join([str(protection.originals.path), *(f"  {title:<{width}}  {text}" for title, text in lines)])
 
 
-def _pictures(protection: "Protection") -> Iterator[tuple[str, str]]:
+def _pictures(protection: Protection) -> Iterator[tuple[str, str]]:
     originals, survey = protection.originals, protection.survey
     counts = Counter(originals.labels.tolist())
     least, most = min(counts.values()), max(counts.values())
@@ -47,7 +44,7 @@ def _sizes(sizes: list[list[int]]) -> str:
     return f"of {len(found):,} sizes, with sides of {min(sides):,} to {max(sides):,} pixels"
 
 
-def _crafting(protection: "Protection") -> Iterator[tuple[str, str]]:
+def _crafting(protection: Protection) -> Iterator[tuple[str, str]]:
     size, recipe = protection.size, protection.plan.experiment.recipe
     if size.side is None:
         yield "crafts at", f"{size}, their own size"
@@ -68,7 +65,7 @@ def _crafting(protection: "Protection") -> Iterator[tuple[str, str]]:
     yield "budget", _meaning(protection)
 
 
-def _meaning(protection: "Protection") -> str:
+def _meaning(protection: Protection) -> str:
     budget = protection.budget
     size = plain(budget.size) if budget.size is not None else ""
     match budget.norm:
@@ -83,7 +80,7 @@ def _meaning(protection: "Protection") -> str:
             return f"{budget}: nothing bounds how much a picture changes"
 
 
-def _effort(protection: "Protection", check_passes: float) -> Iterator[tuple[str, str]]:
+def _effort(protection: Protection, check_passes: float) -> Iterator[tuple[str, str]]:
     view = outlook(protection.plan, protection.home, protection.device)
     seconds = sum(stage.seconds for stage in view.stages if not stage.done)
     took = f"roughly {duration(seconds)} on {view.device}" if seconds else "done before"
@@ -97,7 +94,7 @@ def _effort(protection: "Protection", check_passes: float) -> Iterator[tuple[str
     yield "kept in", f"{protection.home.root}; when it is stopped, the same command goes on from there"
 
 
-def _seconds_of_a_pass(protection: "Protection") -> float | None:
+def _seconds_of_a_pass(protection: Protection) -> float | None:
     """Return how long a pass of training takes; None where the method trains nothing, and nothing tells."""
     trained = next((stage for stage in protection.plan.stages.values() if stage.kind == "surrogate"), None)
     if trained is None:

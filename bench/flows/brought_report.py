@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.contracts.budget import Budget
 from bench.core.norms import NORMS
+from bench.data.images import ImageSet
 from bench.data.loading import DataCard
 from bench.data.releases import Brought
 from bench.data.releases.spent import Spent
@@ -12,21 +13,27 @@ from bench.flows.fitting_budget import beyond
 _USUAL = Budget.parse("linf-8")
 
 
-def report_on(brought: Brought, budget: Budget, given: bool, card: DataCard, sha256: str) -> str:
-    """Return a line for each thing: how it was read and paired, labels, rounding, what was spent, its track."""
-    lines = [*_lines(brought, budget, given, card, sha256)]
+def report_on(brought: Brought, budget: Budget, given: bool, card: DataCard, images: ImageSet, protected: int) -> str:
+    """Return a line for each thing: how it was read and paired, labels, rounding, what was spent, its track.
+
+    `images` are those that are trained on, of which so many are `protected`.
+    """
+    lines = [*_lines(brought, budget, given, card, images, protected)]
     width = max(len(title) for title, _ in lines)
     head = f"{brought.release.what}, a protected set of {brought.clean.name}"
     return "\n".join([head, *(f"  {title:<{width}}  {text}".rstrip() for title, text in lines)])
 
 
-def _lines(brought: Brought, budget: Budget, given: bool, card: DataCard, sha256: str) -> Iterator[tuple[str, str]]:
+def _lines(
+    brought: Brought, budget: Budget, given: bool, card: DataCard, images: ImageSet, protected: int
+) -> Iterator[tuple[str, str]]:
     release, spent, total = brought.release, brought.spent, len(brought.clean)
     for title, told in zip(("read", ""), release.told, strict=False):
         yield title, told.removeprefix("read ")
     yield "pairing", f"{len(release):,} of {total:,} clean images, {brought.pairing.how}"
     yield "labels", brought.on_labels
-    yield "protected", _protected(len(release), spent.changed, total)
+    yield "protected", _protected(len(release), spent.changed)
+    yield "", _trained_on(protected, len(images))
     yield "bytes", _rounding(brought)
     yield "spent", _spent(spent)
     if brought.resized:
@@ -36,14 +43,19 @@ def _lines(brought: Brought, budget: Budget, given: bool, card: DataCard, sha256
     count = beyond(spent, _USUAL)
     yield "beyond 8/255", f"{count:,} of {len(release):,} images ({_percent(count / len(release))})"
     yield "track", f"{budget}, {_why(budget, given)}"
-    yield "digest", f"{sha256[:16]}… of the {card.n_train:,} images that are trained on"
+    yield "digest", f"{images.sha256[:16]}… of the images that are trained on"
 
 
-def _protected(paired: int, changed: int, total: int) -> str:
-    some = f"{changed:,} of {total:,} training images differ from the clean ones ({_percent(changed / total)})"
-    unchanged = f"; {paired - changed:,} were brought unchanged" if changed < paired else ""
-    lacking = f"; {total - paired:,} have no protected image and stay clean" if paired < total else ""
-    return f"{some}{unchanged}{lacking}"
+def _protected(paired: int, changed: int) -> str:
+    if changed == paired:
+        return "each image differs from its clean one"
+    return f"{changed:,} of {paired:,} images differ from their clean ones; {paired - changed:,} were brought unchanged"
+
+
+def _trained_on(protected: int, images: int) -> str:
+    share = _percent(protected / images)
+    rest = "" if protected == images else f"; the other {images - protected:,} are clean"
+    return f"{protected:,} of the {images:,} images that are trained on are protected ({share}){rest}"
 
 
 def _rounding(brought: Brought) -> str:

@@ -5,25 +5,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.core.disk import write_atomically, writing
-from bench.core.errors import SepbenchError, Stopped
+from bench.core.errors import SepbenchError
 from bench.data.originals import Output, Picture, is_unfinished
 from bench.data.originals.preview_sheet import Shown, sheet, spread
+from bench.data.releases.opening import MANIFEST
 from bench.engine.native import bring_to_own_size
 from bench.flows.choices import FIT
-from bench.flows.manifest import NAME, altered, manifest, measure, others_in, read_manifest, written_by
+from bench.flows.manifest import altered, manifest, measure, others_in, read_manifest, written_by
+from bench.flows.protection import Protection
 from bench.run.executors.executor import Workplace
 from bench.run.invocation import Invocation, run_plan
 from bench.store.artifacts import CorruptArtifact
-
-if TYPE_CHECKING:
-    from bench.flows.protect import Protection
 
 PREVIEW = "preview.png"
 
@@ -69,7 +68,7 @@ class Delivery:
 
     """
 
-    def __init__(self, protection: "Protection", out: Path, form: str = "png", quality: int = 95) -> None:
+    def __init__(self, protection: Protection, out: Path, form: str = "png", quality: int = 95) -> None:
         self._protection, self._out = protection, out
         self._written_as: dict[str, Any] = {"form": form, **({"quality": quality} if form == "jpeg" else {})}
         key, found = protection.key(self._written_as), read_manifest(out)
@@ -127,17 +126,16 @@ class Delivery:
         made = manifest(protection, files, writer.archives(), writer.remarks, self._written_as)
         with writing(out, "--out"):
             write_atomically(out / PREVIEW, _preview(protection, crafted))
-            write_atomically(out / NAME, f"{json.dumps(made, indent=1)}\n".encode())
+            write_atomically(out / MANIFEST, f"{json.dumps(made, indent=1)}\n".encode())
         writer.finish()
         return Protected(out, made)
 
 
-def _craft(protection: "Protection", place: Workplace) -> tuple[str, ...]:
+def _craft(protection: Protection, place: Workplace) -> tuple[str, ...]:
     store = protection.home.store
     while True:
         summary = run_plan(protection.plan, Invocation(place))
-        if summary.stopped:
-            raise Stopped(f"{summary.stopped}: finished work is kept, the same command goes on")
+        summary.check_stopped()
         if summary.broken:
             failed = summary.broken[0]
             raise SepbenchError(f"{failed.stage.label} failed: {failed.reason}; its traceback is in {place.home.logs}")
@@ -148,7 +146,7 @@ def _craft(protection: "Protection", place: Workplace) -> tuple[str, ...]:
             store.set_aside(damage.kind, damage.key, damage.what)
 
 
-def _at_own_size(protection: "Protection", picture: Picture, crafted: Tensor) -> NDArray[np.uint8]:
+def _at_own_size(protection: Protection, picture: Picture, crafted: Tensor) -> NDArray[np.uint8]:
     """Return a protected picture at its own size, uint8 [H, W, 3]; a grey one stays grey."""
     if protection.size.side is None and not picture.grey:
         return crafted.permute(1, 2, 0).numpy()
@@ -161,7 +159,7 @@ def _on_altered(out: Path, names: list[str]) -> Iterator[str]:
         yield f"{names[0]}{others} of {out} had been altered or removed since and will be written again"
 
 
-def _preview(protection: "Protection", crafted: Tensor) -> bytes:
+def _preview(protection: Protection, crafted: Tensor) -> bytes:
     originals, shown = protection.originals, []
     for index in spread(originals.labels, _SHOWN):
         picture = originals.picture(index)
@@ -181,8 +179,8 @@ def report(made: Protected) -> str:
         *told["remarks"],
         *_weak(told),
         *_counted(note for one in told["files"] for note in one.get("notes", ())),
-        f"{NAME} says of each what it was and spent; {PREVIEW} shows some beside their originals: publish the folder "
-        f"without it",
+        f"{MANIFEST} says of each what it was and spent; {PREVIEW} shows some beside their originals: publish the "
+        f"folder without it",
     ]
     return "\n".join(lines)
 

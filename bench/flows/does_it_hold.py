@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from bench.contracts.method import METHODS
-from bench.core.errors import SepbenchError, Stopped
+from bench.core.errors import SepbenchError
 from bench.flows.choices import FIT
 from bench.flows.evaluate import DEFENSES, Evaluation, plan_evaluation
-from bench.flows.protect import Protection
+from bench.flows.protection import Protection
+from bench.plan.estimate import FORWARD_SHARE
 from bench.read.verdict import Verdict, verdict
 from bench.run.executors.executor import Workplace
 from bench.run.invocation import Invocation
@@ -15,13 +15,12 @@ HELD_OUT = 0.2
 """The share of each class that victims are judged on; its protected copies are dropped."""
 
 _VICTIMS = 2 * len(DEFENSES) + 1  # clean and protected, each with every defense, and one with some clean pictures
-_JUDGING = 0.35  # of a pass forwards and backwards
 
 
 def check_passes(protection: Protection) -> float:
     """Return what the check takes, in passes of training over all pictures."""
     epochs = protection.plan.experiment.recipe.epochs
-    return _VICTIMS * epochs * (1 - HELD_OUT + _JUDGING * HELD_OUT)
+    return _VICTIMS * epochs * (1 - HELD_OUT + FORWARD_SHARE * HELD_OUT)
 
 
 def not_checkable(protection: Protection) -> str | None:
@@ -43,13 +42,11 @@ def plan_check(protection: Protection, out: Path, *, lossy: bool = False) -> Eva
     `lossy` ones are not held to the budget, which JPEG cannot keep, and stand under the smallest that they do keep.
     """
     experiment = protection.plan.experiment
-    name = out.resolve().name
     return plan_evaluation(
         out,
         protection.originals.spec(resize=protection.size.side, fit=FIT),
         victims=experiment.victims,
         seeds=(protection.job.seed,),
-        name=f"{name}-set" if name in METHODS else None,
         budget=None if lossy else str(protection.budget),
         recipe=experiment.recipe,
         holdout=HELD_OUT,
@@ -64,8 +61,7 @@ def judge(evaluation: Evaluation, place: Workplace) -> Verdict:
     Raises `SepbenchError` where a victim failed, `Stopped` where the workplace asked for it.
     """
     summary = evaluation.run(Invocation(place))
-    if summary.stopped:
-        raise Stopped(f"{summary.stopped}: finished work is kept, the same command goes on")
+    summary.check_stopped()
     if summary.failures:
         failed = summary.failures[0]
         raise SepbenchError(

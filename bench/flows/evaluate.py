@@ -1,11 +1,11 @@
 """Judging a protected set that somebody brought: read it, pair it, audit it, and plan what tells whether it holds."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from bench.data.loading import training_positions
 from bench.data.releases import Brought, bring
 from bench.data.releases.meaning import Kind
 from bench.data.releases.opening import size_made_for
+from bench.data.releases.protected_set import Positions
 from bench.data.spec import DatasetSpec
 from bench.engine.brought import keep
 from bench.engine.recipe import Recipe
@@ -29,9 +30,11 @@ from bench.flows.brought_report import report_on
 from bench.flows.fitting_budget import check_budget, fitting_budget
 from bench.plan.make import plan_experiment
 from bench.plan.plan import Plan
+from bench.read.evaluated import PREFIX
 from bench.run.invocation import Invocation, Summary, run_plan
 from bench.spec.cell import Cell
 from bench.spec.experiment import Experiment
+from bench.spec.names import NAMES_FILES, as_file_name, names_files
 from bench.store.home import Home
 
 DEFENSES = ("plain", "grayscale", "jpeg-10")
@@ -57,8 +60,10 @@ class Evaluation:
         The set, read and paired.
     budget
         The track that it belongs to.
+    positions
+        Of the training images that victims have, int64 [n].
     images
-        The training set with protected images, as victims have it.
+        These, with protected ones where there are any.
     plan
         Methods `none` and this one, whose records carry the name that was given.
 
@@ -67,17 +72,15 @@ class Evaluation:
     brought: Brought
     budget: Budget
     budget_was_given: bool
+    positions: Positions
     images: ImageSet
     plan: Plan
 
-    @property
-    def name(self) -> str:
-        """What records call the method."""
-        return self.plan.experiment.methods[-1].known_as
-
     def report(self) -> str:
         """Return what there is to know of the set before anything is trained: a line for each thing."""
-        return report_on(self.brought, self.budget, self.budget_was_given, self.plan.card, self.images.sha256)
+        changed = self.brought.pairing.clean[self.brought.spent.linf > 0]
+        protected = int(np.isin(self.positions, changed).sum())
+        return report_on(self.brought, self.budget, self.budget_was_given, self.plan.card, self.images, protected)
 
     def run(self, call: Invocation) -> Summary:
         """Keep the images in the home and run what the plan still needs, as `run_plan` does."""
@@ -95,7 +98,7 @@ def plan_evaluation(
     seeds: Sequence[int] = (0,),
     name: str | None = None,
     budget: str | None = None,
-    recipe: str | Recipe | None = None,
+    recipe: str | Mapping[str, Any] | Recipe | None = None,
     holdout: float = 0.2,
     taken_for: Kind | None = None,
     scale: float | None = None,
@@ -150,7 +153,7 @@ def plan_evaluation(
     spent = brought.spent.most()
     experiment = _experiment(
         {
-            "name": f"evaluate-{called}",
+            "name": f"{PREFIX}{called}",
             "title": f"{called}: does it hold?",
             "recipe": recipe or _recipe_for(data, images, device),
             "dataset": data,
@@ -171,7 +174,7 @@ def plan_evaluation(
         raise SepbenchError(
             f"the files of data set '{data.name}' changed while they were read: run the same command again"
         )
-    return Evaluation(brought, track, given is not None, images, plan)
+    return Evaluation(brought, track, given is not None, positions, images, plan)
 
 
 def _is_asked(cell: Cell) -> bool:
@@ -194,7 +197,7 @@ def _check_victims(victims: Sequence[object]) -> None:
 def _name_of(plan: Plan) -> str:
     """Return a name for what belongs into one table: one protected set, on one data set, in one track, one recipe."""
     experiment, card = plan.experiment, plan.card
-    data = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment.dataset.name)[:_LONGEST_DATA_NAME].strip("-._") or "data"
+    data = as_file_name(experiment.dataset.name, _LONGEST_DATA_NAME) or "data"
     apart = {
         "method": experiment.methods[-1].params_json(),
         "budgets": [str(budget) for budget in experiment.budgets],
@@ -207,10 +210,10 @@ def _name_of(plan: Plan) -> str:
 def _checked_name(protected: Path, name: str | None) -> str:
     taken = {one.casefold() for one in METHODS.names()} - {"brought"}
     if name is None:
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", protected.resolve().stem)[:_LONGEST_NAME].strip("-._") or "brought"
+        stem = as_file_name(protected.resolve().stem, _LONGEST_NAME) or "brought"
         return f"{stem}-brought" if stem.casefold() in taken else stem
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise SepbenchError(f"--name '{name}' cannot name files: use letters, digits, '.', '_' and '-'")
+    if not names_files(name):
+        raise SepbenchError(f"--name '{name}' cannot name files: use {NAMES_FILES}")
     if len(name) > _LONGEST_NAME:
         raise SepbenchError(
             f"--name {name[:20]}… has {len(name)} characters, too many for names of files: at most {_LONGEST_NAME} do"

@@ -4,23 +4,21 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bench import __version__
-from bench.data.originals import Written, stands
+from bench.core.paths import stands
+from bench.data.originals import Written
+from bench.data.releases.opening import MANIFEST
 from bench.engine.release import audit
 from bench.flows.choices import FIT
+from bench.flows.protection import Protection
 from bench.plan.stage import SurrogateJob
 from bench.store.artifacts import CorruptArtifact, Store
-
-if TYPE_CHECKING:
-    from bench.flows.protect import Protection
-
-NAME = "manifest.json"
 
 
 def measure(original: NDArray[np.uint8], written: NDArray[np.uint8]) -> dict[str, Any]:
@@ -43,7 +41,7 @@ def measure(original: NDArray[np.uint8], written: NDArray[np.uint8]) -> dict[str
 
 
 def manifest(
-    protection: "Protection",
+    protection: Protection,
     files: Sequence[Written],
     archives: Sequence[Written],
     remarks: Sequence[str],
@@ -131,7 +129,7 @@ def others_in(out: Path, told: Mapping[str, Any]) -> list[str]:
 def read_manifest(out: Path) -> dict[str, Any] | None:
     """Return the manifest of an output folder, None where there is none that can be read."""
     try:
-        found = json.loads((out / NAME).read_bytes())
+        found = json.loads((out / MANIFEST).read_bytes())
         written_by(found)
     except (OSError, ValueError, LookupError, TypeError):
         return None

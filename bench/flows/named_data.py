@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from bench.contracts.dataset import DATASETS
 from bench.core.errors import SepbenchError
@@ -15,6 +14,7 @@ from bench.core.registry import UnknownName
 from bench.data.spec import DatasetSpec
 from bench.engine.recipe import Recipe
 from bench.spec.file import counted, experiment_names, load_experiment, with_overrides
+from bench.spec.names import as_file_name
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _name_of(path: Path) -> str:
     """Return what a data set is called: as its file or folder, or, where any is called so, as what that lies in."""
     whole = path.resolve()
     names = [
-        re.sub(r"[^A-Za-z0-9._-]+", "-", one).strip("-._")
+        as_file_name(one)
         for one in (whole.name if whole.is_dir() else whole.stem, *(above.name for above in whole.parents[:_FAR_UP]))
     ]
     return next((name for name in names if name and not _ANY.fullmatch(name)), names[0]) or "images"
@@ -151,33 +151,3 @@ def _name_of(path: Path) -> str:
 _FAR_UP = 2
 _ANY = re.compile(r"(data|train(ing)?|default)([-_.]?\d+)?(-of-\d+)?", re.IGNORECASE)
 """What data sets are called whatever is in them, as on the Hub."""
-
-
-def listed(option: str, text: str | None) -> list[Any] | None:
-    """Return what a person lists on the command line, as in `plain, jpeg-10`; None for nothing."""
-    if text is None:
-        return None
-    try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise SepbenchError(f"{option} {text}: this is no list of names: write them as in plain,jpeg-10") from error
-    if not isinstance(found, list) or not found:
-        raise SepbenchError(f"{option} {text}: this is no list of names: write them as in plain,jpeg-10")
-    return _rejoined(found)
-
-
-def _rejoined(names: list[Any]) -> list[Any]:
-    """Return names with the parameters that a comma has torn off: `adversarial-training:radius=8,steps=3` is one."""
-    whole: list[Any] = []
-    for one in names:
-        if (
-            isinstance(one, str)
-            and re.match(r"\w+=", one)
-            and whole
-            and isinstance(whole[-1], str)
-            and ":" in whole[-1]
-        ):
-            whole[-1] = f"{whole[-1]},{one}"
-        else:
-            whole.append(one)
-    return whole

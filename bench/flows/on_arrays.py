@@ -15,8 +15,10 @@ from bench.core.device import choose_device
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError, Stopped
 from bench.data.spec import DatasetSpec
+from bench.flows.announcement import announcement
 from bench.flows.arguments import as_pair, as_share, as_texts, as_whole, as_wholes, check_named, given_text
 from bench.flows.carry_out import Means, carry_out, shown, silent, workplace
+from bench.flows.deliver import Delivery
 from bench.flows.evaluate import plan_evaluation
 from bench.flows.from_python import DEVICES, doubted, interrupted, named_in_errors, seconds_of
 from bench.flows.homes import check_kept, home_at, is_kept
@@ -116,7 +118,7 @@ def protect(
             device=device,
         )
         if progress:
-            kept, told = is_kept(home), protection.describe().replace(str(file), "images").splitlines()
+            kept, told = is_kept(home), announcement(protection).replace(str(file), "images").splitlines()
             # A home that nobody asked for is gone at the end: where it lies is of no use.
             print("\n".join(line for line in told if kept or str(place.root) not in line), file=sys.stderr)
         for sentence in changed_since(protection.plan, place.store, anew=None):
@@ -125,7 +127,10 @@ def protect(
         out = file.parent / f"protected-{protection.key({})[:12]}"
         with workplace(protection.plan, means) as at_work:
             try:
-                made = protection.run(out, at_work, tell=doubted)
+                with Delivery(protection, out) as delivery:
+                    for sentence in delivery.craft(at_work):
+                        doubted(sentence)
+                    made = delivery.write()
             except Stopped as stop:
                 raise KeyboardInterrupt(str(stop)) from stop
         with np.load(made.out / file.name, allow_pickle=False) as archive:
@@ -144,7 +149,7 @@ def evaluate(
     defenses: str | Sequence[str] | None = None,
     seeds: int | Sequence[int] = (0,),
     budget: str | None = None,
-    recipe: str | None = None,
+    recipe: str | Mapping[str, Any] | None = None,
     holdout: float = 0.2,
     devices: str = "auto",
     jobs: int = 1,
@@ -172,7 +177,7 @@ def evaluate(
     budget
         The budget that was to be kept; None for the smallest usual one that every image keeps.
     recipe
-        How victims are trained: a recipe's name; None for what suits the device.
+        How victims are trained: a recipe's name or a mapping of its fields; None for what suits the device.
     holdout
         In (0, 1).
     devices, jobs, time_limit, home, progress, mlflow

@@ -1,7 +1,6 @@
-"""From a person's pictures to protected ones: what will be done, and doing it."""
+"""From a person's pictures to what will be done to them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,94 +11,15 @@ from bench.contracts.budget import Budget
 from bench.contracts.method import METHODS
 from bench.contracts.network import ARCHITECTURES
 from bench.core.errors import FieldError, SepbenchError
-from bench.core.keys import key
 from bench.core.registry import UnknownName
 from bench.core.validation import describe, first_mistake, shown
-from bench.data.originals import Originals, Survey, open_originals
+from bench.data.originals import open_originals
 from bench.engine.recipe import Recipe
 from bench.flows import choices
-from bench.flows.announcement import announcement
-from bench.flows.deliver import Delivery, Protected
+from bench.flows.protection import Protection
 from bench.plan.make import plan_experiment
-from bench.plan.plan import Plan
-from bench.plan.stage import CraftJob, Stage
-from bench.run.executors.executor import Workplace
 from bench.spec.experiment import Experiment
 from bench.store.home import Home
-
-
-@dataclass(frozen=True)
-class Protection:
-    """What is done to some pictures: the plan to craft their perturbations, and at what size.
-
-    Attributes
-    ----------
-    originals
-        The pictures, which are only read.
-    survey
-        What they are like.
-    size
-        At which perturbations are crafted.
-    plan
-        Of the surrogates and the protected set; it judges nobody.
-    home
-        Where the work is kept.
-
-    """
-
-    originals: Originals
-    survey: Survey
-    size: choices.Size
-    plan: Plan
-    home: Home
-    device: torch.device
-
-    @property
-    def stage(self) -> Stage:
-        """The stage that crafts the protected set."""
-        return next(stage for stage in self.plan.stages.values() if isinstance(stage.job, CraftJob))
-
-    @property
-    def job(self) -> CraftJob:
-        """What crafting has to do."""
-        assert isinstance(self.stage.job, CraftJob)
-        return self.stage.job
-
-    @property
-    def budget(self) -> Budget:
-        """How far a protected picture may be from the original."""
-        assert self.job.budget is not None
-        return self.job.budget
-
-    def key(self, written_as: Mapping[str, Any]) -> str:
-        """Return what tells its output from that of every other protection, given how pictures are written."""
-        fit = None if self.size.side is None else choices.FIT
-        names, digests = [*self.originals.names], [*self.survey.digests]
-        return key([self.stage.key, fit, names, digests, self.originals.labels.tolist(), dict(written_as)])
-
-    def describe(self, check_passes: float = 0.0) -> str:
-        """Return what will be done, a line for each part of it; `check_passes` is as in `announcement`."""
-        return announcement(self, check_passes)
-
-    def run(
-        self,
-        out: Path,
-        place: Workplace,
-        *,
-        form: str = "png",
-        quality: int = 95,
-        progress: Callable[[int], object] = lambda written: None,
-        tell: Callable[[str], object] = lambda sentence: None,
-    ) -> Protected:
-        """Craft, and write the protected pictures to a folder; what is done already is not done again.
-
-        Parameters and errors are those of `Delivery`; `progress` is told how many pictures are written, `tell` what is
-        doubtful of them, in sentences.
-        """
-        with Delivery(self, out, form, quality) as delivery:
-            for sentence in delivery.craft(place):
-                tell(sentence)
-            return delivery.write(progress)
 
 
 def plan_protection(

@@ -22,8 +22,8 @@ from bench.record.provenance import device_name
 
 Basis = Literal["measured", "timed"]
 
-# Judging is a forward pass alone: its share of a training step.
-_FORWARD_SHARE = 0.35
+FORWARD_SHARE = 0.35
+"""Judging is a forward pass alone: its share of a training step."""
 _SECONDS_WITHOUT_NETWORKS = 0.5
 _BATCH_PIXELS = 64 * 32 * 32
 _SMALLEST_BATCH, _LARGEST_BATCH = 4, 64
@@ -148,7 +148,7 @@ def images_of(plan: Plan, stage: Stage) -> float:
     job, card = stage.job, plan.card
     if isinstance(job, CraftJob):
         return stage.passes * card.n_train if job.checkpoints else float(card.n_protected)
-    return stage.passes * card.n_train + job.recipe.epochs * _FORWARD_SHARE * card.n_test
+    return stage.passes * card.n_train + job.recipe.epochs * FORWARD_SHARE * card.n_test
 
 
 def note_pace(plan: Plan, stage: Stage, meta: dict[str, Any], seconds: float, device: torch.device, home: Path) -> None:

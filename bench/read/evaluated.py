@@ -1,4 +1,4 @@
-"""The table of a set that somebody brought, from records alone: no file says what its experiment was."""
+"""Evaluations of sets that somebody brought: told from experiments, and tabulated, by their records alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -13,6 +13,7 @@ from bench.contracts.method import Method, Surrogate
 from bench.contracts.plugin import Params
 from bench.contracts.registries import REGISTRIES
 from bench.core.errors import SepbenchError
+from bench.core.registry import is_unknown
 from bench.record.record import Record, read_records
 from bench.spec.experiment import Experiment
 from bench.spec.file import load_experiment
@@ -63,7 +64,7 @@ def led_to_plugins(home: Home) -> Iterator[None]:
         except SepbenchError:  # of records that cannot be read, which nobody has asked for
             known = {}
         for (kind, name), told in known.items():
-            if f"unknown {REGISTRIES[_REGISTRIES[kind]].kind} '{name}': " in str(error):
+            if is_unknown(error, REGISTRIES[_REGISTRIES[kind]].kind, name):
                 raise SepbenchError(
                     f"{error}; records here have one of {told['package']}: name its file by --plugin, or install its "
                     f"package"

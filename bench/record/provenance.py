@@ -1,16 +1,15 @@
 """What made a result: code, libraries, machine."""
 
 import os
-import subprocess
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench import __version__
 from bench.core.device import precision
+from bench.core.git import git
 
 
 def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str, Any]:
@@ -37,16 +36,5 @@ def device_name(device: torch.device) -> str:
 @cache
 def _git_state() -> tuple[str | None, bool | None]:
     """Return commit and whether files differ from it, where the package runs from a checkout."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None, None
-    try:
-        sha = _git(root, "rev-parse", "HEAD")
-        return sha, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    sha, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    return (None, None) if sha is None or changes is None else (sha.strip(), bool(changes.strip()))

@@ -61,6 +61,12 @@ class Summary:
     broken: tuple[StageResult, ...] = ()
     doubts: tuple[str, ...] = ()
 
+    def check_stopped(self) -> None:
+        """Raise `Stopped` where it was."""
+        if self.stopped:
+            after = f" after {self.stages} stage{'s' * (self.stages != 1)}" if self.stages else ""
+            raise Stopped(f"{self.stopped}{after}: finished work is kept, the same command goes on")
+
     @property
     def failures(self) -> list[Record]:
         """The records of failed cells."""

@@ -1,7 +1,6 @@
 """What a person asks for: methods by budgets by victims by defenses by seeds."""
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -32,6 +31,7 @@ from bench.spec.axes import AXES
 from bench.spec.cell import Cell
 from bench.spec.layout import TableLayout
 from bench.spec.method_row import MethodRow, read_rows, row_labels
+from bench.spec.names import NAMES_FILES, names_files
 
 
 def _architecture(name: Any) -> str:
@@ -127,8 +127,8 @@ class Experiment(BaseModel):
     @field_validator("name")
     @classmethod
     def _names_files(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
-            raise SepbenchError(f"'{value}' cannot name files: use letters, digits, '.', '_' and '-'")
+        if not names_files(value):
+            raise SepbenchError(f"'{value}' cannot name files: use {NAMES_FILES}")
         return value
 
     @field_validator("methods", mode="before")

@@ -1,5 +1,6 @@
 """How fields and methods are written for people."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,21 @@ from bench.core.keys import canonical
 
 NOTHING = "\N{EN DASH}"
 
+NAMES_FILES = "letters, digits, '.', '_' and '-'"
+"""What names of experiments, and of what gives its name to one, may hold."""
+
 REFERENCES = {"none": "clean", "random-noise": "noise"}
 """What others are measured against, with what each stands for: never the best protection."""
+
+
+def names_files(name: str) -> bool:
+    """Tell whether a name may be that of a file: `NAMES_FILES`, of which the first is a letter or a digit."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None
+
+
+def as_file_name(text: str, longest: int | None = None) -> str:
+    """Return a text with a hyphen for whatever names of files may not hold; empty where nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:longest].strip("-._")
 
 
 def as_text(value: object) -> str:

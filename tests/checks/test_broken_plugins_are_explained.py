@@ -1,11 +1,13 @@
 """`sepbench check` finds what is wrong with a plug-in, and says in a sentence what, where, and what to do."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.checks import of_architectures, of_datasets, of_defenses, of_methods
 from tests.making.asking import ask
-from tests.making.plugin_sources import GOOD, dataset, defense, method, network, write_plugin
+from tests.making.plugin_sources import GOOD, HEAD, dataset, defense, method, network, write_plugin
 
 pytestmark = pytest.mark.usefixtures("own_place", "plugins_as_before")
 
@@ -116,6 +118,16 @@ METHODS = {
         method("return data.x").replace('"""Somebody\'s own."""', '""""""'),
         "describes itself: mine.py:12: it has no docstring: write one, whose first line is what sepbench ls prints",
     ),
+    "fewer passes than said": (
+        method(
+            "net, x = ctx.surrogates[0][0], data.x.clone().requires_grad_(); F.cross_entropy(net(x), data.y)"
+            ".backward(); return budget.project(data.x, data.x + budget.radius * x.grad.sign())",
+            more="    def needs(self):\n        return [Surrogate(checkpoints=2)]\n"
+            "    def passes(self):\n        return 2",
+        ),
+        "takes the passes that it says: mine.py:22: passes returns 2, and crafting takes 1 gradient passes of each "
+        "image: return that",
+    ),
     "breaks down": (
         method("return data.images"),
         "returns images and leaves its inputs alone: mine.py:19: it fails (AttributeError: 'CraftData' object has no "
@@ -130,6 +142,14 @@ def test_what_is_wrong_with_a_method_is_said_in_a_sentence(mistake: str) -> None
     assert sentence in failures(source)
 
 
+DOUBLED = """
+from typing import Annotated
+from pydantic import AfterValidator
+
+class Amount(Params):
+    amount: Annotated[int, AfterValidator(lambda value: 2 * value)] = Field(1, description="how much")
+
+"""
 DEFENSES = {
     "bytes": (
         "def batch(self, x, y, generator): return (x * 255).to(torch.uint8), y",
@@ -186,6 +206,17 @@ DEFENSES = {
         "returns what its other hooks are for: mine.py:16: the defense 'mine' returned nothing from network: return "
         "the network, wrapped or not",
     ),
+    "undescribed": (
+        defense("short = None").replace('"""Somebody\'s own."""', '""""""'),
+        "describes itself: mine.py:12: it has no docstring: write one, whose first line is what sepbench ls prints",
+    ),
+    "a parameter that reading changes": (
+        defense("short = None")
+        .replace("\n\n@DEFENSES", DOUBLED + "@DEFENSES")
+        .replace("(Defense)", "(Defense[Amount])"),
+        "is read back as it is written: mine.py:17: 'mine:amount=4', as tables call it, is read back with other "
+        "parameters: name one of them in short, or use plain numbers and words as parameters",
+    ),
     "no epoch": (
         "def judged_epoch(self, test_acc): return len(test_acc)",
         "returns what its other hooks are for: mine.py:16: the defense 'mine' returned 1 from judged_epoch after 1 "
@@ -196,8 +227,8 @@ DEFENSES = {
 
 @pytest.mark.parametrize("mistake", DEFENSES)
 def test_what_is_wrong_with_a_defense_is_said_in_a_sentence(mistake: str) -> None:
-    hook, sentence = DEFENSES[mistake]
-    assert sentence in failures(defense(hook))
+    source, sentence = DEFENSES[mistake]
+    assert sentence in failures(source if source.startswith(HEAD) else defense(source))
 
 
 NETWORKS = {
@@ -241,6 +272,15 @@ NETWORKS = {
         "learns with every weight: mine.py:20: training gives no finite gradient to extra.weight, extra.bias: use it "
         "in features or remove it",
     ),
+    "drawn beside its weights": (
+        network("return x.mean((2, 3)) * self.scale", init="self.scale = float(torch.rand(()))"),
+        "survives being stored and loaded: mine.py:20: with the stored weights of another it computes something else: "
+        "keep all it has in parameters and buffers",
+    ),
+    "undescribed": (
+        network().replace('"""Somebody\'s own."""', '""""""'),
+        "describes itself: mine.py:20: it has no docstring: write one, whose first line is what sepbench ls prints",
+    ),
     "no way back": (
         network("return x.detach().mean((2, 3))"),
         "lets images have gradients: mine.py:20: images get no gradient through it in eval mode: no detach(), no "
@@ -260,6 +300,22 @@ DATASETS = {
     "other images": (
         dataset("np.random.default_rng().integers(0, 256, (16, 16, 3), dtype=np.uint8)"),
         f"opens twice alike: mine.py:15: the training set has other images when they are read again: {FIXED}",
+    ),
+    "undescribed": (
+        dataset().replace('"""Somebody\'s own."""', '""""""'),
+        "describes itself: mine.py:12: it has no docstring: write one, whose first line is what sepbench ls prints",
+    ),
+    "one place for all": (
+        dataset().replace("read=read)", "read=read, where=lambda position: 'somewhere')"),
+        "leads people to each image: mine.py:15: where gives ['somewhere', 'somewhere', 'somewhere'] for images of the "
+        "training set: lead to each by words of its own",
+    ),
+    "images beyond the first few": (
+        dataset(
+            "images[one] if one < 22 else np.random.default_rng().integers(0, 256, (16, 16, 3), dtype=np.uint8)",
+            labels="np.arange(24) % 2",
+        ).replace("(20, 16", "(24, 16"),
+        f"loads as a run loads it: mine.py:15: images come out other when it is loaded again: {FIXED}",
     ),
     "another order": (
         dataset("images[sorted(positions)[0]]"),
@@ -287,6 +343,25 @@ DATASETS = {
 def test_what_is_wrong_with_a_data_set_is_said_in_a_sentence(mistake: str) -> None:
     source, sentence = DATASETS[mistake]
     assert sentence in failures(source)
+
+
+def test_images_of_several_sizes_are_brought_to_one_as_an_experiment_would_set_it() -> None:
+    assert failures(dataset("images[one][: 16 - one % 2]")) == []
+
+
+@pytest.mark.parametrize(
+    ("mistakes", "checks"),
+    [
+        (METHODS, of_methods.CHECKS),
+        (DEFENSES, of_defenses.CHECKS),
+        (NETWORKS, of_architectures.CHECKS),
+        (DATASETS, of_datasets.CHECKS),
+    ],
+)
+def test_of_every_check_there_is_a_plugin_that_fails_it(
+    mistakes: dict[str, tuple[str, str]], checks: dict[str, Any]
+) -> None:
+    assert {sentence.partition(": ")[0] for _, sentence in mistakes.values()} == checks.keys()
 
 
 @pytest.mark.parametrize("source", [GOOD, defense("short = None"), network(), dataset()])

@@ -49,7 +49,7 @@ def test_a_plan_says_how_the_set_was_read_and_what_would_run_and_trains_nothing(
         ),
         (("brought.npy", "--clean", "clean.npz", "--as", "perturbation"), "beyond 255 levels"),
         (("brought.npy", "--clean", "clean.npz", "--set", "seeds=1"), "here it changes dataset or recipe"),
-        (("brought.npy", "--clean", "clean.npz", "--seeds", "one"), "seeds"),
+        (("brought.npy", "--clean", "clean.npz", "--seeds", "one"), "seeds: must be a whole number, not 'one'"),
         (("brought.npy", "--clean", "clean.npz", "--victims", "1"), "victims: must be names of architectures"),
         (("brought.npy", "--clean", "clean.npz", "--victims", "null"), "such as resnet8, not nothing"),
         (("brought.npy", "--clean", "clean.npz", "--scale", "nan"), "--scale nan: must be a number above 0"),

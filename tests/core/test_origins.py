@@ -81,6 +81,7 @@ class Far(Params):
     size: int = Field(3, description="x", ge=1)
 class Mine(Method[Far]):
     per_sample = True
+    _clear = {'a': [1]}
     def craft(self, data, budget, ctx):
         return data.x
 """
@@ -110,6 +111,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], type]:
         ("per_sample = True", "per_sample = False"),
         ("(3,", "(4,"),
         ("=1)", "=2)"),
+        ("_clear = {'a': [1]}", "_clear = {'a': [2]}"),
     ],
 )
 def test_a_class_of_a_notebook_that_was_edited_has_another_digest(
@@ -120,6 +122,17 @@ def test_a_class_of_a_notebook_that_was_edited_has_another_digest(
     assert digests[0] == digests[1]
     assert len(digests[0].sha256) == 64
     assert digests[2] != digests[0]
+
+
+@pytest.mark.parametrize("value", ["object()", "[object()]"])
+def test_of_a_value_that_is_not_told_by_its_text_nobody_knows_whether_it_was_edited(
+    value: str, notebook: Callable[[str], type]
+) -> None:
+    for where in ("    per_sample = True\n", '    size: int = Field(3, description="x", ge=1)\n'):
+        source = NOTEBOOK.replace(where, f"{where}    held: ClassVar = {value}\n")
+        found = Origin.of(notebook(f"from typing import ClassVar\n{source}"))
+        assert found is not None
+        assert found.sha256 == ""
 
 
 def test_what_a_class_of_a_notebook_has_of_another_of_its_cells_counts(notebook: Callable[[str], type]) -> None:

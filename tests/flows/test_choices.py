@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.checks.inputs import BUDGETS
 from bench.contracts.budget import Budget
 from bench.contracts.method import METHODS
 from bench.engine.recipe import Recipe
@@ -81,7 +82,8 @@ def test_what_is_given_stays() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("name", [name for name in METHODS.names() if METHODS.get(name).norms == ("linf", "l2")])
+@pytest.mark.parametrize("name", [name for name in METHODS.names() if name != "brought"])
 def test_every_method_takes_what_is_chosen_for_it(name: str, device: Any) -> None:
-    chosen = effort(name, {}, Budget.parse("linf-16"), 30, device)
-    METHODS.get(name).Params.model_validate(chosen)
+    for norm in METHODS.get(name).norms:
+        chosen = effort(name, {}, BUDGETS[norm], 30, device)
+        METHODS.get(name).Params.model_validate(chosen)

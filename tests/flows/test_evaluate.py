@@ -30,6 +30,10 @@ def planned(folder: Path, layout: str = "npy uint8", path: Path | None = None, *
     return plan_evaluation(where, clean, home=Home(folder / "home"), device=torch.device("cpu"), **options)
 
 
+def name_of(evaluation: Evaluation) -> str:
+    return evaluation.plan.experiment.methods[-1].known_as
+
+
 def craft_key(evaluation: Evaluation) -> str:
     (key,) = (
         key
@@ -96,16 +100,16 @@ def test_by_default_plain_two_cheap_defenses_and_clean_images_among_protected_on
 
 
 def test_a_name_that_is_given_or_that_of_the_file_is_what_records_will_say(tmp_path: Path) -> None:
-    assert planned(tmp_path, name="em-2021").name == "em-2021"
-    assert planned(tmp_path).name == "brought"
+    assert name_of(planned(tmp_path, name="em-2021")) == "em-2021"
+    assert name_of(planned(tmp_path)) == "brought"
     np.save(tmp_path / "sep.npy", protected())
-    assert planned(tmp_path, path=tmp_path / "sep.npy").name == "sep-brought"
+    assert name_of(planned(tmp_path, path=tmp_path / "sep.npy")) == "sep-brought"
     np.save(tmp_path / "my set (2).npy", protected())
     found = planned(tmp_path, path=tmp_path / "my set (2).npy")
-    assert found.name == "my-set-2"
+    assert name_of(found) == "my-set-2"
     assert re.fullmatch("evaluate-my-set-2-on-pets-[0-9a-f]{8}", found.plan.experiment.name)
     np.save(tmp_path / f"{'a' * 200}.npy", protected())
-    assert planned(tmp_path, path=tmp_path / f"{'a' * 200}.npy").name == "a" * 100
+    assert name_of(planned(tmp_path, path=tmp_path / f"{'a' * 200}.npy")) == "a" * 100
 
 
 def test_only_what_may_stand_in_one_table_is_of_one_experiment(tmp_path: Path) -> None:
@@ -196,7 +200,7 @@ def test_a_size_that_no_data_set_can_have_is_not_believed(width: int, tmp_path: 
         ({"victims": [["a"]]}, "victims: must be names of architectures, such as resnet8, not ['a']"),
         ({"victims": [{"resnet8": 3}]}, "victims: must be names of architectures, such as resnet8, not {'resnet8': 3}"),
         ({"defenses": ["jpg-10"]}, "defenses: unknown defense 'jpg-10'"),
-        ({"seeds": []}, "seeds:"),
+        ({"seeds": []}, "seeds: must not be empty"),
         ({"recipe": "slow"}, "recipe: unknown recipe 'slow'"),
     ],
 )
@@ -219,6 +223,8 @@ def test_the_report_tells_all_that_is_known_before_training(tmp_path: Path) -> N
     np.save(tmp_path / "noise.npy", added)
     evaluation = planned(tmp_path, path=tmp_path / "noise.npy", clean=clean_npz(tmp_path, clean))
     l2 = np.sqrt(SIDE * SIDE * 3) * 4 / 255
+    kept = sum(position >= 3 for position in evaluation.positions)
+    assert 9 > kept > 0
     assert evaluation.report().splitlines() == [
         "noise.npy, a protected set of pets",
         "  read          as 12 perturbations, 3x8x8, from noise.npy",
@@ -226,13 +232,15 @@ def test_the_report_tells_all_that_is_known_before_training(tmp_path: Path) -> N
         "images, so perturbations in units of 1",
         "  pairing       12 of 12 clean images, by the order of the training images, which is all perturbations tell",
         "  labels        none in the file: those of the clean images",
-        "  protected     9 of 12 training images differ from the clean ones (75.0 %); 3 were brought unchanged",
+        "  protected     9 of 12 images differ from their clean ones; 3 were brought unchanged",
+        f"                {kept} of the 9 images that are trained on are protected ({100 * kept / 9:.1f} %); the other "
+        f"{9 - kept} are clean",
         "  bytes         values rounded to the nearest of 256 levels, off by 0.19 on average and 0.25 at most",
         f"  spent         linf 3.0 on average, 4 levels at most; l2 {0.75 * l2:.2f} on average, {l2:.2f} at most; "
         "l0 48.0 on average, 64 pixels at most",
         "  beyond 8/255  0 of 12 images (0.0 %)",
         "  track         linf-4, the smallest usual linf budget that every image keeps",
-        f"  digest        {evaluation.images.sha256[:16]}… of the 9 images that are trained on",
+        f"  digest        {evaluation.images.sha256[:16]}… of the images that are trained on",
     ]
 
 
@@ -240,8 +248,9 @@ def test_a_subset_is_told_as_the_fraction_that_is_protected(tmp_path: Path) -> N
     folder = write_folder(tmp_path / "brought", protected())
     for path in sorted(folder.rglob("*.png"))[:3]:
         path.unlink()
-    evaluation = planned(tmp_path, path=folder, clean=clean_npz(tmp_path))
-    told = "9 of 12 training images differ from the clean ones (75.0 %); 3 have no protected image and stay clean"
+    np.savez(tmp_path / "test.npz", images=255 - pixels(), labels=LABELS)
+    evaluation = planned(tmp_path, path=folder, clean=clean_npz(tmp_path), test=tmp_path / "test.npz")
+    told = "9 of the 12 images that are trained on are protected (75.0 %); the other 3 are clean"
     assert told in evaluation.report()
 
 

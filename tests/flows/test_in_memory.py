@@ -85,7 +85,7 @@ def test_a_tensor_that_learns_comes_back_as_one_that_does_not() -> None:
         (np.full((1, 4, 4, 3), np.nan), "values that are no numbers"),
         (np.zeros((1, 4, 4, 3), bool), "dtype bool"),
         ([PIXELS[0], PIXELS[0, :3]], "cannot be made one array: give images of one size"),
-        ([PIXELS[:1], PIXELS[:1, :3]], "images"),
+        ([PIXELS[:1], PIXELS[:1, :3]], "cannot be made one array: give images of one size"),
         ("pictures", "has shape ()"),
         (None, "has shape ()"),
         (torch.zeros(1, 3, 4, 4, dtype=torch.bfloat16), "dtype torch.bfloat16"),

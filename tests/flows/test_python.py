@@ -143,7 +143,7 @@ def test_figures_are_those_of_records_and_shown_in_a_notebook(result: bench.Resu
 def test_the_verdict_is_there_where_one_protection_was_judged(result: bench.Result) -> None:
     assert result.verdict is not None
     assert result.verdict.question == "Does sep within linf-32 hold on digits?"
-    assert result.verdict.outcome in Outcome
+    assert result.verdict.outcome is Outcome.UNKNOWN  # two epochs teach nothing
     assert result.verdict.text() in repr(result)
     assert "**tiny: test accuracy (%)**" in result._repr_markdown_()
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import SepbenchError
+from bench.flows.announcement import announcement
 from bench.flows.does_it_hold import not_checkable
 from tests.making.pictures import file_of, photo, put
 from tests.making.protections import carried_out, pets, planned
@@ -71,7 +72,9 @@ def test_a_budget_that_counts_pixels_needs_them_as_they_are(
     ("budget", "meaning"), [("l0-1", "at most 1 pixel of a picture changes"), ("l0-2", "at most 2 pixels of a picture")]
 )
 def test_pixels_are_counted_in_words(images: Path, tmp_path: Path, budget: str, meaning: str) -> None:
-    assert f"{budget}, {meaning}" in planned(images, tmp_path / "home", method="random-noise", budget=budget).describe()
+    assert f"{budget}, {meaning}" in announcement(
+        planned(images, tmp_path / "home", method="random-noise", budget=budget)
+    )
 
 
 @pytest.mark.parametrize(

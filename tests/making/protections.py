@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from bench.flows.carry_out import Means, silent, workplace
-from bench.flows.deliver import Protected
-from bench.flows.protect import Protection, plan_protection
+from bench.flows.deliver import Delivery, Protected
+from bench.flows.protect import plan_protection
+from bench.flows.protection import Protection
 from bench.store.home import Home
 from tests.making.pictures import file_of, photo, put
 
@@ -39,5 +40,6 @@ def carried_out(
 ) -> Protected:
     """Craft and write it."""
     means = Means(protection.home, CPU, mlflow=False, display=silent)
-    with workplace(protection.plan, means) as place:
-        return protection.run(out, place, progress=progress, **how)
+    with workplace(protection.plan, means) as place, Delivery(protection, out, **how) as delivery:
+        delivery.craft(place)
+        return delivery.write(progress)

@@ -2,7 +2,7 @@
 
 from bench.data.originals.array_archive import refuse_jpeg
 from bench.data.originals.from_path import open_originals
-from bench.data.originals.journal import Written, is_unfinished, stands
+from bench.data.originals.journal import Written, is_unfinished
 from bench.data.originals.originals import Originals
 from bench.data.originals.picture import Picture, Unfit
 from bench.data.originals.survey import Survey
@@ -20,5 +20,4 @@ __all__ = [
     "is_unfinished",
     "open_originals",
     "refuse_jpeg",
-    "stands",
 ]

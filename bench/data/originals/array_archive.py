@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bench.core.disk import make_folder, temporary_beside, writing
 from bench.core.errors import SepbenchError
-from bench.core.paths import file_digest
+from bench.core.paths import file_digest, stands
 from bench.data.originals.encoding import is_grey
-from bench.data.originals.journal import Written, stands
+from bench.data.originals.journal import Written
 from bench.data.originals.originals import Originals
 from bench.data.originals.picture import Picture
 from bench.data.originals.writer import Output, Writer, keep_apart
@@ -37,7 +37,7 @@ class ArchiveOriginals(Originals):
         grey = stored.ndim == 2 or stored.shape[2] == 1
         digest = hashlib.sha256(stored.tobytes()).hexdigest()
         rgb = np.repeat(stored.reshape(*stored.shape[:2], 1), 3, 2) if grey else stored.copy()
-        return Picture(rgb=rgb, alpha=None, grey=grey, sha256=digest, mode="L" if grey else "RGB")
+        return Picture(rgb=rgb, alpha=None, grey=grey, sha256=digest)
 
     def _archives(self) -> Sequence[Path]:
         return [self.path]

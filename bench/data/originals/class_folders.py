@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError
+from bench.core.paths import stands
 from bench.data.originals.encoding import ENDINGS, encode
-from bench.data.originals.journal import Written, stands
+from bench.data.originals.journal import Written
 from bench.data.originals.originals import Originals
 from bench.data.originals.picture import Picture, picture_of
 from bench.data.originals.writer import Output, Writer, keep_apart

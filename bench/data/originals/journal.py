@@ -12,7 +12,6 @@ from typing import Any, TextIO
 
 from bench.core.disk import is_temporary, make_folder, sync_folder
 from bench.core.errors import SepbenchError
-from bench.core.paths import file_digest
 
 _NAME = ".sepbench-unfinished.jsonl"
 
@@ -184,11 +183,6 @@ class Journal:
 def is_unfinished(out: Path) -> bool:
     """Return whether an output folder says that it is not whole."""
     return (out / _NAME).exists()
-
-
-def stands(path: Path, digest: str) -> bool:
-    """Return whether a file is there and holds what was written to it."""
-    return path.is_file() and file_digest(path) == digest
 
 
 def _lock(file: TextIO) -> None:

@@ -54,8 +54,6 @@ class Picture:
         Whether it came in with one channel of colour.
     sha256
         Of the stored bytes, hex.
-    mode
-        What Pillow calls the kind it was stored as, such as `RGB`, `L`, `P`.
     icc
         Its colour profile; None where there is none.
     metadata
@@ -69,7 +67,6 @@ class Picture:
     alpha: NDArray[np.uint8] | None
     grey: bool
     sha256: str
-    mode: str
     icc: bytes | None = None
     metadata: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -107,7 +104,6 @@ def picture_of(data: bytes, where: str) -> Picture:
         alpha=alpha,
         grey=mode in _GREY,
         sha256=hashlib.sha256(data).hexdigest(),
-        mode=mode,
         icc=icc,
         metadata=metadata,
         notes=tuple(notes),

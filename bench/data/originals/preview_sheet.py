@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import SepbenchError
-
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
@@ -51,8 +49,6 @@ def sheet(shown: Sequence[Shown], title: str) -> bytes:
     """
     from PIL import Image, ImageDraw
 
-    if not shown:
-        raise SepbenchError("there are no pictures to show: protect some first")
     worst = max(int(np.abs(_change(one)).max()) for one in shown)
     factor = max(1, 127 // max(worst, 1))
     groups = 1 if len(shown) < 4 else 2

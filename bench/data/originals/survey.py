@@ -34,7 +34,6 @@ class Survey:
     """
 
     sizes: NDArray[np.int64]
-    grey: tuple[int, ...]
     transparent: tuple[int, ...]
     digests: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -50,7 +49,7 @@ def survey(
     Raises `SepbenchError` where one or several cannot be decoded, or not be protected without loss: the first is named
     with the reason, the others are counted by kind and named as far as there is room.
     """
-    sizes, grey, transparent, digests = [], [], [], []
+    sizes, transparent, digests = [], [], []
     metadata: Counter[str] = Counter()
     notes: dict[str, list[str]] = {}
     trouble: dict[str, SepbenchError] = {}
@@ -60,7 +59,6 @@ def survey(
             continue
         sizes.append(picture.size)
         digests.append(picture.sha256)
-        grey += [position] * picture.grey
         transparent += [position] * (picture.alpha is not None)
         metadata.update(picture.metadata)
         for note in picture.notes:
@@ -70,7 +68,7 @@ def survey(
     said = [f"{_those(found)}: {note}" for note, found in notes.items()]
     digests += map(file_digest, archives)
     remarks = (*said, *_dropped(metadata))
-    return Survey(np.array(sizes, np.int64), tuple(grey), tuple(transparent), tuple(digests), remarks)
+    return Survey(np.array(sizes, np.int64), tuple(transparent), tuple(digests), remarks)
 
 
 def _refusal(trouble: dict[str, SepbenchError]) -> SepbenchError:

@@ -59,9 +59,9 @@ class Meaning:
 def meaning_of(
     values: NDArray[Any],
     what: str,
-    wanted: Kind | None = None,
-    scale: float | None = None,
-    compare: Callable[[NDArray[Any]], Likeness | None] = lambda entries: None,
+    wanted: Kind | None,
+    scale: float | None,
+    compare: Callable[[NDArray[Any]], Likeness | None],
 ) -> Meaning:
     """Decide what the numbers of an array are.
 

@@ -57,7 +57,7 @@ def open_release(path: Path, clean: Clean, wanted: Kind | None = None, scale: fl
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
     raise SepbenchError(
-        f"{path} is no protected set that can be read: give a folder of images, .parquet, .npz, .npy, .pt or .pth"
+        f"{path} is no protected set that can be read: give a folder of images, .parquet or {' or '.join(READERS)}"
     )
 
 
@@ -179,11 +179,6 @@ def _numbers(path: Path, clean: Clean, wanted: Kind | None, scale: float | None)
             f"{arrays.what} holds {count:,} perturbations, and {clean.name} has {expected:,} training images of "
             f"{classes} classes: there must be one for each image, one for each class or one for all; if these are "
             f"images, say --as images"
-        )
-    if count > expected:
-        raise SepbenchError(
-            f"{arrays.what} holds {count:,} images, and {clean.name} has {expected:,} training images: give the clean "
-            f"data that it was made from"
         )
     shape = "x".join(map(str, arrays.values.shape[1:]))
     read = f"read as {what}, {shape}, from {arrays.what}"

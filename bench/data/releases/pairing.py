@@ -74,16 +74,13 @@ def pair(release: Release, labels: Positions | None, clean: Clean) -> Pairing:
 
     """
     if release.is_perturbation:
+        _check_count(release, clean)
         _check_order(release, labels, clean)
         return Pairing(np.arange(len(release)), "by the order of the training images, which is all perturbations tell")
     proposed, how = _proposed(release, clean)
+    _check_count(release, clean)
     own, others = _features(release), _clean_features(clean)
     typical = _typical(others)
-    if len(own) > len(others):
-        raise SepbenchError(
-            f"{release.what} holds {len(own):,} images, and {clean.name} has {len(others):,} training images: give the "
-            f"clean data that it was made from"
-        )
     if proposed is not None:
         odd = np.flatnonzero(~_belong_together(own, others[proposed], typical))
         if not odd.size:
@@ -108,6 +105,14 @@ def pair(release: Release, labels: Positions | None, clean: Clean) -> Pairing:
     alike = f", {doubtful:,} of them not clearly" if doubtful else ""
     because = "" if proposed is None else f", as {'names' if how == 'by name' else 'the order'} did not fit"
     return Pairing(found, f"by distance, the nearest clean image{because}{alike}")
+
+
+def _check_count(release: Release, clean: Clean) -> None:
+    if len(release) > len(clean):
+        raise SepbenchError(
+            f"{release.what} holds {len(release):,} images, and {clean.name} has {len(clean):,} training images: give "
+            f"the clean data that it was made from"
+        )
 
 
 def _check_order(release: Release, labels: Positions | None, clean: Clean) -> None:

@@ -121,7 +121,6 @@ class Pictures(Release):
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] | None = None
     names: tuple[str, ...] = ()
-    is_perturbation: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
         return len(self.source.labels)

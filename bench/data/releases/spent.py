@@ -1,6 +1,6 @@
 """What a protected set differs by from its clean images, image by image."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +59,7 @@ class Spent:
         return {"linf_levels": self.linf, "l2": self.l2, "l0": self.l0}
 
 
-def measure(
-    release: Release,
-    pairs: NDArray[np.int64],
-    clean: Clean,
-    on_progress: Callable[[float], None] = lambda fraction: None,
-) -> Spent:
+def measure(release: Release, pairs: NDArray[np.int64], clean: Clean) -> Spent:
     """Return what was spent on each image of a protected set.
 
     `pairs` are the positions of their clean images.
@@ -94,7 +89,6 @@ def measure(
             l2[row] = np.sqrt((difference**2).sum()) / 255
             l0[row] = (difference != 0).any(2).sum()
             values += difference.size
-        on_progress((int(rows[-1]) + 1) / count)
     return Spent(linf, l2, l0, values, floats, off / max(values, 1), most_off, clipped)
 
 

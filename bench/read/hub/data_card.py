@@ -15,7 +15,7 @@ from bench.core.norms import NORMS
 from bench.plan.plan import Plan, PlannedCell
 from bench.plan.stage import CraftJob
 from bench.read.hub.given_back import Judged, judged
-from bench.read.stats import Summary
+from bench.read.verdict.wording import accuracy
 from bench.record.record import Record
 from bench.spec.names import NOTHING, REFERENCES, parameters_text
 
@@ -248,7 +248,7 @@ def _given_back(plan: Plan, one: ReadySet, found: Sequence[Judged]) -> str:
             f"it before you rely on it."
         )
     rows = [
-        f"| {row.victim} | {row.defense} | {_accuracy(row.clean)} | {_accuracy(row.protected)} | {row.protected.n} | "
+        f"| {row.victim} | {row.defense} | {accuracy(row.clean)} | {accuracy(row.protected)} | {row.protected.n} | "
         f"{NOTHING if row.given_back is None or one.is_control else f'{100 * row.given_back:.0f} %'} |"
         for row in found
     ]
@@ -263,12 +263,6 @@ def _given_back(plan: Plan, one: ReadySet, found: Sequence[Judged]) -> str:
     if all(row.defense == "plain" for row in found):
         lines[-1] += " No defense was measured on this set: nothing is known of what one gives back."
     return head + "\n".join(lines)
-
-
-def _accuracy(found: Summary | None) -> str:
-    if found is None:
-        return NOTHING
-    return f"{found.mean:.1f}" + (f" ± {found.half_width:.1f}" if found.half_width is not None else "")
 
 
 def _licence(plan: Plan) -> str:

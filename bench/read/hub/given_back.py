@@ -9,12 +9,11 @@ from pathlib import Path
 from bench.core.errors import SepbenchError
 from bench.plan.plan import Plan
 from bench.read.stats import Summary, summarise
+from bench.read.verdict.rules import given_back
 from bench.record.record import Record, read_record, read_records
 from bench.store.home import Home
 
 _LOG = logging.getLogger("sepbench")
-_POINTS = 5.0
-"""Of a loss of fewer points a share says nothing."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ def _given_back(
     plain = (victim, "plain")
     if defense == "plain" or plain not in clean or plain not in own:
         return None
-    lost = clean[plain].mean - own[plain].mean
-    return (own[victim, defense].mean - own[plain].mean) / lost if lost >= _POINTS else None
+    return given_back(own[victim, defense].mean, own[plain].mean, clean[plain].mean)
 
 
 def _plain_first(victim: str, defense: str) -> tuple[str, bool, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError
-from bench.core.paths import file_digest
+from bench.core.paths import stands
 from bench.data.images import ImageSet
 from bench.data.loading import load_planned
 from bench.plan.plan import Plan
@@ -141,7 +141,7 @@ class _Kept:
         if entry is None or entry.get("sha256") != sha256:
             return False
         files = {self._folder / name / file: digest for file, digest in entry["files"].items()}
-        return all(path.is_file() and file_digest(path) == digest for path, digest in files.items())
+        return all(stands(path, digest) for path, digest in files.items())
 
     def put(self, name: str, split: str, key: str, images: ImageSet) -> None:
         """Write the files of a set, and that they are there once all are."""

@@ -47,6 +47,11 @@ class Way:
     relabelled: float | None
 
     @property
+    def reached(self) -> float:
+        """The mean on the protected images; below all that can be where it was not measured."""
+        return -1.0 if self.protected is None else self.protected.mean
+
+    @property
     def diluted(self) -> bool:
         """Whether the trainer has clean images, too."""
         return self.share < 1 or self.besides > 0
@@ -91,7 +96,9 @@ class Case:
     @property
     def defended(self) -> tuple[Way, ...]:
         """Those of them that are more than plain training, the most successful first."""
-        return tuple(sorted((way for way in self.measured if way.defense != PLAIN), key=_reached, reverse=True))
+        return tuple(
+            sorted((way for way in self.measured if way.defense != PLAIN), key=lambda way: way.reached, reverse=True)
+        )
 
     @property
     def dilutions(self) -> tuple[Way, ...]:
@@ -229,7 +236,3 @@ def _is_accuracy(value: float | None) -> bool:
 def _budget(record: Record) -> str | None:
     value = AXES["budget"].read(dict(record))
     return None if value is None else AXES["budget"].label(value)
-
-
-def _reached(way: Way) -> float:
-    return -1.0 if way.protected is None else way.protected.mean

@@ -9,6 +9,7 @@ MOST = 0.5
 """The share from which on a trainer has most of what there is to have."""
 SOME = 0.2
 """The share from which on a protection holds partly at best."""
+_POINTS = 5.0
 
 
 class Outcome(StrEnum):
@@ -51,27 +52,32 @@ def kept(case: Case, accuracy: float) -> float:
     return (accuracy - chance) / (case.ceiling.mean - chance)
 
 
-def restored(case: Case, accuracy: float, plain: float | None = None) -> float | None:
-    """Return the share of the accuracy lost to the protection that an accuracy gives back.
+def given_back(accuracy: float, plain: float, ceiling: float) -> float | None:
+    """Return the share of the accuracy lost to a protection that an accuracy, in percent, gives back.
 
     (accuracy - plain) / (ceiling - plain), both of plain training: 0 is what plain training reaches on protected
-    images, 1 what it reaches on clean ones, which a defense that costs accuracy itself cannot reach. None where nothing
-    was lost or not both were measured. `plain` stands for what was measured of it.
+    images, 1 what it reaches on clean ones, which a defense that costs accuracy itself cannot reach. None where less
+    than 5 points were lost: a share of so little says nothing.
     """
+    lost = ceiling - plain
+    return (accuracy - plain) / lost if lost >= _POINTS else None
+
+
+def restored(case: Case, accuracy: float, plain: float | None = None) -> float | None:
+    """Return `given_back` of a case, None also where not all was measured; `plain` stands for what was measured."""
     if plain is None and case.plain is not None and case.plain.protected is not None:
         plain = case.plain.protected.mean
     if case.ceiling is None or plain is None:
         return None
-    lost = case.ceiling.mean - plain
-    return (accuracy - plain) / lost if lost > 0 else None
+    return given_back(accuracy, plain, case.ceiling.mean)
 
 
 def undone_by_dilution(case: Case) -> Way | None:
     """Return the dilution that comes furthest, where it gives back or keeps most; None where none does."""
-    found = max(case.dilutions, key=_mean, default=None)
+    found = max(case.dilutions, key=lambda way: way.reached, default=None)
     if found is None or not _has_ceiling(case):
         return None
-    return found if _has_most(case, _mean(found)) else None
+    return found if _has_most(case, found.reached) else None
 
 
 def rule(case: Case) -> Ruling:
@@ -84,8 +90,8 @@ def rule(case: Case) -> Ruling:
     plain = case.plain
     if plain is None or not _has_ceiling(case):
         return Ruling(case, Outcome.UNKNOWN)
-    outcome = _outcome(case, _mean(plain), max(map(_mean, case.measured)))
-    best = plain if outcome is Outcome.FAILS else max((plain, *case.defended), key=_mean)
+    outcome = _outcome(case, plain.reached, max(way.reached for way in case.measured))
+    best = plain if outcome is Outcome.FAILS else max((plain, *case.defended), key=lambda way: way.reached)
     return Ruling(case, outcome, best, _left_open(case, plain, outcome))
 
 
@@ -119,7 +125,3 @@ def _ends(way: Way) -> tuple[float, float]:
     assert way.protected is not None
     half = way.protected.half_width or 0.0
     return max(way.protected.mean - half, 0.0), min(way.protected.mean + half, 100.0)
-
-
-def _mean(way: Way) -> float:
-    return -1.0 if way.protected is None else way.protected.mean

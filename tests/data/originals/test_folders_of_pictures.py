@@ -35,13 +35,12 @@ def test_a_picture_has_the_digest_of_its_file(pets: Path) -> None:
     assert originals.picture(1).sha256 == hashlib.sha256((pets / "cat/deep/2.jpg").read_bytes()).hexdigest()
 
 
-def test_a_survey_tells_sizes_grey_alpha_and_what_is_not_written(pets: Path) -> None:
+def test_a_survey_tells_sizes_alpha_and_what_is_not_written(pets: Path) -> None:
     put(pets, {"cat/7.jpg": file_of(photo(5, 6), "JPEG", exif=_exif(), comment=b"home")})
     told: list[int] = []
     survey = open_originals(pets).survey(told.append)
     assert survey.sizes.tolist() == [[12, 9], [5, 6], [20, 14], [8, 8], [9, 9], [30, 10]]
     assert survey.digests[3] == hashlib.sha256((pets / "cat/grey.png").read_bytes()).hexdigest()
-    assert survey.grey == (3,)
     assert survey.transparent == (4,)
     assert survey.remarks == (
         "metadata is not written to protected pictures (EXIF of 1, text of 1), colour profiles are",

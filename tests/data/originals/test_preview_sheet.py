@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.core.errors import SepbenchError
 from bench.data.originals.preview_sheet import Shown, sheet, spread
 from tests.making.pictures import Pixels, photo
 
@@ -56,17 +55,33 @@ def test_changes_of_a_large_picture_are_not_averaged_away() -> None:
     assert amplified.sum() == 192 * 144
 
 
-@pytest.mark.parametrize("size", [(1, 500), (500, 1), (1, 1), (3000, 40)])
-def test_every_shape_fits_and_names_of_any_length_and_letters(size: tuple[int, int]) -> None:
-    one = photo(*size)
-    names = ("x" * 300, "猫/\udcff.png", "")
-    page = drawn(*(Shown(name, one, one) for name in names * 2))
-    assert page.shape[1] == drawn(*(Shown("a", photo(9, 9), photo(9, 9)) for _ in range(4))).shape[1]
+@pytest.mark.parametrize(
+    ("size", "shown"), [((1, 500), (1, 192)), ((500, 1), (192, 1)), ((1, 1), (192, 192)), ((3000, 40), (192, 3))]
+)
+def test_every_shape_fits_whole_into_its_cell(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    flat = np.full((*size, 3), 100, np.uint8)
+    page = drawn(*(Shown("a", flat, flat + 1) for _ in range(4)))
+    white = (page == 255).all(2)  # the difference, 128 + 127; nothing else on the sheet is
+    assert white.sum() == 4 * shown[0] * shown[1]
+    assert holds(page, np.full((*shown, 3), 255, np.uint8))
 
 
-def test_nothing_to_show_is_refused() -> None:
-    with pytest.raises(SepbenchError, match="no pictures to show"):
-        sheet([], "none")
+@pytest.mark.parametrize("name", ["x" * 300, "猫/\udcff.png", ""])
+def test_names_of_any_length_and_letters_stay_below_their_pictures(name: str) -> None:
+    def ink(name: str) -> np.ndarray:
+        page = drawn(*(Shown(name, photo(9, 9), photo(9, 9)) for _ in range(4)))
+        other = drawn(*(Shown("a", photo(9, 9), photo(9, 9)) for _ in range(4)))
+        assert page.shape == other.shape
+        changed: np.ndarray = (page != other).any(2)
+        return changed
+
+    changed = ink(name)
+    _, columns = np.nonzero(changed)
+    group, between = 3 * 192 + 2 * 6, 36
+    places = [range(24, 24 + group), range(24 + group + between, 24 + 2 * group + between)]
+    assert len(changed[0]) == places[1].stop + 24
+    assert set(columns) <= {*places[0], *places[1]}
+    assert all(any(column in place for column in columns) for place in places)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from bench.core.errors import SepbenchError
 from bench.data.releases import bring
-from bench.data.releases.meaning import meaning_of
+from bench.data.releases.meaning import Meaning, meaning_of
 from tests.making.brought_sets import clean_npz, noise, pixels, protected
 from tests.making.tiny_data import as_stored, complaint
 
@@ -18,6 +18,10 @@ SHAPE = (2, 4, 4, 3)
 def between(low: float, high: float, dtype: str) -> np.ndarray:
     values = np.linspace(low, high, 96).reshape(SHAPE)
     return (np.rint(values) if np.dtype(dtype).kind in "iu" else values).astype(dtype)
+
+
+def meaning(values: np.ndarray, scale: float | None = None) -> Meaning:
+    return meaning_of(values, "x.npy", None, scale, lambda entries: None)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +47,7 @@ def between(low: float, high: float, dtype: str) -> np.ndarray:
 def test_type_and_range_tell_images_from_perturbations_and_the_scale(
     low: float, high: float, dtype: str, kind: str, factor: float
 ) -> None:
-    found = meaning_of(between(low, high, dtype), "x.npy")
+    found = meaning(between(low, high, dtype))
     assert (found.kind, found.factor) == (kind, factor)
 
 
@@ -62,7 +66,7 @@ def test_the_rule_is_told(tmp_path: Path) -> None:
 )
 def test_axes_are_told_by_the_three_channels(shape: tuple[int, ...], axes: str) -> None:
     values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    found = meaning_of(values, "x.npy")
+    found = meaning(values)
     assert found.axes == axes
     assert found.levels(values[1]).shape == (5, 4, 3)
 
@@ -133,7 +137,7 @@ def test_more_contrast_is_something_that_was_added(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
 def test_a_scale_is_a_number_above_0(scale: float) -> None:
     with pytest.raises(SepbenchError, match="must be a number above 0"):
-        meaning_of(between(-1, 1, "float32"), "x.npy", scale=scale)
+        meaning(between(-1, 1, "float32"), scale)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -141,7 +145,7 @@ def test_numbers_that_are_none_are_refused(wrong: float) -> None:
     values = between(-1, 1, "float32")
     values[1, 2, 3, 0] = wrong
     with pytest.raises(SepbenchError, match="not finite"):
-        meaning_of(values, "x.npy")
+        meaning(values)
 
 
 def test_encoded_images_have_no_scale(tmp_path: Path) -> None:
