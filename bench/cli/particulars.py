@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from bench.contracts.dataset import DatasetPlugin
 from bench.contracts.defense import Defense, Defenses
-from bench.contracts.method import Method
+from bench.contracts.method import Method, Surrogate
 from bench.contracts.plugin import Plugin
 from bench.contracts.reference import references
 
@@ -61,7 +61,19 @@ def _surrogates(method: Method) -> str:
         return ""
     networks = "1 surrogate" if len(needs) == 1 else f"{len(needs)} surrogates"
     used = sum(len(one.at) if one.at else one.checkpoints for one in needs)
-    return f"; before, {networks} to train, of which it uses {used} checkpoint{'s' * (used != 1)}"
+    otherwise = [*dict.fromkeys(one for need in needs for one in _trained_otherwise(need))]
+    how = f" ({', '.join(otherwise)})" if otherwise else ""
+    return f"; before, {networks} to train{how}, of which it uses {used} checkpoint{'s' * (used != 1)}"
+
+
+def _trained_otherwise(need: Surrogate) -> Iterator[str]:
+    """Yield how a surrogate is trained that is not trained as everything else of its experiment."""
+    if need.defense != "plain":
+        yield need.defense
+    if "epochs" in need.recipe:
+        yield f"{need.recipe['epochs']} epochs"
+    elif need.recipe:
+        yield "by a recipe of its own"
 
 
 def _of_defense(name: str, kind: type[Defense]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,11 @@ class Surrogate:
         Architecture; None is the experiment's `surrogate`.
     seed
         Added to the experiment's surrogate seed: several seeds are several independent runs.
+    recipe
+        Fields of the experiment's recipe that are others for this run, such as `{"epochs": 40, "nesterov": True}`.
+    defense
+        What it is trained with, as experiments write defenses: `adversarial-training:radius=2`. None that wraps the
+        network, or that reads files.
 
     """
 
@@ -47,6 +52,8 @@ class Surrogate:
     at: tuple[int, ...] | None = None
     network: str | None = None
     seed: int = 0
+    recipe: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    defense: str = "plain"
 
     def epochs(self, trained: int, test_acc: Sequence[float] | None = None) -> tuple[int, ...] | None:
         """Return the 0-based epochs whose checkpoints are used, of a run of `trained` epochs.

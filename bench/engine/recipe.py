@@ -1,7 +1,7 @@
 """How networks are trained: named files in bench/recipes, never mixed within one table."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -129,6 +129,13 @@ class Recipe(Params):
         if not self.normalise and self.normalisation != "measured":
             raise ValueError("normalisation is given, but normalise is false: set it to true or leave the other out")
         return self
+
+    def changed(self, fields: Mapping[str, Any]) -> "Recipe":
+        """Return it with some fields changed, as part of its name; raises `ValidationError` where they cannot be."""
+        old = self.model_dump()
+        new = _changed(old, dict(fields))
+        differences = ",".join(_differences(old, new))
+        return Recipe.model_validate({**new, "name": f"{self.name}[{differences}]"}) if differences else self
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of the 0-based batch `step`."""

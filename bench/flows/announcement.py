@@ -45,19 +45,22 @@ def _sizes(sizes: list[list[int]]) -> str:
 
 
 def _crafting(protection: Protection) -> Iterator[tuple[str, str]]:
-    size, recipe = protection.size, protection.plan.experiment.recipe
+    size = protection.size
     if size.side is None:
         yield "crafts at", f"{size}, their own size"
     else:
         how = "all of each picture" if FIT == "squeeze" else "the middle of each picture"
         yield "crafts at", f"{size}, for {how}; perturbations are brought to each picture's own size"
     stages = protection.plan.stages.values()
-    networks = Counter(stage.job.architecture for stage in stages if isinstance(stage.job, SurrogateJob))
+    jobs = [stage.job for stage in stages if isinstance(stage.job, SurrogateJob)]
+    networks = Counter(job.architecture for job in jobs)
     if networks:
         each = ", ".join(name if count == 1 else f"{count} times {name}" for name, count in networks.items())
         yield "surrogate", f"{each}, trained on all pictures"
-        epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs != 1)}"
-        yield "recipe", f"{recipe.name}: {epochs} in batches of {recipe.batch_size}"
+        for recipe, defenses in dict.fromkeys((job.recipe, str(job.defenses)) for job in jobs):
+            epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs != 1)}"
+            defended = "" if defenses == "plain" else f", {defenses}"
+            yield "recipe", f"{recipe.name}: {epochs} in batches of {recipe.batch_size}{defended}"
     # What is unset, off or left to the device says nothing to a person.
     told = [f"{name} {value}" for name, value in protection.job.method.params if value not in (None, False, "auto")]
     settings = f" ({', '.join(told)})" if told else ""

@@ -14,6 +14,7 @@ from bench import __version__
 from bench.core.paths import stands
 from bench.data.originals import Written
 from bench.data.releases.opening import MANIFEST
+from bench.engine.recipe import Recipe
 from bench.engine.release import audit
 from bench.flows.choices import FIT
 from bench.flows.protection import Protection
@@ -53,7 +54,7 @@ def manifest(
     """
     store, plan = protection.home.store, protection.plan
     crafted = store.meta("craft", protection.stage.key)
-    surrogates = [stage for stage in plan.stages.values() if isinstance(stage.job, SurrogateJob)]
+    surrogates = [(key, stage.job) for key, stage in plan.stages.items() if isinstance(stage.job, SurrogateJob)]
     origin = crafted["provenance"]
     return {
         "sepbench": __version__,
@@ -65,12 +66,13 @@ def manifest(
         "recipe": {"name": plan.experiment.recipe.name, **plan.experiment.recipe.training_fields()},
         "surrogates": [
             {
-                "network": stage.job.architecture,  # type: ignore[union-attr]
-                "seed": stage.job.seed,
-                "key": stage.key,
-                "training_accuracy": _training_accuracy(store, stage.key),
+                "network": job.architecture,
+                "seed": job.seed,
+                **_trained_otherwise(job, plan.experiment.recipe),
+                "key": key,
+                "training_accuracy": _training_accuracy(store, key),
             }
-            for stage in surrogates
+            for key, job in surrogates
         ],
         "protected_key": protection.stage.key,
         "crafted_at": {"width": protection.size.width, "height": protection.size.height},
@@ -84,6 +86,14 @@ def manifest(
         **({"archives": [one.to_dict() for one in archives]} if archives else {}),
         "files": [one.to_dict() for one in files],
     }
+
+
+def _trained_otherwise(job: SurrogateJob, usual: Recipe) -> dict[str, Any]:
+    """Return what a surrogate is trained by, where that is not what the manifest says of all."""
+    told: dict[str, Any] = {} if str(job.defenses) == "plain" else {"defenses": str(job.defenses)}
+    if job.recipe != usual:
+        told["recipe"] = {"name": job.recipe.name, **job.recipe.training_fields()}
+    return told
 
 
 def _training_accuracy(store: Store, key: str) -> float | None:

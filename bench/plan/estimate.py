@@ -12,12 +12,11 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 
-from bench.contracts.defense import Defenses
 from bench.contracts.network import build_network
 from bench.core.device import precision
 from bench.plan.paces import Paces, Work
 from bench.plan.plan import Plan
-from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
+from bench.plan.stage import CraftJob, Stage
 from bench.record.provenance import device_name
 
 Basis = Literal["measured", "timed"]
@@ -90,12 +89,8 @@ class Estimator:
 
 def _like(stage: Stage) -> Hashable:
     """Return what tells stages of one plan apart whose images pass at different speeds."""
-    return stage.key if isinstance(stage.job, CraftJob) else (stage.job.architecture, id(defenses_of(stage.job)))
-
-
-def defenses_of(job: SurrogateJob | VictimJob) -> Defenses | None:
-    """Return what a network is trained with besides its recipe; None for a surrogate."""
-    return job.defenses if isinstance(job, VictimJob) else None
+    job = stage.job
+    return stage.key if isinstance(job, CraftJob) else (job.architecture, job.recipe.batch_size, id(job.defenses))
 
 
 def measured_seconds(
@@ -125,7 +120,7 @@ def work_of(plan: Plan, stage: Stage, device: torch.device, threads: int, compil
     else:
         wanted = job.recipe.precision
         networks = (job.architecture,)
-        kind, detail = "train", f"{defenses_of(job) or 'plain'}, batches of {job.recipe.batch_size}"
+        kind, detail = "train", f"{job.defenses}, batches of {job.recipe.batch_size}"
     return Work(
         kind=kind,
         networks=networks,

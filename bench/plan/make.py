@@ -22,6 +22,7 @@ from bench.plan.plan import Plan, PlannedCell
 from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 from bench.spec.cell import Cell
 from bench.spec.experiment import Experiment
+from bench.spec.surrogates import trained_by
 
 
 def plan_experiment(
@@ -90,13 +91,25 @@ def make_plan(
 def _surrogate_stages(experiment: Experiment, training: "_Training", cell: Cell) -> Iterator[tuple[Stage, Checkpoints]]:
     for need in cell.method.build().needs():
         architecture = need.network or experiment.surrogate
-        job = SurrogateJob(architecture, experiment.recipe, cell.surrogate_seed + need.seed)
+        recipe, defenses = trained_by(need, experiment.recipe)
+        job = SurrogateJob(architecture, recipe, training.same(defenses), cell.surrogate_seed + need.seed)
         card = training.card
-        stage_key = key_of_texts(training.identity(job, Defenses.parse("plain"), card.train_sha256, card.n_train))
+        stage_key = key_of_texts(training.identity(job, job.defenses, card.train_sha256, card.n_train))
         yield (
-            Stage(stage_key, f"{architecture} · seed {job.seed}", job, (), job.recipe.epochs),
-            Checkpoints(stage_key, architecture, need, experiment.recipe.epochs),
+            Stage(stage_key, _surrogate_name(job, experiment.recipe), job, (), _training_passes(job)),
+            Checkpoints(stage_key, architecture, need, recipe.epochs),
         )
+
+
+def _surrogate_name(job: SurrogateJob, usual: Recipe) -> str:
+    """Return its network and seed, and how it is trained where that is not as everything else of the experiment."""
+    otherwise = [] if str(job.defenses) == "plain" else [str(job.defenses)]
+    otherwise += [f"{job.recipe.epochs} epochs"] if job.recipe != usual else []
+    return " · ".join([job.architecture, *otherwise, f"seed {job.seed}"])
+
+
+def _training_passes(job: SurrogateJob | VictimJob) -> float:
+    return job.recipe.epochs * (1 + job.defenses.extra_passes())
 
 
 def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Checkpoints]]) -> Stage:
@@ -148,7 +161,7 @@ def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:
         identity |= {"augment_protected": canonical(False)}
     if extra is not None:
         identity |= {"clean_images": canonical(extra)}
-    passes = job.recipe.epochs * (1 + job.defenses.extra_passes()) * _share_of_training_set(job, card)
+    passes = _training_passes(job) * _share_of_training_set(job, card)
     return Stage(key_of_texts(identity), str(cell), job, (craft.key,), passes)
 
 
@@ -163,13 +176,18 @@ class _Training:
         self.recipe, self.card = recipe, card
         self._common = {
             "training": canonical(loop.VERSION),
-            "recipe": canonical(recipe.training_fields()),
             "test": canonical(card.test_sha256),
         }
+        self._recipe = cache(lambda recipe: canonical(recipe.training_fields()))
+        self._called: dict[str, Defenses] = {}
         # Of this plan alone: files that a defense reads may change.
         digest = cache(digest)
         self._on = cache(lambda training_set, defenses: defenses.on(training_set, digest))
         self._identity = cache(lambda defenses: canonical(defenses.identity()))
+
+    def same(self, defenses: Defenses) -> Defenses:
+        """Return one object for all defenses that are called so."""
+        return self._called.setdefault(str(defenses), defenses)
 
     def defenses_on(self, training_set: str, defenses: Defenses) -> Defenses:
         """Return what victims of a training set are trained with; one object for all sets that make no difference."""
@@ -182,10 +200,11 @@ class _Training:
         `data` tells what it trains on, `images` how many these are.
         """
         # Named only then: when it came there were results of all others.
-        last = {"last_image": canonical("joins")} if joins(images, self.recipe.batch_size) else {}
+        last = {"last_image": canonical("joins")} if joins(images, job.recipe.batch_size) else {}
         return {
             **last,
             **self._common,
+            "recipe": self._recipe(job.recipe),
             "stage": canonical(job.kind),
             "architecture": canonical(job.architecture),
             "version": canonical(getattr(ARCHITECTURES.get(job.architecture), "version", 1)),

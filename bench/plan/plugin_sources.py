@@ -23,6 +23,8 @@ def sources_of(job: Job) -> Sources:
     match job:
         case SurrogateJob():
             found = {f"surrogate {job.architecture}": ARCHITECTURES.origin(job.architecture)}
+            # Not `defense`, which in records is that of the victim.
+            found |= {f"training defense {part.name}": DEFENSES.origin(part.name) for part in job.defenses.chain}
         case CraftJob():
             found = {f"method {job.method.name}": METHODS.origin(job.method.name)}
         case _:

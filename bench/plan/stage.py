@@ -22,6 +22,7 @@ class SurrogateJob:
 
     architecture: str
     recipe: Recipe
+    defenses: Defenses
     seed: int
 
 

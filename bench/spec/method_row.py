@@ -14,6 +14,7 @@ from bench.core.keys import canonical
 from bench.core.validation import describe, first_mistake, shown
 from bench.engine.recipe import Recipe
 from bench.spec.names import method_label
+from bench.spec.surrogates import trained_by
 
 
 class MethodRow(BaseModel):
@@ -127,7 +128,7 @@ def _check_surrogates(row: MethodRow, path: tuple[str | int, ...], recipe: Recip
             if surrogate.network is not None:
                 ARCHITECTURES.get(surrogate.network)
             if recipe is not None:
-                surrogate.epochs(recipe.epochs)
+                surrogate.epochs(trained_by(surrogate, recipe)[0].epochs)
     except SepbenchError as error:
         raise FieldError(path, str(error)) from error
 

@@ -18,6 +18,7 @@ from bench.core.device import precision
 from bench.engine.ensemble import Ensemble
 from bench.engine.frozen import Frozen
 from bench.engine.release import audit, release
+from methods._pgd import PGD
 from tests.making.images import noise
 from tests.making.networks import CPU, checkpoints
 from tests.making.slow_sep import gradient_of, protect_slowly
@@ -140,18 +141,17 @@ def test_the_step_can_be_a_share_of_the_budget() -> None:
 
 @pytest.mark.parametrize("budget", ["linf-8", "l2-1"])
 def test_a_normal_start_is_within_the_budget_and_differs_between_images_and_restarts(budget: str) -> None:
-    kind = METHODS.get("single-checkpoint")
-    method = kind(kind.Params.model_validate({"start": "normal"}))
+    pgd = PGD(steps=1, length=0.1, start="normal")
     context, ball = CraftContext([], seed=0, device=CPU, images=4), Budget.parse(budget)
     grey = torch.full_like(CLEAN, 0.5)
     data = CraftData(grey, LABELS, 10, torch.arange(4))
-    first, again, other = (method._start(restart, data, ball, context) for restart in (0, 0, 1))  # type: ignore[attr-defined]
+    first, again, other = (pgd._begin(restart, data, ball, context) for restart in (0, 0, 1))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
     assert float((first - other).abs().max()) > 0.001
     assert float((first[0] - first[1]).abs().max()) > 0.001
     torch.testing.assert_close(ball.project(grey, first), first, rtol=0, atol=1e-12)
     part = CraftData(grey[2:], LABELS[2:], 10, torch.arange(4)[2:])
-    torch.testing.assert_close(method._start(0, part, ball, context), first[2:], rtol=0, atol=0)  # type: ignore[attr-defined]
+    torch.testing.assert_close(pgd._begin(0, part, ball, context), first[2:], rtol=0, atol=0)
 
 
 def test_augmented_gradients_go_back_through_crop_and_flip() -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from bench.contracts.defense import Defenses
 from bench.plan.checkpoints import checkpoint_name
 from bench.plan.plugin_sources import sources_of
 from bench.plan.stage import SurrogateJob
@@ -15,7 +14,7 @@ from bench.store.artifacts import Draft
 def train_surrogate(job: SurrogateJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
     """Train what `draft` does not hold yet; return the artifact's meta data and the names of its checkpoints."""
     origin = provenance(bench.device, job.recipe.precision)
-    _, history = fit(job, Defenses.parse("plain"), bench.splits.train, bench, draft, checkpoint_name)
+    _, history = fit(job, job.defenses, bench.splits.train, bench, draft, checkpoint_name)
     meta = {
         "history": history.to_dict(),
         "seconds": sum(history.seconds),

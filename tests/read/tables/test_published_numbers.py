@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench.contracts.defense import DEFENSES
+from bench.contracts.method import METHODS
 from bench.contracts.normalisation import CONSTANTS
 from bench.core.errors import SepbenchError
 from bench.engine.recipe import Recipe
@@ -123,7 +124,7 @@ def test_a_number_stands_beside_the_parameters_of_the_method_that_it_is_of() -> 
 
 
 PLACE = {"dataset": "cifar10", "victim": "resnet18"}
-TAP = {"shift": 1, "steps": 250, "step_fraction": 0.05, "start": "normal", "augment": True, "restarts": 8}
+TAP = METHODS.get("tap")().params.model_dump(mode="json")
 
 
 def found(records: list[Record]) -> list[list[float]]:
@@ -132,10 +133,11 @@ def found(records: list[Record]) -> list[list[float]]:
 
 
 def test_the_published_number_of_tap_stands_beside_its_own_settings_alone() -> None:
-    setting = {**PLACE, "recipe": "iss-2023", "method": "single-checkpoint"}
-    assert found(runs([15.0], **setting, method_params={"steps": 30})) == [[]]
+    setting = {**PLACE, "recipe": "iss-2023", "method": "tap"}
+    assert found(runs([15.0], **setting, method_params={**TAP, "steps": 30})) == [[]]
     assert found(runs([15.0], **setting, method_params=TAP)) == [[8.17]]
     assert found(runs([15.0], **setting, method_params={**TAP, "restarts": 1})) == [[]]
+    assert found(runs([15.0], **setting, method_params={**TAP, "surrogate": "recipe"})) == [[]]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_the_published_number_of_tap_stands_beside_its_own_settings_alone() -> N
     ],
 )
 def test_a_number_stands_beside_the_parameters_of_the_defense_that_it_is_of(defense: str, numbers: list[float]) -> None:
-    setting = {**PLACE, "recipe": "apbench-2023", "method": "single-checkpoint", "defense": defense}
+    setting = {**PLACE, "recipe": "apbench-2023", "method": "tap", "defense": defense}
     assert found(runs([15.0], **setting, method_params=TAP)) == [numbers]
 
 
