@@ -18,7 +18,7 @@ class HypoParams(Params):
     steps: int = Field(100, ge=1, description="gradient steps")
     step_fraction: float = Field(0.1, gt=0, description="step size as a share of the budget")
     epochs: int = Field(10, ge=1, description="of the surrogate's adversarial training")
-    attack_radius: int = Field(2, ge=1, description="of the attack that it is trained with, levels of 1/255")
+    attack_radius: int = Field(2, ge=1, le=255, description="of the attack that it is trained with, levels of 1/255")
     attack_steps: int = Field(10, ge=1, description="of that attack")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the networks; auto is bf16 on GPUs that have it"

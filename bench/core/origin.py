@@ -169,7 +169,7 @@ def _text_of_value(name: str, value: object, kind: type) -> str | None:
             return None
     if name.startswith("__") or name == _OF_ABC or isinstance(value, _OF_PYTHON):
         return ""
-    text = repr(value)
+    text = repr(sorted(value, key=repr) if isinstance(value, set | frozenset) else value)
     return None if _ADDRESS.search(text) else f"{name} = {text}\n"
 
 

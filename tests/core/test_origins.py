@@ -135,6 +135,14 @@ def test_of_a_value_that_is_not_told_by_its_text_nobody_knows_whether_it_was_edi
         assert found.sha256 == ""
 
 
+def test_the_order_of_a_set_is_no_edit(notebook: Callable[[str], type]) -> None:
+    assert repr({0, 8}) != repr({8, 0})  # of texts it differs from process to process
+    one, other, further = (
+        NOTEBOOK.replace("{'a': [1]}", f"frozenset({values})") for values in ([0, 8], [8, 0], [8, 1])
+    )
+    assert Origin.of(notebook(one)) == Origin.of(notebook(other)) != Origin.of(notebook(further))
+
+
 def test_what_a_class_of_a_notebook_has_of_another_of_its_cells_counts(notebook: Callable[[str], type]) -> None:
     further = NOTEBOOK.replace("Mine(Method[Far])", "Base(Method[Far])") + "class Mine(Base):\n    norms = ('l2',)\n"
     assert Origin.of(notebook(further)) != Origin.of(notebook(further.replace("data.x", "data.x + 1")))
