@@ -6,7 +6,7 @@ from typing import Any
 from bench.contracts.budget import Budget
 from bench.contracts.defense import Defenses
 from bench.core.keys import canonical
-from bench.spec.axes import unusual_marks
+from bench.spec.axes import AXES, SEEDS, unusual_marks
 from bench.spec.method_row import MethodRow
 
 
@@ -46,6 +46,16 @@ class Cell:
             "protected_fraction": self.protected_fraction,
             "clean_images": self.clean_images,
         }
+
+    @classmethod
+    def selectable(cls) -> list[str]:
+        """Return the fields by which people choose cells."""
+        return [name for name in (*AXES, *SEEDS) if name not in ("dataset", "recipe")]
+
+    def texts(self, field: str) -> list[str]:
+        """Return what a person may write for the value of a selectable field, the usual way first."""
+        fields = self.fields()
+        return AXES[field].texts(fields) if field in AXES else [str(fields[field])]
 
     def __str__(self) -> str:
         method = self.method_label or self.method.known_as

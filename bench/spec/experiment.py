@@ -1,7 +1,7 @@
 """What a person asks for: methods by budgets by victims by defenses by seeds."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -29,9 +29,10 @@ from bench.data.spec import DatasetSpec
 from bench.engine.recipe import Recipe
 from bench.spec.axes import AXES
 from bench.spec.cell import Cell
+from bench.spec.choosing import choosing
 from bench.spec.layout import TableLayout
 from bench.spec.method_row import MethodRow, read_rows, row_labels
-from bench.spec.names import NAMES_FILES, names_files
+from bench.spec.names import NAMES_FILES, as_text, names_files
 
 
 def _architecture(name: Any) -> str:
@@ -64,6 +65,11 @@ def _names_of_defenses(value: Any) -> list[str]:
     return list(value) if isinstance(value, dict) else [part.partition(":")[0] for part in value.split("+")]
 
 
+def _listed(value: Any) -> list[str]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [one if isinstance(one, str) else as_text(one) for one in values]
+
+
 def _dataset(value: Any) -> DatasetSpec:
     return value if isinstance(value, DatasetSpec) else DatasetSpec.parse(value)
 
@@ -73,6 +79,7 @@ BudgetField = Annotated[Budget, BeforeValidator(_budget), PlainSerializer(str)]
 DefenseField = Annotated[Defenses, BeforeValidator(_defense), PlainSerializer(str)]
 Fractions = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, strict=False)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+Values = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 
 
@@ -99,6 +106,9 @@ class Experiment(BaseModel):
         seed decides, and a smaller share is part of a larger one.
     clean_images
         How many further clean images, none of the release, the victim has besides; 0 is none.
+    exclude
+        Cells that are left out: those that have, for every field of an entry, one of the values that stand there, such
+        as `{method: [sep, tap], budget: l2-1}`.
     profile, overrides
         How the experiment was changed from its file: such results are never shown as the unchanged one's.
 
@@ -120,6 +130,7 @@ class Experiment(BaseModel):
     craft_seeds: Seeds = (0,)
     protected_fractions: Fractions = (1.0,)
     clean_images: Counts = (0,)
+    exclude: Annotated[tuple[dict[str, Values], ...], Field(strict=False)] = ()
     table: TableLayout = TableLayout()
     profile: str | None = None
     overrides: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -169,6 +180,8 @@ class Experiment(BaseModel):
             method = row.build()
             if method.norms:
                 self._check_budgets(row.name, method)
+        if not any(True for _ in self.each_cell()):
+            raise FieldError(("exclude",), "it leaves no cell of the experiment: exclude fewer")
         return self
 
     def _check_budgets(self, name: str, method: Method) -> None:
@@ -223,6 +236,19 @@ class Experiment(BaseModel):
 
     def each_cell(self) -> Iterator[Cell]:
         """Yield every cell in that order."""
+        yield from itertools.filterfalse(self._excluded(), self._all_cells()) if self.exclude else self._all_cells()
+
+    def _excluded(self) -> Callable[[Cell], bool]:
+        cells, tests = list(self._all_cells()), []
+        for index, entry in enumerate(self.exclude):
+            wanted = [(field, value) for field, values in entry.items() for value in values]
+            try:
+                tests.append(choosing(cells, wanted, "exclude"))
+            except SepbenchError as error:
+                raise FieldError(("exclude", index), str(error)) from error
+        return lambda cell: any(test(cell) for test in tests)
+
+    def _all_cells(self) -> Iterator[Cell]:
         # No axis repeats a value, so that only two equal rows have cells in common, and then all of them.
         rows: dict[str, tuple[MethodRow, str]] = {}
         for row, name in zip(self.methods, row_labels(self.methods), strict=True):
