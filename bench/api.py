@@ -33,6 +33,7 @@ from bench.data.decoding import decode
 from bench.data.images import ImageSet, Splits
 from bench.engine.ensemble import Ensemble, EnsembleLoss, FeatureAlignment, class_means
 from bench.engine.frozen import Frozen
+from bench.engine.microbatches import MicroBatches
 
 __all__ = [
     "ARCHITECTURES",
@@ -59,6 +60,7 @@ __all__ = [
     "Known",
     "Loss",
     "Method",
+    "MicroBatches",
     "Network",
     "Norm",
     "NotHere",
