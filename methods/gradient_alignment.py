@@ -25,7 +25,7 @@ class GradientAlignmentParams(Params):
     steps: int = Field(250, ge=1, description="gradient steps from each start")
     step_fraction: float = Field(0.05, gt=0, description="step size as a share of the budget")
     restarts: int = Field(1, ge=1, description="random starts, of which each batch keeps the best")
-    batch_size: int = Field(512, ge=1, description="images whose mean gradients are aligned, in their order")
+    batch_size: int = Field(256, ge=1, description="images whose mean gradients are aligned, in their order")
 
 
 @METHODS.register("gradient-alignment")
@@ -49,7 +49,10 @@ class GradientAlignment(Method[GradientAlignmentParams]):
         return [Surrogate(placement="last")]
 
     def passes(self) -> float:
-        """Return three a step, which differentiates twice, one for the targets, and one to compare each restart."""
+        """Return three a step, one for the targets, and one to compare each restart.
+
+        A step differentiates twice; it takes one more where a batch is held in parts.
+        """
         return 1 + passes(self.params.steps, self.params.restarts)
 
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:

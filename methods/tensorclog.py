@@ -48,7 +48,10 @@ class TensorClog(Method[TensorClogParams]):
         return trained(self.params.surrogate)
 
     def passes(self) -> float:
-        """Return three a step, which differentiates twice, and one to compare each restart."""
+        """Return three a step, and one to compare each restart.
+
+        A step differentiates twice; it takes one more where a batch is held in parts.
+        """
         return passes(self.params.steps, self.params.restarts)
 
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:

@@ -195,6 +195,20 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole() -> None:
     torch.testing.assert_close(parts.through(IMAGES, LABELS, norm), expected, rtol=1e-9, atol=1e-12)
 
 
+def test_a_batch_that_memory_does_not_hold_is_taken_in_parts() -> None:
+    network = smooth_network()
+    expected = ParameterGradient(network).through(IMAGES, LABELS, norm)
+
+    def run_out(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        if len(inputs[0]) > 2:
+            raise torch.OutOfMemoryError
+
+    network.classifier.register_forward_pre_hook(run_out)
+    torch.testing.assert_close(
+        ParameterGradient(network).through(IMAGES, LABELS, norm), expected, rtol=1e-9, atol=1e-12
+    )
+
+
 def test_a_gradient_that_has_vanished_moves_nothing() -> None:
     zero = torch.zeros(4, requires_grad=True)
     (slope,) = torch.autograd.grad(norm(zero), zero)
