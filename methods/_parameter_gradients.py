@@ -1,9 +1,10 @@
 """Images moved along what they do to the gradient of a network's parameters: differentiated twice."""
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.api import Budget, CraftContext, CraftData, MicroBatches, Network
-from methods._batches import batches
+from methods._online import part_of
 from methods._pgd import PGD, Loss
 
 PASSES = 3
@@ -100,17 +101,16 @@ class OfBatch:
 def descend_by_batches(
     pgd: PGD, data: CraftData, size: int, loss: Callable[[CraftData], Loss], budget: Budget, ctx: CraftContext
 ) -> Tensor:
-    """Return all images, [N, 3, H, W], moved in batches of their order, which know nothing of each other."""
-    parts = list(batches(iter([data]), size))
+    """Return all images, [N, 3, H, W], moved in batches of their order, which know nothing of each other.
 
-    def report(done: int, share: float) -> None:
-        ctx.on_step((done + share) / len(parts))
-
-    moved = []
-    for done, part in enumerate(parts):
-        moved.append(pgd.descend(part, loss(part), budget, replace(ctx, on_step=partial(report, done))))
-        report(done, 1.0)
-    return torch.cat(moved)
+    Each is a round: a run that is killed goes on with the batch that it was in.
+    """
+    protected = data.x.clone()
+    for round_ in ctx.rounds(math.ceil(len(data.x) / size), "batches", protected=protected):
+        part = slice(round_ * size, (round_ + 1) * size)
+        batch = part_of(data, part)
+        protected[part] = pgd.descend(batch, loss(batch), budget, ctx)
+    return protected
 
 
 def passes(steps: int, restarts: int) -> int:

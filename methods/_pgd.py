@@ -77,18 +77,29 @@ class PGD:
     ascend: bool = False
 
     def __call__(
-        self, data: CraftData, labels: Tensor, ensemble: Ensemble, budget: Budget, ctx: CraftContext
+        self,
+        data: CraftData,
+        labels: Tensor,
+        ensemble: Ensemble,
+        budget: Budget,
+        ctx: CraftContext,
+        begin: Tensor | None = None,
     ) -> Tensor:
-        """Return images, [N, 3, H, W], moved to where the cross-entropy of these `labels` is low, or high."""
-        return self.descend(data, CrossEntropy(ensemble, labels), budget, ctx)
+        """Return images, [N, 3, H, W], moved to where the cross-entropy of these `labels` is low, or high.
 
-    def descend(self, data: CraftData, loss: Loss, budget: Budget, ctx: CraftContext) -> Tensor:
-        """Return images, [N, 3, H, W], moved to where a loss is low, or high."""
+        They start from `begin`, images within the budget, or where `start` says.
+        """
+        return self.descend(data, CrossEntropy(ensemble, labels), budget, ctx, begin)
+
+    def descend(
+        self, data: CraftData, loss: Loss, budget: Budget, ctx: CraftContext, begin: Tensor | None = None
+    ) -> Tensor:
+        """Return images, [N, 3, H, W], moved to where a loss is low, or high; from `begin`, or where `start` says."""
         sign = -1 if self.ascend else 1
         ticks = ctx.progress(range(self.restarts * self.steps))
         best, lowest = data.x, torch.full_like(data.x[:, 0, 0, 0], torch.inf)
         for restart in range(self.restarts):
-            x = self._begin(restart, data, budget, ctx)
+            x = self._begin(restart, data, budget, ctx) if begin is None else begin
             for step, _ in zip(range(self.steps), ticks, strict=False):
                 gradient = sign * self._gradient((restart, step), x, loss, data, ctx)
                 x = budget.project(data.x, x - self.length * budget.direction(gradient))

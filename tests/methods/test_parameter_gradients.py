@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.checks.memory_keeper import MemoryKeeper
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData, Method
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData, Method
 from bench.contracts.network import Classifier, Network
+from bench.core.errors import Stopped
 from methods._parameter_gradients import ParameterGradient
 from methods.gradient_alignment import reverse_cross_entropy
 from methods.tensorclog import norm
@@ -244,13 +247,22 @@ def test_the_network_that_is_given_stays_as_it_is() -> None:
 
 
 @every_setting
-def test_progress_goes_on_from_batch_to_batch(name: str, params: dict[str, Any]) -> None:
-    method = build(name, batch_size=BATCH, steps=2, restarts=1, **params)
-    shares: list[float] = []
-    ctx = replace(context(checkpoints(1)[0]), on_step=shares.append)
-    method.prepare(lambda: iter([DATA]), ctx)
-    method.craft(DATA, Budget.parse("linf-8"), ctx)
-    assert shares == [0.25, 0.5, 0.75, 1.0]
+def test_a_run_that_is_stopped_after_each_batch_ends_with_the_same_images(name: str, params: dict[str, Any]) -> None:
+    setting = {"steps": 2, "restarts": 2, "batch_size": 2, **params}
+    undisturbed = crafted(name, checkpoints(1)[0], DATA, Budget.parse("linf-8"), **setting)
+    method, keeper, shares = build(name, **setting), MemoryKeeper(), list[float]()
+
+    def stop() -> None:
+        raise Stopped("after a batch")
+
+    for _ in range(3):
+        ctx = replace(context(checkpoints(1)[0]), keeper=keeper, on_round=stop, on_step=shares.append)
+        method.prepare(lambda: iter([DATA]), ctx)
+        with pytest.raises(Stopped):
+            method.craft(DATA, Budget.parse("linf-8"), ctx)
+    assert torch.equal(method.craft(DATA, Budget.parse("linf-8"), ctx), undisturbed)
+    assert shares == sorted(shares)
+    assert [share in shares for share in (1 / 3, 2 / 3, 1.0)] == [True] * 3
 
 
 def test_tensorclog_is_crafted_on_the_network_of_tap() -> None:
