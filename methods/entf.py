@@ -102,8 +102,8 @@ class _EntangledFeatures(Method[EntFParams]):
 class EntFPush(_EntangledFeatures):
     """Moves the features of an adversarially trained network away from those of the own class.
 
-    It ascends on the mean squared error between an image's features and the mean clean features of its class. It aims
-    at adversarially trained victims.
+    It ascends on the mean squared error between an image's features and the mean clean features of its class, seen
+    through random shifts and flips. It aims at adversarially trained victims.
     """
 
     ascend = True

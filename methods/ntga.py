@@ -51,17 +51,17 @@ class NTGA(Method[NTGAParams]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Move the images of each block up the loss of its validation images, all of which are clean."""
-        clean = data.x.double()
-        protected = clean.clone()
-        work = list(self._blocks(len(clean), ctx))
+        protected = data.x.clone()
+        work = list(self._blocks(len(protected), ctx))
         ticks = ctx.progress(range(len(work) * self._steps))
         for block, validation in work:
-            x, length = clean[block], self._length(budget)
+            clean, length = data.x[block].double(), self._length(budget)
+            x = clean
             for _ in zip(range(self._steps), ticks, strict=False):
-                gradient = self._gradient(x, data.y[block], clean[validation], data.y[validation], data.classes)
-                x = budget.project(clean[block], x + length * budget.direction(gradient))
-            protected[block] = x
-        return protected.to(data.x)
+                gradient = self._gradient(x, data.y[block], data.x[validation], data.y[validation], data.classes)
+                x = budget.project(clean, x + length * budget.direction(gradient))
+            protected[block] = x.to(protected)
+        return protected
 
     def _blocks(self, count: int, ctx: CraftContext) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield positions of the images of each block, and of those that it is validated on."""
@@ -93,7 +93,7 @@ class NTGA(Method[NTGAParams]):
         total, of_weights = torch.zeros_like(rows), torch.zeros_like(weights)
         parts = zip(validation.flatten(1).split(_VALIDATED_AT_ONCE), labels.split(_VALIDATED_AT_ONCE), strict=True)
         for seen, target in parts:
-            loss = F.cross_entropy(network.kernel(seen, rows) @ fixed, target, reduction="sum")
+            loss = F.cross_entropy(network.kernel(seen.double(), rows) @ fixed, target, reduction="sum")
             for sum_, gradient in zip((total, of_weights), torch.autograd.grad(loss, (rows, fixed)), strict=True):
                 sum_ += gradient
         return (total + torch.autograd.grad(weights, rows, of_weights)[0]).view_as(x)
