@@ -9,7 +9,8 @@ import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData
 from methods._contrastive_views import ContrastiveDraws, ContrastiveViews, contrastive, draw_contrastive
 from tests.making.images import noise, seeded
 from tests.making.networks import CPU, checkpoints

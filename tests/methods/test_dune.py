@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import CraftData
 from methods.dune import DUNE, DUNEParams
 from tests.making.images import noise
 from tests.making.networks import CPU, checkpoints

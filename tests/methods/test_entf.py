@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData
 from bench.core.errors import SepbenchError
 from methods._pgd import ShiftsAndFlips
 from tests.making.images import noise

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import CraftData
 from bench.core.errors import SepbenchError
 from methods._tangent_kernel import WideNetwork, descended
 from methods.ntga import NTGA, NTGAParams
