@@ -54,7 +54,7 @@ def mark_best(grid: Grid, layout: TableLayout, doubtful: Collection[Setting] = (
             unjudged += flags is None and len(group) > 1
     marked = tuple(tuple(replace(cell, best=marks.get(cell)) for cell in row) for row in grid)
     line_name = "row" if by_row else "column"
-    sentences = [_meaning(better, test, line_name)] if marks else []
+    sentences = [meaning_of_bold(better, test, line_name)] if marks else []
     if harmless:
         sentences.append("Not bold: what would be, and is not below the clean reference.")
     if layout.best != "auto" and (unjudged or in_doubt or not marks):
@@ -86,7 +86,8 @@ def _is_below(cell: TableCell, reference: TableCell | None) -> bool:
     return reference is None or reference.mean is None or cell.mean is None or cell.mean < reference.mean
 
 
-def _meaning(better: str, test: Test, line: str) -> str:
+def meaning_of_bold(better: str, test: Test, line: str) -> str:
+    """Say what bold is where the `better` end of the scale is marked in each `line`, a row or a column."""
     level = f"{100 * (1 - CONFIDENCE):.2g} %"
     return (
         f"Bold: the {better} of the methods in a {line}, all else equal, and all that are not distinguishable from it "

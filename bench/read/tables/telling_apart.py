@@ -26,11 +26,10 @@ def smallest_difference(grid: Grid, layout: TableLayout) -> tuple[str, ...]:
     if found is None:
         return ()
     difference, spread = (f"{number:.{value.decimals}f}" for number in (found.difference, found.spread))
-    test = "one such test" if tested else "a paired t-test"
-    less = ", and smaller ones, or several at once, less often" if tested else ""
+    often = f"{100 * POWER:g} % of cases{', and smaller ones, or several at once, less often' if tested else ''}"
     return (
-        f"With n = {found.n} {test} finds a true difference of {difference} in {100 * POWER:g} % of cases{less} "
-        f"(standard deviation of paired differences: {spread}).",
+        f"With n = {found.n} one paired t-test finds a true difference of {difference} in {often} (standard deviation "
+        f"of paired differences: {spread}).",
     )
 
 

@@ -52,7 +52,7 @@ def test_without_a_spread_nothing_is_said(groups: list[list[Samples]]) -> None:
 def test_a_table_states_what_it_could_have_told_apart() -> None:
     records = [*runs([10.0, 12.0, 11.0]), *runs([30.0, 33.0, 33.0], method="em")]  # differences 20, 21, 22
     (said,) = [note for note in build(records, TableLayout()).notes if note.startswith("With n = ")]
-    assert said.startswith("With n = 3 one such test finds a true difference of 3.3 in 80 % of cases")
+    assert said.startswith("With n = 3 one paired t-test finds a true difference of 3.3 in 80 % of cases")
     assert said.endswith("(standard deviation of paired differences: 1.0).")
 
 
@@ -69,8 +69,8 @@ def test_where_only_another_test_is_made_none_is_told_of() -> None:
 def test_a_table_whose_methods_are_not_compared_tells_what_a_test_would_find() -> None:
     # Differences of 80, 81 and 82: a spread of 1, and 3.3 spreads are found with three pairs.
     records = [*runs([90.0, 92.0, 94.0], method="none"), *runs([10.0, 11.0, 12.0])]
-    said = "With n = 3 a paired t-test finds a true difference of 3.3 in 80 % of cases (standard deviation of paired "
-    assert told(records) == [f"{said}differences: 1.0)."]
+    said = "With n = 3 one paired t-test finds a true difference of 3.3 in 80 % of cases (standard deviation of "
+    assert told(records) == [f"{said}paired differences: 1.0)."]
     competing = [*records, *runs([30.0, 33.0, 33.0], method="em")]
     assert told(competing, best="none") == told(competing, best="none", rows="defense", columns=["method"])
     assert len(told(competing, best="none")) == 1
