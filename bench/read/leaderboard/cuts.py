@@ -15,21 +15,23 @@ def weaknesses(rows: Sequence[Row]) -> tuple[str, ...]:
 
     It takes fewer passes than the default of its method, as in `50 of 900 passes`, or a number is of one run.
     """
-    found = [_cut(row) for row in rows if row.records][:1]
-    if any(row.records and row.half_width is None for row in rows):
+    measured = [row for row in rows if row.records]
+    found = [_cut(measured)] if measured else []
+    if any(row.half_width is None for row in measured):
         found.append("one run")
     return tuple(reason for reason in found if reason is not None)
 
 
-def _cut(row: Row) -> str | None:
+def _cut(rows: Sequence[Row]) -> str | None:
     """Return how far a setting stays below its method's default, None where it does not.
 
     Of methods that do not come with sepbench, and of images that somebody brought, nobody knows.
     """
-    first, passes = row.records[0], over_protected_sets(row.records, "craft_passes")
-    if passes is None or first.brought or not METHODS.is_ours(row.method):
+    records = [record for row in rows for record in row.records if record.craft_passes is not None]
+    passes, method = over_protected_sets(records, "craft_passes"), rows[0].method
+    if passes is None or records[0].brought or not METHODS.is_ours(method):
         return None
-    kind = METHODS.get(row.method)
+    kind = METHODS.get(method)
     try:
         full = kind(kind.Params()).passes()
     except (ValidationError, SepbenchError):  # a parameter has no default

@@ -115,11 +115,14 @@ def _kinds(line: Line) -> str:
 def _naming(line: Line) -> str:
     parts = [f'<span class="name">{_text(line.method)}</span>']
     parts += [_tag(f"{line.reference} reference")] if line.reference else []
-    parts += [_tag(text) for text in line.tags]
     if not line.reference:
         parts += [f'<span class="small" title="{escape(line.chosen or "")}">{_text(_setting(line))}</span>']
-    parts += [_tag(reason, "why") for reason in line.weak]
-    return "".join(parts)
+    return "".join([*parts, _reasons(line)])
+
+
+def _reasons(line: Line) -> str:
+    """Return what sets the line apart, and why it weighs less."""
+    return "".join(f" {tag}" for tag in [*map(_tag, line.tags), *(_tag(reason, "why") for reason in line.weak)])
 
 
 def _setting(line: Line) -> str:
@@ -136,7 +139,7 @@ def _variants(line: Line, matrix: Matrix) -> str:
     defenses = [one for one in (*matrix.defenses, *matrix.further) if one in measured]
     heads = ["Setting", "Sets", "Victims", *map(_breakable, defenses), "Passes"]
     rows = [
-        f'<tr{_kinds(one)}><th scope="row">{_text(_setting(one))}{"".join(map(_tag, one.tags))}</th>'
+        f'<tr{_kinds(one)}><th scope="row">{_text(_setting(one))}{_reasons(one)}</th>'
         f"<td>{one.sets}</td><td>{one.victims}</td>"
         f"{''.join(_number(one.numbers.get(defense)) for defense in defenses)}{_costs(one)[0]}</tr>"
         for one in line.variants
