@@ -4,13 +4,13 @@ from pydantic import Field
 
 from bench.contracts.augment import Augmentation, Draws, augment, draw
 from bench.contracts.budget import Budget, Norm
+from bench.contracts.context import CraftContext
 from bench.contracts.dataset import DATASETS, DatasetPlugin, Source
 from bench.contracts.defense import DEFENSES, Defense, Loss
 from bench.contracts.known import KNOWN, Known
 from bench.contracts.method import (
     METHODS,
     Brought,
-    CraftContext,
     CraftData,
     Method,
     Rounding,
@@ -23,6 +23,7 @@ from bench.contracts.network import (
     Network,
     SizedArchitecture,
 )
+from bench.contracts.normalisation import Constants
 from bench.contracts.placement import Placement
 from bench.contracts.plugin import Params
 from bench.core.device import precision
@@ -33,6 +34,8 @@ from bench.data.decoding import decode
 from bench.data.images import ImageSet, Splits
 from bench.engine.ensemble import Ensemble, EnsembleLoss, FeatureAlignment, class_means
 from bench.engine.frozen import Frozen
+from bench.engine.learner import BatchLoss, Learner
+from bench.engine.recipe import Cosine, Recipe, Steps
 
 __all__ = [
     "ARCHITECTURES",
@@ -42,9 +45,12 @@ __all__ = [
     "METHODS",
     "Architecture",
     "Augmentation",
+    "BatchLoss",
     "Brought",
     "Budget",
     "Classifier",
+    "Constants",
+    "Cosine",
     "CraftContext",
     "CraftData",
     "DatasetPlugin",
@@ -57,6 +63,7 @@ __all__ = [
     "Frozen",
     "ImageSet",
     "Known",
+    "Learner",
     "Loss",
     "Method",
     "Network",
@@ -64,11 +71,13 @@ __all__ = [
     "NotHere",
     "Params",
     "Placement",
+    "Recipe",
     "Rounding",
     "SepbenchError",
     "SizedArchitecture",
     "Source",
     "Splits",
+    "Steps",
     "Surrogate",
     "UnknownName",
     "augment",

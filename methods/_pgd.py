@@ -50,14 +50,23 @@ class PGD:
     ascend: bool = False
 
     def __call__(
-        self, data: CraftData, labels: Tensor, ensemble: Ensemble, budget: Budget, ctx: CraftContext
+        self,
+        data: CraftData,
+        labels: Tensor,
+        ensemble: Ensemble,
+        budget: Budget,
+        ctx: CraftContext,
+        begin: Tensor | None = None,
     ) -> Tensor:
-        """Return images, [N, 3, H, W], moved to where the loss of these `labels` is low, or high."""
+        """Return images, [N, 3, H, W], moved to where the loss of these `labels` is low, or high.
+
+        They start from `begin`, images within the budget, or where `start` says.
+        """
         sign = -1 if self.ascend else 1
         ticks = ctx.progress(range(self.restarts * self.steps))
         best, lowest = data.x, torch.full_like(data.x[:, 0, 0, 0], torch.inf)
         for restart in range(self.restarts):
-            x = self._begin(restart, data, budget, ctx)
+            x = self._begin(restart, data, budget, ctx) if begin is None else begin
             for step, _ in zip(range(self.steps), ticks, strict=False):
                 gradient = sign * self._gradient((restart, step), x, labels, ensemble, data, ctx)
                 x = budget.project(data.x, x - self.length * budget.direction(gradient))

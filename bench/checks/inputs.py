@@ -30,7 +30,24 @@ BUDGETS: dict[Norm, Budget] = {
 }
 """A budget of each norm."""
 
-_SMALL = {"checkpoints": 2, "steps": 2, "inner_steps": 2, "runs": 2, "restarts": 1, "iterations": 2, "samples": 1}
+ARCHITECTURE = "resnet8"
+"""Of untrained networks, and of those that a method trains."""
+
+_SMALL = {
+    "checkpoints": 2,
+    "steps": 2,
+    "inner_steps": 2,
+    "runs": 2,
+    "restarts": 1,
+    "iterations": 2,
+    "samples": 1,
+    "rounds": 3,
+    "stop_error": 1.0,
+    "batches": 2,
+    "batch_size": 3,
+    "noise_steps": 2,
+    "attack_steps": 2,
+}
 """What costs time where a plug-in has it as a parameter."""
 
 
@@ -88,7 +105,7 @@ def networks(method: Method) -> list[list[Network]]:
 @cache
 def _built(index: int, checkpoint: int) -> Network:
     seed = 100 * index + checkpoint
-    return build_network("resnet8", CLASSES, digits().images, normalise=True, seed=seed, device=CPU).eval()
+    return build_network(ARCHITECTURE, CLASSES, digits().images, normalise=True, seed=seed, device=CPU).eval()
 
 
 @contextmanager

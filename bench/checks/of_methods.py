@@ -12,12 +12,25 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_full_backward_hook
 
 from bench.checks.failure import Failure, about, check_description, check_parameters, require
-from bench.checks.inputs import BUDGETS, CLASSES, CPU, PICTURES, digits, networks, small_params, with_images
+from bench.checks.inputs import (
+    ARCHITECTURE,
+    BUDGETS,
+    CLASSES,
+    CPU,
+    PICTURES,
+    digits,
+    networks,
+    small_params,
+    with_images,
+)
+from bench.checks.memory_keeper import MemoryKeeper
 from bench.checks.repeatable import check_chance
 from bench.contracts.budget import UNLIMITED, Budget
-from bench.contracts.method import CraftContext, CraftData, Method, Surrogate
+from bench.contracts.context import CraftContext
+from bench.contracts.method import CraftData, Method, Surrogate
 from bench.contracts.plugin import Params
 from bench.contracts.promises import check_crafted, check_left_alone
+from bench.core.errors import Stopped
 from bench.core.norms import NORMS, to_bytes
 from bench.core.seeds import derive
 from bench.data.images import ImageSet
@@ -26,6 +39,9 @@ from bench.engine.release import BudgetExceeded, audit, release
 _OF_AN_IMAGE = 0.01
 """Share of an image's bytes that may differ between shards: convolutions of another batch size round differently, and a
 gradient within that error of zero may change its sign. What depended on its shard would differ nearly everywhere."""
+
+_STOPS = 500
+"""Rounds that a method may have, of eight images and small parameters."""
 
 _SIZES = {"linf": (1.0, 8.0, 64.0), "l2": (0.1, 1.0, 10.0), "l0": (1.0, 4.0, 100.0)}
 
@@ -138,15 +154,62 @@ def crafts_images_one_by_one_where_it_says_so(case: Case) -> None:
 
 
 def takes_the_passes_that_it_says(case: Case) -> None:
-    """Fail where crafting takes more or fewer gradients of each image than passes() says."""
+    """Fail where crafting takes more or fewer gradients of each image than passes() says.
+
+    A method that trains may take fewer, where it stops by itself or a batch is less than full, and says how many.
+    """
     method, data = case.build(), _data(digits(), slice(0, 4))
+    context = _context(networks(method), data)
     with counted_images() as counts:
-        _crafted(method, data, case.budget, _context(networks(method), data))
+        _crafted(method, data, case.budget, context)
+    if case.kind.trains:
+        images, most = counts["backward"], method.passes() * len(data.x) + method.image_passes()
+        require(
+            images == context.spent,
+            f"crafting takes the gradients of {images} images, and ctx.spent counts {context.spent:g}: add to it what "
+            f"no Learner counts",
+            "craft",
+        )
+        require(
+            images <= most,
+            f"crafting takes the gradients of {images} images, and passes() and image_passes() come to {most:g}: "
+            f"return what it takes at most",
+            "passes",
+        )
+        return
     taken = counts["backward"] / len(data.x)
     require(
         taken == method.passes() and counts["forward"] >= counts["backward"],
         f"passes returns {method.passes():g}, and crafting takes {taken:g} gradient passes of each image: return that",
         "passes",
+    )
+
+
+def goes_on_where_it_was_stopped(case: Case) -> None:
+    """Fail where a method that trains ends otherwise when it is stopped after each round and goes on."""
+    if not case.kind.trains:
+        return
+    data = ImageSet(digits().images[:8], digits().labels[:8], digits().classes)
+    undisturbed, keeper = released(case, data), MemoryKeeper()
+    for _ in range(_STOPS):
+        try:
+            resumed = released(case, data, keeper=keeper)
+            break
+        except Stopped:
+            require(bool(keeper.names()), "it lets no part of it be kept: give ctx.rounds what changes", "craft")
+    else:
+        raise Failure(f"it has more than {_STOPS} rounds of eight images: check it with fewer (--set)", "craft")
+    require(
+        bool(keeper.names()),
+        "trains is set, and it has no round after which it could be stopped: loop over ctx.rounds(count, name=value) "
+        "with what changes from round to round",
+        "craft",
+    )
+    require(
+        torch.equal(resumed, undisturbed),
+        "stopped after each round, and going on from what ctx.rounds kept, it makes other images: give ctx.rounds all "
+        "that changes from round to round, and take every draw from ctx.generator(purpose, round)",
+        "craft",
     )
 
 
@@ -158,6 +221,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     "takes chance from its seed alone": takes_chance_from_its_seed_alone,
     "crafts images one by one where it says so": crafts_images_one_by_one_where_it_says_so,
     "takes the passes that it says": takes_the_passes_that_it_says,
+    "goes on where it was stopped": goes_on_where_it_was_stopped,
 }
 """By what a method that passes does."""
 
@@ -165,14 +229,24 @@ WITHOUT_BUDGET = ("describes itself", "says what it costs")
 """Those that are the same under every budget."""
 
 
-def released(case: Case, data: ImageSet, seed: int = 0, size: int | None = None, calls: int = 1) -> Tensor:
+def released(
+    case: Case,
+    data: ImageSet,
+    seed: int = 0,
+    size: int | None = None,
+    calls: int = 1,
+    keeper: MemoryKeeper | None = None,
+) -> Tensor:
     """Return the bytes that a method makes of images, `size` at a time; raises `Failure` where these are none.
 
-    Of so many `calls` with the same images it returns what the last has made.
+    Of so many `calls` with the same images it returns what the last has made. With a `keeper` it is stopped after the
+    first round that it makes.
     """
     method = case.build()
     whole = _data(data)
     context = replace(_context(networks(method), whole), seed=derive(seed, "craft"))
+    if keeper is not None:
+        context.keeper, context.on_round = keeper, _stop
     method.prepare(lambda: iter([_data(data)]), context)
     parts: list[Tensor] = []
     for start in [*range(0, len(data), size or len(data))] * calls:
@@ -185,6 +259,10 @@ def released(case: Case, data: ImageSet, seed: int = 0, size: int | None = None,
         except BudgetExceeded as error:
             raise Failure(f"{error}: end craft with budget.project(data.x, images)", "craft") from error
     return torch.cat(parts)[-len(data) :]
+
+
+def _stop() -> None:
+    raise Stopped("after one round")
 
 
 def is_within(budget: Budget | None, clean: Tensor, images: Tensor) -> bool:
@@ -216,7 +294,7 @@ def _data(data: ImageSet, part: slice = slice(None)) -> CraftData:
 def _context(surrogates: list[list[Any]], data: CraftData) -> CraftContext:
     brought = to_bytes(data.x)
     brought[:, 0, 0, 0] ^= 1  # as somebody may bring them: one value of each is a level from the clean one
-    return CraftContext(surrogates, seed=0, device=CPU, images=len(data.x), brought=brought)
+    return CraftContext(surrogates, seed=0, device=CPU, images=len(data.x), brought=brought, architecture=ARCHITECTURE)
 
 
 def _crafted(method: Method, data: CraftData, budget: Budget | None, context: CraftContext) -> Tensor:

@@ -1,23 +1,19 @@
 """The contract of a protection method."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from bench.contracts import places
 from bench.contracts.budget import Budget, Norm
-from bench.contracts.network import Network
+from bench.contracts.context import CraftContext
 from bench.contracts.placement import Placement, place
 from bench.contracts.plugin import P_co, Plugin, breach_of
 from bench.core.errors import SepbenchError
 from bench.core.norms import NORMS
 from bench.core.registry import Registry
-from bench.core.seeds import derive
-
-T = TypeVar("T")
 
 Rounding = Literal["nearest", "truncate"]
 """To the nearest level, or down: what public scripts do, where a pixel can leave the budget by one level."""
@@ -119,50 +115,6 @@ class Brought:
     spent: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass
-class CraftContext:
-    """What the harness gives a method besides the data.
-
-    Attributes
-    ----------
-    surrogates
-        For each of `Method.needs()`, in that order, its checkpoints in the order of their epochs; in eval mode,
-        on the device.
-    seed
-        The craft seed.
-    device
-        Where data and networks live.
-    images
-        How many images the whole training set has.
-    brought
-        The images that `Method.brought` names, uint8 [images, 3, H, W]; None where it names none.
-
-    """
-
-    surrogates: Sequence[Sequence[Network]]
-    seed: int
-    device: torch.device
-    images: int = 0
-    brought: Tensor | None = None
-    on_step: Callable[[float], None] = field(default=lambda fraction: None)
-
-    @property
-    def networks(self) -> list[Network]:
-        """The checkpoints of all surrogates in one list, as an `Ensemble` takes them."""
-        return [network for checkpoints in self.surrogates for network in checkpoints]
-
-    def generator(self, *purpose: str | int) -> torch.Generator:
-        """Return a CPU generator for one purpose, from the craft seed: the same draws in every shard."""
-        return torch.Generator().manual_seed(derive(self.seed, *purpose) if purpose else self.seed)
-
-    def progress(self, steps: Iterable[T]) -> Iterator[T]:
-        """Yield the steps and report how far along they are."""
-        items = list(steps)
-        for done, item in enumerate(items):
-            yield item
-            self.on_step((done + 1) / len(items))
-
-
 class Method(Plugin[P_co]):
     """A protection method: from clean images to protected ones.
 
@@ -170,10 +122,14 @@ class Method(Plugin[P_co]):
     crafts in shards, each of which is kept when the run is killed. `norms` are the budgets a method can keep:
     `unbounded` is that of a method whose images may be anything, such as filtered ones; they are empty for one that
     adds nothing, which is given the unbounded one, so that `craft` has a budget in any case.
+
+    Set `trains` where it trains networks while it crafts: they are `Learner`s of the experiment's `surrogate`, and
+    `ctx.rounds` keeps them, so that a method that is killed goes on where it was. It is not `per_sample`.
     """
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
     per_sample: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
 
     @property
     def revision(self) -> int:
@@ -195,7 +151,11 @@ class Method(Plugin[P_co]):
         return []
 
     def passes(self) -> float:
-        """Return how many forward+backward passes over the training set crafting costs."""
+        """Return how many forward+backward passes over the training set crafting costs, at most where it may stop."""
+        return 0
+
+    def image_passes(self) -> float:
+        """Return how many passes of single images it costs besides, whatever their number: steps times batch size."""
         return 0
 
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
@@ -212,9 +172,16 @@ def _breach(kind: type[Method]) -> str | None:
         return breach
     if kind.craft is Method.craft:
         return "it does not define craft"
+    if kind.trains and kind.per_sample:
+        return "it sets trains and per_sample: the perturbation of an image depends on all that its networks learn from"
     if not isinstance(kind.norms, tuple | list) or not set(kind.norms) <= NORMS.keys():
         return f"its norms are {kind.norms!r}, not a tuple of {', '.join(NORMS)}"
     return None
+
+
+def total_passes(method: Method, protected: int, images: int) -> float:
+    """Return the passes over a training set of so many `images` that crafting costs, `protected` of them."""
+    return (method.passes() * protected + method.image_passes()) / images
 
 
 METHODS: Registry[type[Method]] = Registry.at(places.METHODS, _breach)

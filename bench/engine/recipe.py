@@ -21,7 +21,14 @@ _WARMUP_VERSION = 2
 
 
 class Steps(Params):
-    """Multiply the rate by `factor` at the start of each epoch in `at`."""
+    """Multiply the rate by `factor` at the start of each epoch in `at`.
+
+    Examples
+    --------
+    >>> Steps(at=(10, 15)).scale(12, epochs=20)
+    0.1
+
+    """
 
     kind: Literal["steps"] = "steps"
     at: Annotated[tuple[int, ...], Field(strict=False)]
@@ -33,7 +40,14 @@ class Steps(Params):
 
 
 class Cosine(Params):
-    """Anneal the rate to zero along half a cosine; set once an epoch, it keeps to the value of the epoch's start."""
+    """Anneal the rate to zero along half a cosine; set once an epoch, it keeps to the value of the epoch's start.
+
+    Examples
+    --------
+    >>> Cosine().scale(0, epochs=20), Cosine(each="epoch").scale(19.9, epochs=20) == Cosine().scale(19, epochs=20)
+    (1.0, True)
+
+    """
 
     kind: Literal["cosine"] = "cosine"
     each: Literal["batch", "epoch"] = "batch"
@@ -87,6 +101,12 @@ class Recipe(Params):
     precision
         Of matrix products while networks train and are judged: fp32, bf16 (autocast), or auto, which is bf16 on GPUs
         that have it and fp32 elsewhere. With auto the device decides, and is no part of any key.
+
+    Examples
+    --------
+    >>> recipe = Recipe(name="own", source="-", epochs=10, batch_size=128, lr=0.1, schedule=Cosine())
+    >>> recipe.rate(step=0, steps_per_epoch=40)
+    0.1
 
     """
 

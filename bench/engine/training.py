@@ -20,6 +20,17 @@ from bench.core.seeds import derive
 from bench.engine.batches import batches, explaining_single_images
 from bench.engine.compiling import compiling
 from bench.engine.recipe import Recipe
+from bench.engine.step import (
+    Diverged,
+    Weights,
+    autocast_for,
+    below,
+    kept,
+    make_optimizer,
+    not_finite,
+    restore,
+    sgd_step,
+)
 from bench.store.artifacts import Draft
 
 VERSION = 1
@@ -27,15 +38,6 @@ VERSION = 1
 
 _SAVE_EVERY_SECONDS = 20.0
 _EVALUATION_BATCH = {"cpu": 100, "cuda": 2000}  # a CPU is fastest while activations stay in its cache
-
-Weights = dict[str, Tensor]
-
-
-class Diverged(Exception):  # noqa: N818 - reads as what it is
-    """Training left the finite numbers: a loss, the weights, or what the network makes of the test images."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}: lower recipe.lr, or bound the gradient with recipe.clip_gradient")
 
 
 @dataclass
@@ -199,10 +201,7 @@ def _check_weights(network: nn.Module, epoch: int) -> None:
 
     No loss tells of what comes after it.
     """
-    state = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
-    finite = torch.stack([value.isfinite().all() for value in state.values()])  # looked at once: GPUs wait for that
-    if not bool(finite.all()):
-        name = list(state)[finite.tolist().index(False)]
+    if name := not_finite(network):
         raise Diverged(f"{name} holds values that are not finite after the last step of epoch {epoch + 1}")
 
 
@@ -235,25 +234,20 @@ def train_epoch(
         for step, part in enumerate(parts):
             x, y = _batch(data, order[part], draws[part], augmentation.crop_padding)
             x, y = defenses.batch(x, y, generator, look=step == 0)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(epoch * len(parts) + step, len(parts))
-            watched = _LastLogits()
-            with (
-                autocast_for(device, precision(device, recipe.precision)),
-                watched.on(network),
-                explaining_single_images("train on more images, in batches of two or more (recipe.batch_size)"),
-            ):
-                loss = loss_of(network, x, y, generator)
-            if with_losses:
-                check_loss(with_losses, loss, called=watched.logits is not None)
-            if step == 0:
-                check_outputs("the network", watched.logits, None, data.classes)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if recipe.clip_gradient is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_gradient)
-            optimizer.step()
-            total += loss.detach() * len(x)
+            watched, rate = _LastLogits(), recipe.rate(epoch * len(parts) + step, len(parts))
+
+            def watched_loss(x: Tensor = x, y: Tensor = y, step: int = step, watched: _LastLogits = watched) -> Tensor:
+                advice = "train on more images, in batches of two or more (recipe.batch_size)"
+                with watched.on(network), explaining_single_images(advice):
+                    loss = loss_of(network, x, y, generator)
+                if with_losses:
+                    check_loss(with_losses, loss, called=watched.logits is not None)
+                if step == 0:
+                    check_outputs("the network", watched.logits, None, data.classes)
+                return loss
+
+            loss = sgd_step(network, optimizer, recipe, rate, watched_loss)
+            total += loss * len(x)
             correct += watched.correct(y)
     mean_loss = float(total) / len(data)
     if not math.isfinite(mean_loss):
@@ -295,34 +289,14 @@ def _cross_entropy(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Ge
     return F.cross_entropy(network(x), y)
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the SGD of a recipe; its rate is set for every batch."""
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
-        fused=next(network.parameters()).device.type == "cuda",
-    )
-
-
 def _device_generator(device: torch.device, seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
-
-
-def autocast_for(device: torch.device, number_format: str) -> torch.autocast:
-    """Return the autocast in which networks of a number format, as `precision` returns it, run."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=number_format == "bf16")
 
 
 def _save(
     network: nn.Module, judged: Weights, optimizer: torch.optim.Optimizer, history: History, draft: Draft
 ) -> None:
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"judged.{name}": value for name, value in judged.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items() if value is not None})
+    tensors = kept(network, optimizer) | {f"judged.{name}": value for name, value in judged.items()}
     draft.put("state", tensors, {"history": history.to_dict()})
 
 
@@ -330,15 +304,5 @@ def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, draft: Draft) 
     if "state" not in draft.names():
         return History(), {}
     tensors = draft.tensors("state")
-    network.load_state_dict(_below("network.", tensors))
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, field_name = name.split(".", 2)
-            state.setdefault(int(index), {})[field_name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return History(**draft.info("state")["history"]), _below("judged.", tensors)
-
-
-def _below(prefix: str, tensors: Weights) -> Weights:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    restore(network, optimizer, tensors)
+    return History(**draft.info("state")["history"]), below("judged.", tensors)

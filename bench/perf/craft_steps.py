@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData
 from bench.contracts.network import Network, build_network
 from bench.perf.turns import baseline, in_turns
 from bench.plan.cost import flops_of_a_pass

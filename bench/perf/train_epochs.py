@@ -17,13 +17,8 @@ from bench.contracts.network import build_network, channel_statistics
 from bench.core.errors import SepbenchError
 from bench.engine.compiling import compile_forward
 from bench.engine.recipe import Recipe
-from bench.engine.training import (
-    Labelled,
-    autocast_for,
-    batch_shape,
-    make_optimizer,
-    train_epoch,
-)
+from bench.engine.step import autocast_for, make_optimizer
+from bench.engine.training import Labelled, batch_shape, train_epoch
 from bench.perf.turns import baseline, in_turns
 from bench.record.provenance import device_name
 

@@ -98,7 +98,7 @@ class Costs:
 def estimate_flops(plan: Plan, stage: Stage, costs: Costs) -> float:
     """Return the multiplications and additions of a stage; judging is left out."""
     card, job = plan.card, stage.job
-    networks = [part.architecture for part in job.checkpoints] if isinstance(job, CraftJob) else [job.architecture]
+    networks = job.networks if isinstance(job, CraftJob) else [job.architecture]
     each = [costs.of(network, card).flops for network in networks]
     share = 1.0 if isinstance(job, CraftJob) else _WEIGHTS_SHARE
     return stage.passes * card.n_train * share * sum(each) / len(each) if each else 0.0

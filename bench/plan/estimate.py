@@ -114,7 +114,7 @@ def work_of(plan: Plan, stage: Stage, device: torch.device, threads: int, compil
     job, card = stage.job, plan.card
     if isinstance(job, CraftJob):
         wanted = getattr(job.method.params, "precision", "auto")
-        networks = tuple(part.architecture for part in job.checkpoints)
+        networks = job.networks
         kind: Literal["train", "craft"] = "craft"
         detail = job.method.name
     else:
@@ -142,7 +142,7 @@ def images_of(plan: Plan, stage: Stage) -> float:
     """
     job, card = stage.job, plan.card
     if isinstance(job, CraftJob):
-        return stage.passes * card.n_train if job.checkpoints else float(card.n_protected)
+        return stage.passes * card.n_train if job.networks else float(card.n_protected)
     return stage.passes * card.n_train + job.recipe.epochs * FORWARD_SHARE * card.n_test
 
 
@@ -159,7 +159,10 @@ def note_pace(plan: Plan, stage: Stage, meta: dict[str, Any], seconds: float, de
     """
     compiled = meta.get("history", {}).get("compiled", False)
     work = work_of(plan, stage, device, threads_of(device), compiled)
-    Paces(home).note(work, max(seconds, meta["seconds"]) / max(images_of(plan, stage), 1.0))
+    images = images_of(plan, stage)
+    if isinstance(stage.job, CraftJob) and stage.passes:  # a method may have stopped before its last round
+        images *= meta["passes"] / stage.passes
+    Paces(home).note(work, max(seconds, meta["seconds"]) / max(images, 1.0))
 
 
 def threads_of(device: torch.device) -> int:

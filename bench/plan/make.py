@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.contracts.defense import Defenses
+from bench.contracts.method import total_passes
 from bench.contracts.network import ARCHITECTURES
 from bench.core.digests import Digests
 from bench.core.errors import NotHere, SepbenchError
@@ -79,7 +80,7 @@ def make_plan(
         surrogates = surrogates_of[networks]
         release_of = (*networks, cell.craft_seed, cell.budget and str(cell.budget))
         if release_of not in craft_of:
-            craft_of[release_of] = _craft_stage(card, cell, surrogates)
+            craft_of[release_of] = _craft_stage(experiment, card, cell, surrogates)
         craft = craft_of[release_of]
         victim = _victim_stage(training, cell, craft)
         for stage in (*(stage for stage, _ in surrogates), craft, victim):
@@ -112,11 +113,18 @@ def _training_passes(job: SurrogateJob | VictimJob) -> float:
     return job.recipe.epochs * (1 + job.defenses.extra_passes())
 
 
-def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Checkpoints]]) -> Stage:
+def _craft_stage(
+    experiment: Experiment, card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Checkpoints]]
+) -> Stage:
     method = cell.method.build()
     label = cell.method_label or cell.method.known_as
     job = CraftJob(
-        cell.method, cell.budget, cell.craft_seed, tuple(checkpoints for _, checkpoints in surrogates), label
+        cell.method,
+        cell.budget,
+        cell.craft_seed,
+        tuple(checkpoints for _, checkpoints in surrogates),
+        label,
+        experiment.surrogate if method.trains else None,
     )
     identity = {
         "stage": "craft",
@@ -131,11 +139,13 @@ def _craft_stage(card: DataCard, cell: Cell, surrogates: list[tuple[Stage, Check
     }
     if method.revision > 1:
         identity |= {"revision": method.revision}
+    if job.architecture is not None:
+        identity |= {"trains": [job.architecture, _version(job.architecture), loop.VERSION]}
     if card.protected_classes is not None:  # named only then, as it came later than the first results
         identity |= {"protected_classes": card.protected_classes}
     name = f"{label} {cell.budget}" if cell.budget else label
     inputs = tuple(part.surrogate for part in job.checkpoints)
-    return Stage(key(identity), name, job, inputs, method.passes() * card.n_protected / card.n_train)
+    return Stage(key(identity), name, job, inputs, total_passes(method, card.n_protected, card.n_train))
 
 
 def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:
@@ -163,6 +173,11 @@ def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:
         identity |= {"clean_images": canonical(extra)}
     passes = _training_passes(job) * _share_of_training_set(job, card)
     return Stage(key_of_texts(identity), str(cell), job, (craft.key,), passes)
+
+
+def _version(architecture: str) -> int:
+    version: int = getattr(ARCHITECTURES.get(architecture), "version", 1)
+    return version
 
 
 def _share_of_training_set(job: VictimJob, card: DataCard) -> float:
@@ -207,7 +222,7 @@ class _Training:
             "recipe": self._recipe(job.recipe),
             "stage": canonical(job.kind),
             "architecture": canonical(job.architecture),
-            "version": canonical(getattr(ARCHITECTURES.get(job.architecture), "version", 1)),
+            "version": canonical(_version(job.architecture)),
             "defenses": self._identity(defenses),
             "seed": canonical(job.seed),
             "data": canonical(data),

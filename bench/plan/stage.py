@@ -28,7 +28,10 @@ class SurrogateJob:
 
 @dataclass(frozen=True)
 class CraftJob:
-    """Craft a protected set; `method_label` is what the experiment calls the method."""
+    """Craft a protected set; `method_label` is what the experiment calls the method.
+
+    `architecture` is what the method trains while it crafts, None where it trains nothing.
+    """
 
     kind: ClassVar[Kind] = "craft"
 
@@ -37,6 +40,13 @@ class CraftJob:
     seed: int
     checkpoints: tuple[Checkpoints, ...]
     method_label: str = ""
+    architecture: str | None = None
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The architectures that images pass through."""
+        used = tuple(part.architecture for part in self.checkpoints)
+        return used if self.architecture is None else (*used, self.architecture)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,14 @@ pytestmark = pytest.mark.usefixtures("own_place", "plugins_as_before")
 NOISE = "return budget.project(data.x, data.x + budget.radius * {}.sign())"
 
 
+UNCOUNTED = """for round_ in ctx.rounds(1):
+            x = data.x.clone().requires_grad_()
+            net = ARCHITECTURES.get("resnet8")(data.classes)
+            F.cross_entropy(net(x), data.y).backward()
+        return data.x"""
+"""Takes a gradient of each image with a network of its own."""
+
+
 def failures(source: str) -> list[str]:
     """Return what is said of each check that fails."""
     answer = ask("check", write_plugin(source))
@@ -117,6 +125,37 @@ METHODS = {
     "undescribed": (
         method("return data.x").replace('"""Somebody\'s own."""', '""""""'),
         "describes itself: mine.py:12: it has no docstring: write one, whose first line is what sepbench ls prints",
+    ),
+    "a round that begins anew": (
+        method(
+            "moved = data.x.clone()\n        for round_ in ctx.rounds(3):\n            moved += 1 / 255\n"
+            "        return budget.project(data.x, moved)",
+            per_sample=False,
+            more="    trains = True",
+        ),
+        "goes on where it was stopped: mine.py:18: stopped after each round, and going on from what ctx.rounds kept, "
+        "it makes other images: give ctx.rounds all that changes from round to round, and take every draw from "
+        "ctx.generator(purpose, round)",
+    ),
+    "rounds of its own": (
+        method("return data.x", per_sample=False, more="    trains = True"),
+        "goes on where it was stopped: mine.py:18: trains is set, and it has no round after which it could be stopped: "
+        "loop over ctx.rounds(count, name=value) with what changes from round to round",
+    ),
+    "rounds without end": (
+        method("return [data.x for round_ in ctx.rounds(501)][0]", per_sample=False, more="    trains = True"),
+        "goes on where it was stopped: mine.py:18: it has more than 500 rounds of eight images: check it with fewer "
+        "(--set)",
+    ),
+    "uncounted gradients": (
+        method(UNCOUNTED, per_sample=False, more="    trains = True\n    def passes(self):\n        return 1"),
+        "takes the passes that it says: mine.py:18: crafting takes the gradients of 4 images, and ctx.spent counts 0: "
+        "add to it what no Learner counts",
+    ),
+    "more gradients than said": (
+        method(UNCOUNTED.replace("x = data", "ctx.spent += 4; x = data"), per_sample=False, more="    trains = True"),
+        "takes the passes that it says: mine.py:12: crafting takes the gradients of 4 images, and passes() and "
+        "image_passes() come to 0: return what it takes at most",
     ),
     "fewer passes than said": (
         method(
@@ -372,7 +411,7 @@ def test_of_a_plugin_that_keeps_its_promises_nothing_is_said(source: str) -> Non
 def test_one_mistake_is_told_once_though_it_stops_several_checks() -> None:
     answer = ask("check", write_plugin(method("pass")))
     assert answer.out.count("returned nothing") == 1
-    assert answer.out.splitlines()[-1] == "1 plug-in: 3 checks passed, 1 failed, 3 could not be told for that"
+    assert answer.out.splitlines()[-1] == "1 plug-in: 4 checks passed, 1 failed, 3 could not be told for that"
     assert "  · keeps its budget: see above" in answer.out
 
 

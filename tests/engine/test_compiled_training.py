@@ -16,7 +16,8 @@ from bench.contracts.network import Classifier, Network
 from bench.core.errors import Stopped
 from bench.engine import compiling as under_test
 from bench.engine.compiling import compile_forward, compiling
-from bench.engine.training import History, autocast_for
+from bench.engine.step import autocast_for
+from bench.engine.training import History
 from tests.making.networks import CPU
 from tests.making.trainings import IMAGES, fresh, recipe, same_bits, trained
 

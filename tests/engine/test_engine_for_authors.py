@@ -18,7 +18,10 @@ IMAGES = noise(6)
 CLEAN = IMAGES.double() / 255
 LABELS = torch.arange(6)
 DATA = CraftData(CLEAN, LABELS, 10, torch.arange(6))
-EXAMPLES = ("Ensemble", "FeatureAlignment", "Frozen", "augment", "class_means")
+EXAMPLES = (
+    *("Cosine", "Ensemble", "FeatureAlignment", "Frozen", "Learner", "Recipe", "Steps"),
+    *("augment", "class_means"),
+)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from bench.contracts.augment import Augmentation, augment, draw
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData
 from bench.contracts.network import Classifier, Network
 from bench.core.device import precision
 from bench.engine.ensemble import Ensemble

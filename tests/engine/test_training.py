@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.engine.training import Diverged, Labelled, predict
+from bench.engine.step import Diverged
+from bench.engine.training import Labelled, predict
 from tests.making.trainings import IMAGES, LABELS, TEST, Recorder, draft, fresh, recipe, same_bits, same_curves, trained
 
 STANDING_STILL = {"lr": 1e-30, "momentum": 0.0, "weight_decay": 0.0}

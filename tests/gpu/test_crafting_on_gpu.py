@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.contracts.budget import Budget
+from bench.contracts.context import CraftContext
 from bench.contracts.method import (
     METHODS,
-    CraftContext,
     CraftData,
     Method,
 )

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData, Method
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData, Method
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 import bench
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData
 from bench.contracts.network import Network
 from methods._pgd import ShiftsAndFlips
 from tests.making.images import noise

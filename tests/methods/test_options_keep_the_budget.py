@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData
 from bench.engine.release import audit, release
 from tests.making.networks import CPU, checkpoints
 

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import CraftData
 from methods.pil import PIL, PILParams
 from tests.making.grey import CPU
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts.budget import Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData
 from bench.contracts.network import Network
 from bench.engine.ensemble import Ensemble
 from bench.engine.release import release

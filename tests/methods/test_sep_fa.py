@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts.budget import Budget
+from bench.contracts.context import CraftContext
 from bench.contracts.method import (
     METHODS,
-    CraftContext,
     CraftData,
     Method,
 )

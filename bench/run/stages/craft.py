@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts.budget import UNLIMITED, Budget
-from bench.contracts.method import METHODS, CraftContext, CraftData, Method
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData, Method, total_passes
 from bench.contracts.promises import BrokenPromise, check_crafted, check_left_alone
 from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
@@ -19,6 +20,7 @@ from bench.plan.checkpoints import load_checkpoints
 from bench.plan.plugin_sources import Sources, sources_of
 from bench.plan.stage import CraftJob
 from bench.record.provenance import provenance
+from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.second_look import IMAGES, SECONDS, second_look
 from bench.run.stages.workbench import Workbench
 from bench.store.artifacts import Draft
@@ -38,7 +40,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     starts = range(0, len(positions), size)
     finished = set(draft.names())
     todo = [start for start in starts if _shard_name(start, size) not in finished]
-    began = time.perf_counter()
+    began, rounds = time.perf_counter(), KeptRounds(draft)
     brought = kept(bench.store, method.brought.sha256) if method.brought else None
     spent = method.brought.spent if method.brought else {}
     if spent:  # at the size that the files have: pixels that were resized for training tell less
@@ -52,6 +54,9 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         device=bench.device,
         images=len(clean),
         brought=brought,
+        architecture=job.architecture or "",
+        keeper=rounds,
+        on_round=bench.on_safe_point,
     )
     if todo:
         method.prepare(lambda: shards(bench.splits, shard_size(clean), bench.device), ctx)
@@ -60,7 +65,8 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
         released = _released(method, job, budget, bench, ctx, start, size)
         seconds, began = time.perf_counter() - began, time.perf_counter()
-        draft.put(_shard_name(start, size), {"images": released}, {"seconds": seconds})
+        info = {"seconds": rounds.seconds if method.trains else seconds, "spent": ctx.spent}
+        draft.put(_shard_name(start, size), {"images": released}, info)
         bench.on_progress((done + 1) / len(starts))
         bench.on_safe_point()
     doubt = _doubt(method, job, bench, ctx, draft, todo[0], size) if todo and bench.looks_twice else None
@@ -72,7 +78,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     meta = {
         "sha256": protected.sha256,
         "audit": audit(clean.images[positions], protected.images[positions]).to_dict() | dict(spent),
-        "passes": method.passes() * len(positions) / len(clean),
+        "passes": _passes(method, draft.info(names[0]), positions, clean),
         "seconds": sum(draft.info(name)["seconds"] for name in names),
         "upstream_seconds": sum(bench.store.meta("surrogate", part.surrogate)["seconds"] for part in job.checkpoints),
         "provenance": origin,
@@ -80,6 +86,11 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         **({} if doubt is None else {"doubt": doubt, "reproducible": False}),
     }
     return meta, ["protected"]
+
+
+def _passes(method: Method, info: dict[str, Any], positions: Tensor, clean: ImageSet) -> float:
+    """Return what crafting cost: of a method that trains, and may stop before its last round, as it was counted."""
+    return info["spent"] / len(clean) if method.trains else total_passes(method, len(positions), len(clean))
 
 
 def _released(
@@ -119,7 +130,7 @@ def _doubt(
     exact = bench.device.type == "cpu"
     each = 1 if method.per_sample and exact else count
     clean = bench.splits.train.images[bench.splits.to_protect[start : start + count]]
-    ctx.on_step = lambda fraction: None
+    ctx.on_step, ctx.keeper = lambda fraction: None, None  # or it would go on from where it ended
 
     def again() -> Tensor:
         parts = range(start, start + count, each)

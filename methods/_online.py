@@ -1,0 +1,66 @@
+"""What methods share that train a network and the noise in turns: batches in an order, and a search over all images."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bench.api import CraftContext, CraftData, Learner
+
+_BLOCK_PIXELS = 1024 * 32 * 32
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches that a network learns from, counted on through the epochs.
+
+    Attributes
+    ----------
+    count, size
+        Images, and how many are a batch: all of them where there are fewer.
+    shuffled
+        Whether each epoch has an order of its own; images that do not fill a batch then wait for the next epoch, as a
+        batch of another size would be. Otherwise all take part, in their order.
+
+    """
+
+    count: int
+    size: int
+    shuffled: bool
+
+    def __len__(self) -> int:
+        """Return how many there are in an epoch."""
+        whole, rest = divmod(self.count, self.size)
+        # A single image is none: batch norm learns nothing from it.
+        return max(whole, 1) if self.shuffled else whole + (rest > 1 or self.count == rest)
+
+    def __call__(self, step: int, ctx: CraftContext, device: torch.device) -> Tensor:
+        """Return the positions, int64 [B], of the batch of a 0-based step."""
+        epoch, batch = divmod(step, len(self))
+        part = slice(batch * self.size, (batch + 1) * self.size)
+        if not self.shuffled:
+            return torch.arange(self.count, device=device)[part]
+        return torch.randperm(self.count, generator=ctx.generator("order", epoch))[part].to(device)
+
+
+def blocks(data: CraftData) -> list[slice]:
+    """Return parts of the images that a search of the noise holds in memory at a time."""
+    size = max(_BLOCK_PIXELS // (data.x.shape[-2] * data.x.shape[-1]), 1)
+    return [slice(start, start + size) for start in range(0, len(data.x), size)]
+
+
+def part_of(data: CraftData, part: slice | Tensor) -> CraftData:
+    """Return some of the images."""
+    index = data.index[part.to(data.index.device) if isinstance(part, Tensor) else part]
+    return replace(data, x=data.x[part], y=data.y[part], index=index)
+
+
+def error(learner: Learner, images: Tensor, labels: Tensor) -> float:
+    """Return the share of images, [N, 3, H, W], that the network takes for another class, in [0, 1]."""
+
+    def parts() -> Iterator[tuple[Tensor, Tensor]]:
+        size = max(_BLOCK_PIXELS // (4 * images.shape[-2] * images.shape[-1]), 1)
+        yield from zip(images.split(size), labels.split(size), strict=True)
+
+    return learner.error(parts())

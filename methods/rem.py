@@ -1,0 +1,33 @@
+"""Robust error-minimising noise: what nothing can be learnt from, even where a network trains adversarially.
+
+Fu et al., "Robust Unlearnable Examples: Protecting Data Privacy Against Adversarial Learning", ICLR 2022.
+"""
+
+import torch
+from torch import Tensor
+
+from bench.api import METHODS, Learner
+from methods._stepwise import Robust, RobustParams
+
+
+@METHODS.register("rem")
+class REM(Robust[RobustParams]):
+    """Lowers the highest loss that an adversary finds within a radius of cropped images, while a network learns.
+
+    For each batch the noise is made anew from a random start: a gradient is averaged over random crops and flips, each
+    of which an adversary moves by PGD, is taken there and sent back through the crop. The network then takes one step
+    of adversarial training on them. At the end the noise of every image is made once more. Beside the released script:
+    images are clipped to [0, 1] before they are cropped, here also where the network learns, and all of them have part
+    in the last search. With a radius of 0 and no crops it is em-online.
+    """
+
+    cite = "fu2022robust"
+    source = "Fu et al. 2022"
+
+    @property
+    def _searched(self) -> int:
+        adversary = self.params.attack_steps if self.params.radius else 0
+        return self.params.noise_steps * max(self.params.samples, 1) * (adversary + 1)
+
+    def _moved(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
+        return self._attacked(seen, y, learner, generator)

@@ -1,0 +1,30 @@
+"""Stable error-minimising noise: chance takes the place of the adversary that the noise is made against.
+
+Liu et al., "Stable Unlearnable Example: Enhancing the Robustness of Unlearnable Examples via Stable Error-Minimizing
+Noise", AAAI 2024.
+"""
+
+import torch
+from torch import Tensor
+
+from bench.api import METHODS, Learner
+from methods._stepwise import Robust, RobustParams
+
+
+@METHODS.register("sem")
+class SEM(Robust[RobustParams]):
+    """Lowers the loss of cropped images that are moved at random within a radius, while a network learns.
+
+    It is rem, but for the noise's search: no adversary moves the crops there, each is moved by one uniform draw. The
+    network still trains adversarially. It costs about a ninth of rem.
+    """
+
+    cite = "liu2024stable"
+    source = "Liu et al. 2024"
+
+    @property
+    def _searched(self) -> int:
+        return self.params.noise_steps * max(self.params.samples, 1)
+
+    def _moved(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
+        return self._near(seen, generator)
