@@ -4,39 +4,40 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from bench.contracts.method import METHODS
+from bench.contracts.method import METHODS, total_passes
 from bench.core.errors import SepbenchError
 from bench.read.leaderboard.rows import Row
-from bench.read.tables.quality import over_protected_sets
 
 
 def weaknesses(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return a reason for each thing that makes the rows of one setting weigh less.
 
-    It takes fewer passes than the default of its method, as in `50 of 900 passes`, or a number is of one run.
+    It may take fewer passes than the default of its method may, as in `50 of 900 passes`, or a number is of one run.
     """
     measured = [row for row in rows if row.records]
-    found = [_cut(measured)] if measured else []
+    found = [_cut(measured[0])] if measured else []
     if any(row.half_width is None for row in measured):
         found.append("one run")
     return tuple(reason for reason in found if reason is not None)
 
 
-def _cut(rows: Sequence[Row]) -> str | None:
+def _cut(row: Row) -> str | None:
     """Return how far a setting stays below its method's default, None where it does not.
 
-    Of methods that do not come with sepbench, and of images that somebody brought, nobody knows.
+    Both are asked of the method: one that stopped before its last round was not cut. Of methods that do not come with
+    sepbench, and of images that somebody brought, nobody knows.
     """
-    records = [record for row in rows for record in row.records if record.craft_passes is not None]
-    passes, method = over_protected_sets(records, "craft_passes"), rows[0].method
-    if passes is None or records[0].brought or not METHODS.is_ours(method):
+    first = row.records[0]
+    if first.brought or not METHODS.is_ours(row.method):
         return None
-    kind = METHODS.get(method)
+    # Records from before they told how many images there are are of methods that take whole passes.
+    kind, images = METHODS.get(row.method), first.n_train or 1
     try:
-        full = kind(kind.Params()).passes()
-    except (ValidationError, SepbenchError):  # a parameter has no default
+        settings = (kind.Params.model_validate(row.params, strict=False), kind.Params())
+        spent, full = (total_passes(kind(params), images, images) for params in settings)
+    except (ValidationError, SepbenchError):  # it takes other parameters now, or has one without a default
         return None
-    return f"{passes_text(passes)} of {passes_text(full)} passes" if passes < full * (1 - 1e-6) else None
+    return f"{passes_text(spent)} of {passes_text(full)} passes" if spent < full * (1 - 1e-6) else None
 
 
 def passes_text(passes: float) -> str:

@@ -137,11 +137,12 @@ def test_fewer_passes_than_the_method_asks_for_and_a_single_run_weigh_less() -> 
     records = [
         *sep([10.0, 11.0], checkpoints=5, steps=10, craft_passes=50.0),
         *submissions([20.0], method="lsp", craft_passes=0.0),
+        *submissions([25.0, 26.0], method="em", craft_passes=7.0),  # it stopped before its last round
         *submissions([30.0, 31.0], method="pil", craft_passes=0.0),
         *submissions([40.0, 41.0], method="of-others", craft_passes=1.0),
     ]
     weak = {line.method: line.weak for line in only(records).lines}
-    assert weak == {"sep": ("50 of 900 passes",), "lsp": ("one run",), "pil": (), "of-others": ()}
+    assert weak == {"sep": ("50 of 900 passes",), "lsp": ("one run",), "em": (), "pil": (), "of-others": ()}
 
 
 def test_where_clean_training_learned_nothing_a_warning_stands_above_and_nothing_is_bold_or_ranked() -> None:
