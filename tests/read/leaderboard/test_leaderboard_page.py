@@ -46,7 +46,12 @@ def test_only_rows_of_one_setting_are_ranked_together(board: Board) -> None:
 def test_published_and_changed_rows_are_marked_and_can_be_hidden(board: Board) -> None:
     assert board.texts("tbody.published .source") == ["A paper, table 1"]
     assert board.texts("tbody.published td.mean") == ["3.85sd 0.12, n = 5"]
-    assert board.texts("tr.changed .tag") == ["changed settings", "profile fast", "recipe.epochs=1", "150 of 900 passes"]
+    assert board.texts("tr.changed .tag") == [
+        "changed settings",
+        "profile fast",
+        "recipe.epochs=1",
+        "150 of 900 passes",
+    ]
     board.switch("published")
     board.switch("changed")
     assert board.status == "5 rows: 5 measured here, 0 published."
