@@ -21,13 +21,16 @@ class Batches:
         Images, and how many are a batch: all of them where there are fewer.
     shuffled
         Whether each epoch has an order of its own; images that do not fill a batch then wait for the next epoch, as a
-        batch of another size would be. Otherwise all take part, in their order.
+        batch of another size would be. Otherwise all take part, in their order, but for a single one that is left.
+    purpose
+        What the order is drawn for.
 
     """
 
     count: int
     size: int
     shuffled: bool
+    purpose: str = "order"
 
     def __len__(self) -> int:
         """Return how many there are in an epoch."""
@@ -41,12 +44,12 @@ class Batches:
         part = slice(batch * self.size, (batch + 1) * self.size)
         if not self.shuffled:
             return torch.arange(self.count, device=device)[part]
-        return torch.randperm(self.count, generator=ctx.generator("order", epoch))[part].to(device)
+        return torch.randperm(self.count, generator=ctx.generator(self.purpose, epoch))[part].to(device)
 
 
-def blocks(data: CraftData) -> list[slice]:
-    """Return parts of the images that a search of the noise holds in memory at a time."""
-    size = max(_BLOCK_PIXELS // (data.x.shape[-2] * data.x.shape[-1]), 1)
+def blocks(data: CraftData, size: int | None = None) -> list[slice]:
+    """Return parts of the images, of a size, or such as an `Ensemble` and what is added to images hold in memory."""
+    size = size or max(_BLOCK_PIXELS // (data.x.shape[-2] * data.x.shape[-1]), 1)
     return [slice(start, start + size) for start in range(0, len(data.x), size)]
 
 

@@ -104,7 +104,8 @@ class Stepwise(Method[P_co]):
             seen = _crop(self._search(x, y, learner, budget, generator), generator("crop"))
             learner.step(self._to_learn(seen, y, learner, generator), y, step, 1)
         learner.check("the last step")
-        protected, parts = data.x.clone(), blocks(data)
+        # As many at a time as in training: of more the activations might not fit into memory.
+        protected, parts = data.x.clone(), blocks(data, self.params.batch_size)
         for index in ctx.rounds(len(parts), "last-search", (before_the_end, 1.0), protected=protected):
             part = parts[index]
             generator = partial(ctx.generator, "last search", index)
