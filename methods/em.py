@@ -161,8 +161,9 @@ class EM(Method[EMParams]):
             yield round_
         left = error()
         if left > self.params.stop_error:
+            count = "1 round" if self.params.rounds == 1 else f"{self.params.rounds} rounds"
             raise SepbenchError(
-                f"em: after {self.params.rounds} rounds its network mistakes {100 * left:.3g} % of the protected "
+                f"em: after {count} its network mistakes {100 * left:.3g} % of the protected "
                 f"images, and is to mistake {100 * self.params.stop_error:g} % at most: raise rounds, batches or "
                 f"stop_error"
             )
