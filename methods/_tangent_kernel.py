@@ -43,9 +43,10 @@ class WideNetwork:
 def descended(kernel: Tensor, labels: Tensor, t: float) -> Tensor:
     """Return the weights of N training images, [N, C], after gradient descent on the squared error for a time `t`.
 
-    Predictions are kernels with the training images times these weights: kernel^-1 (1 - exp(-t kernel / N)) labels, for
-    a positive definite kernel [N, N] and one-hot labels [N, C], from predictions of zero. Differentiable.
+    Predictions are kernels with the training images times these weights: kernel^-1 (1 - exp(-t kernel / (N C)))
+    labels, for a positive definite kernel [N, N] and one-hot labels [N, C], from predictions of zero; the error is the
+    mean over images and classes, as Neural Tangents has it. Differentiable.
     """
-    left = torch.matrix_exp(-t / len(kernel) * kernel) @ labels
+    left = torch.matrix_exp(-t / labels.numel() * kernel) @ labels
     weights: Tensor = torch.linalg.solve(kernel, labels - left)
     return weights
