@@ -25,7 +25,7 @@ from bench.api import (
     SepbenchError,
     Steps,
 )
-from methods._online import Batches, blocks, error, part_of
+from methods._online import Batches, blocks, error, learn, search
 from methods._pgd import PGD
 
 
@@ -105,18 +105,8 @@ class EM(Method[EMParams]):
         pgd = PGD(self._steps, self.params.step_fraction * budget.radius)
         rounds = ctx.rounds(self.params.rounds, learner=learner, protected=protected)
         for round_ in self._until_learnt(rounds, lambda: error(learner, protected, data.y)):
-            for batch in range(self.params.batches):
-                step = round_ * self.params.batches + batch
-                chosen = order(step, ctx, data.x.device)
-                learner.step(protected[chosen], data.y[chosen], step, len(order))
-            learner.check(f"round {round_ + 1}")
-            ensemble = Ensemble([learner.network], precision=self.params.precision, backend=None)
-            parts = blocks(data)
-            for index, part in enumerate(parts):
-                with ctx.part(index, len(parts)):
-                    images = part_of(data, part)
-                    protected[part] = pgd(images, images.y, ensemble, budget, ctx, begin=protected[part])
-            ctx.spent += ensemble.passes
+            learn(learner, self._steps_of(round_), order, protected, data.y, ctx)
+            search(learner, pgd, data, protected, budget, ctx, self.params.precision)
         return protected
 
     def _by_class(self, learner: Learner, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
@@ -126,23 +116,23 @@ class EM(Method[EMParams]):
         x, y = data.x[subset], data.y[subset]
         _check_classes(data.y, y)
         order = Batches(count, self.params.batch_size, shuffled=True)
-        search = replace(order, purpose="noise")
+        searched = replace(order, purpose="noise")
         rounds = ctx.rounds(self.params.rounds, learner=learner, noise=noise)
         for round_ in self._until_learnt(rounds, lambda: error(learner, x + noise[y], y)):
-            for batch in range(self.params.batches):
-                step = round_ * self.params.batches + batch
-                chosen = order(step, ctx, data.x.device)
-                learner.step(x[chosen] + noise[y[chosen]], y[chosen], step, len(order))
-            learner.check(f"round {round_ + 1}")
+            learn(learner, self._steps_of(round_), order, x + noise[y], y, ctx)
             ensemble = Ensemble([learner.network], precision=self.params.precision, backend=None)
-            for batch in ctx.progress(range(len(search))):
-                chosen = search(round_ * len(search) + batch, ctx, data.x.device)
+            for batch in ctx.progress(range(len(searched))):
+                chosen = searched(round_ * len(searched) + batch, ctx, data.x.device)
                 self._renew(noise, x[chosen], y[chosen], ensemble, budget)
             ctx.spent += ensemble.passes
         protected = torch.empty_like(data.x)
         for part in blocks(data):
             protected[part] = budget.project(data.x[part], data.x[part] + noise[data.y[part]])
         return protected
+
+    def _steps_of(self, round_: int) -> range:
+        """Return the steps of the network in a round, counted from the first of all."""
+        return range(round_ * self.params.batches, (round_ + 1) * self.params.batches)
 
     def _renew(self, noise: Tensor, x: Tensor, y: Tensor, ensemble: Ensemble, budget: Budget) -> None:
         """Let the perturbation of each class that is there be the mean of those of its images after their steps."""
