@@ -57,7 +57,7 @@ def asked_for(name: str, plugin: Any) -> dict[str, Any]:
         ("random-noise", "no passes"),
         (  # 20 steps in each of 50 rounds, and 10 batches of 512: 256,000 / 50,000 = 5.12
             "em",
-            "at most 1000 passes over the images, forward and backward (by noise, rounds and steps) and those of "
+            "at most 1,000 passes over the images, forward and backward (by noise, rounds and steps) and those of "
             "256,000 single images (by rounds, batches and batch_size), or 1,005 in all with 50,000 images; meanwhile "
             "it trains the experiment's surrogate",
         ),
