@@ -1,6 +1,7 @@
 """Rounds of a method that trains while it crafts: kept, restored in place, and reported as they are done."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -110,6 +111,27 @@ def test_a_stop_keeps_the_round_that_was_done_whether_it_is_time_or_not() -> Non
         next(rounds)
     assert keeper.info("state-rounds")["done"] == 1
     assert float(keeper.tensors("state-rounds")["tensor/"]) == 1
+
+
+def test_a_stop_does_not_keep_again_what_was_kept() -> None:
+    class Counting(Always):
+        puts = 0
+
+        def put(self, name: str, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
+            self.puts += 1
+            super().put(name, tensors, info)
+
+    def stop() -> None:
+        raise Stopped("of a test")
+
+    keeper = Counting()
+    ctx = context(keeper)
+    ctx.on_round = stop
+    rounds = ctx.rounds(3)
+    next(rounds)
+    with pytest.raises(Stopped):
+        next(rounds)
+    assert keeper.puts == 1
 
 
 def test_of_several_loops_those_that_are_done_are_not_done_again() -> None:

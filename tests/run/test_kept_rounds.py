@@ -55,6 +55,15 @@ def test_what_is_kept_is_read_back_by_another_process(draft: Draft, clock: Clock
     assert again.info("state-rounds")["done"] == 4
 
 
+def test_what_is_damaged_is_not_read_back(draft: Draft, clock: Clock) -> None:
+    KeptRounds(draft).put("state-rounds", STATE, {"done": 4})
+    (file,) = draft.folder.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    again = KeptRounds(draft)
+    assert again.names() == []
+    assert again.seconds == 0
+
+
 def test_it_keeps_no_more_often_than_every_20_seconds(draft: Draft, clock: Clock) -> None:
     rounds = KeptRounds(draft)
     clock.now += 20
