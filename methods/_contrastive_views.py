@@ -23,13 +23,17 @@ class ContrastiveViews:
     brightness, contrast and saturation are multiplied by factors uniform within 0.4 s of 1, and the hue goes round by
     up to 0.1 s of the circle, in an order drawn for each image, each as torchvision defines it. With probability 0.2 s
     the image is grey.
+
+    `turn` tells the draws from those of the same steps in another turn, where a method has several.
     """
 
     strength: float
+    turn: tuple[int, ...] = ()
 
     def __call__(self, data: CraftData, ctx: CraftContext, *step: int) -> View:
         """Return the view of a step: what an image gets does not depend on the shard it is in."""
-        drawn = draw_contrastive(ctx.images, self.strength, ctx.generator("augment", *step), data.x.shape[-2:])
+        generator = ctx.generator("augment", *self.turn, *step)
+        drawn = draw_contrastive(ctx.images, self.strength, generator, data.x.shape[-2:])
         own = drawn[data.index].to(ctx.device)
         return lambda x: contrastive(x, own)
 

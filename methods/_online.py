@@ -1,12 +1,14 @@
 """What methods share that train a network and the noise in turns: batches in an order, and a search over all images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from bench.api import CraftContext, CraftData, Learner
+from bench.api import Budget, CraftContext, CraftData, Ensemble, Learner
+from methods._pgd import PGD
 
 _BLOCK_PIXELS = 1024 * 32 * 32
 
@@ -21,13 +23,16 @@ class Batches:
         Images, and how many are a batch: all of them where there are fewer.
     shuffled
         Whether each epoch has an order of its own; images that do not fill a batch then wait for the next epoch, as a
-        batch of another size would be. Otherwise all take part, in their order.
+        batch of another size would be. Otherwise all take part, in their order, but for a single one that is left.
+    purpose
+        What the order is drawn for.
 
     """
 
     count: int
     size: int
     shuffled: bool
+    purpose: str = "order"
 
     def __len__(self) -> int:
         """Return how many there are in an epoch."""
@@ -41,12 +46,50 @@ class Batches:
         part = slice(batch * self.size, (batch + 1) * self.size)
         if not self.shuffled:
             return torch.arange(self.count, device=device)[part]
-        return torch.randperm(self.count, generator=ctx.generator("order", epoch))[part].to(device)
+        return torch.randperm(self.count, generator=ctx.generator(self.purpose, epoch))[part].to(device)
 
 
-def blocks(data: CraftData) -> list[slice]:
-    """Return parts of the images that a search of the noise holds in memory at a time."""
-    size = max(_BLOCK_PIXELS // (data.x.shape[-2] * data.x.shape[-1]), 1)
+def learn(
+    learner: Learner,
+    steps: range,
+    order: Batches,
+    images: Tensor,
+    labels: Tensor,
+    ctx: CraftContext,
+    show: Callable[[Tensor, int], Tensor] = lambda batch, step: batch,
+) -> None:
+    """Let the network take some 0-based steps of all, each on the next batch of images, [N, 3, H, W].
+
+    `show` returns what it sees of a batch at a step.
+    """
+    for step in steps:
+        chosen = order(step, ctx, images.device)
+        learner.step(show(images[chosen], step), labels[chosen], step, len(order))
+    learner.check(f"step {steps.stop}")
+
+
+def search(
+    learner: Learner,
+    pgd: PGD,
+    data: CraftData,
+    protected: Tensor,
+    budget: Budget,
+    ctx: CraftContext,
+    precision: Literal["auto", "fp32", "bf16"],
+) -> None:
+    """Move all protected images from where they are to where the loss of the network as it is now is low."""
+    ensemble = Ensemble([learner.network], precision=precision, backend=None)
+    parts = blocks(data)
+    for index, part in enumerate(parts):
+        with ctx.part(index, len(parts)):
+            images = part_of(data, part)
+            protected[part] = pgd(images, images.y, ensemble, budget, ctx, begin=protected[part])
+    ctx.spent += ensemble.passes
+
+
+def blocks(data: CraftData, size: int | None = None) -> list[slice]:
+    """Return parts of the images, of a size, or such as an `Ensemble` and what is added to images hold in memory."""
+    size = size or max(_BLOCK_PIXELS // (data.x.shape[-2] * data.x.shape[-1]), 1)
     return [slice(start, start + size) for start in range(0, len(data.x), size)]
 
 

@@ -1,6 +1,7 @@
 """What error-minimising methods share that make a batch's noise anew before the network learns from it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal, TypeVar
 
@@ -104,7 +105,8 @@ class Stepwise(Method[P_co]):
             seen = _crop(self._search(x, y, learner, budget, generator), generator("crop"))
             learner.step(self._to_learn(seen, y, learner, generator), y, step, 1)
         learner.check("the last step")
-        protected, parts = data.x.clone(), blocks(data)
+        # As many at a time as in training: of more the activations might not fit into memory.
+        protected, parts = data.x.clone(), blocks(data, self.params.batch_size)
         for index in ctx.rounds(len(parts), "last-search", (before_the_end, 1.0), protected=protected):
             part = parts[index]
             generator = partial(ctx.generator, "last search", index)
@@ -146,52 +148,63 @@ class Stepwise(Method[P_co]):
         )
 
 
-R_co = TypeVar("R_co", bound=RobustParams, covariant=True)
+@dataclass(frozen=True)
+class Adversary:
+    """Moves what the network is shown within a radius, on the [0, 1] scale.
 
+    Attributes
+    ----------
+    radius, steps, length
+        How far at most, and in how many signed steps of which length.
 
-class Robust(Stepwise[R_co]):
-    """Base: the noise is to lower the loss of cropped images that an adversary, or chance, moves within a radius.
-
-    The gradient is taken at what the network sees after that, and sent back to the image through the crop alone. What
-    the network learns from is moved by the adversary in any case.
     """
 
-    @property
-    def _learnt(self) -> int:
-        return 1 + (self.params.attack_steps if self.params.radius else 0)
+    radius: float
+    steps: int
+    length: float
 
-    def _gradient(self, images: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
-        total = torch.zeros_like(images)
-        for sample in range(max(self.params.samples, 1)):
-            with torch.enable_grad():
-                images = images.detach().requires_grad_()
-                seen = _crop(images, generator("crop", sample)) if self.params.samples else images
-            moved = self._moved(seen.detach(), y, learner, generator("adversary", sample))
-            at_moved = learner.gradient(moved, y)
-            total += torch.autograd.grad(seen, images, at_moved)[0] if self.params.samples else at_moved
-        return total
+    @classmethod
+    def of(cls, params: RobustParams) -> "Adversary":
+        """Return the one that parameters ask for; without a radius it takes no steps."""
+        radius = params.radius / 255
+        return cls(radius, params.attack_steps if radius else 0, params.attack_step_fraction * radius)
 
-    def _to_learn(self, seen: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
-        return self._attacked(seen, y, learner, generator("adversary"))
-
-    def _moved(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
-        """Return where the gradient of the noise is taken, of images as the network sees them."""
-        raise NotImplementedError
-
-    def _near(self, seen: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images at random within the radius."""
-        if not self.params.radius:
+    def at_random(self, seen: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images moved at random."""
+        if not self.radius:
             return seen
         drawn = 2 * torch.rand(seen.shape, generator=generator).to(seen) - 1
-        return (seen + self.params.radius / 255 * drawn).clamp(0, 1)
+        return (seen + self.radius * drawn).clamp(0, 1)
 
-    def _attacked(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
-        """Return images within the radius whose loss is high: PGD from a random start."""
-        images, radius = self._near(seen, generator), self.params.radius / 255
-        for _ in range(self.params.attack_steps if radius else 0):
-            moved = images + self.params.attack_step_fraction * radius * learner.gradient(images, y).sign()
-            images = torch.clamp(moved, seen - radius, seen + radius).clamp(0, 1)
+    def attacked(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
+        """Return images whose loss is high: PGD from a random start."""
+        images = self.at_random(seen, generator)
+        for _ in range(self.steps):
+            moved = images + self.length * learner.gradient(images, y).sign()
+            images = torch.clamp(moved, seen - self.radius, seen + self.radius).clamp(0, 1)
         return images
+
+
+def over_crops(
+    images: Tensor,
+    y: Tensor,
+    learner: Learner,
+    samples: int,
+    moved: Callable[[Tensor, torch.Generator], Tensor],
+    generator: Draw,
+) -> Tensor:
+    """Return the gradient of images, [B, 3, H, W], summed over random crops and flips, or of themselves without any.
+
+    It is taken at what `moved` makes of what the network is shown, and sent back to the image through the crop alone.
+    """
+    total = torch.zeros_like(images)
+    for sample in range(max(samples, 1)):
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            seen = _crop(images, generator("crop", sample)) if samples else images
+        at_moved = learner.gradient(moved(seen.detach(), generator("adversary", sample)), y)
+        total += torch.autograd.grad(seen, images, at_moved)[0] if samples else at_moved
+    return total
 
 
 def _crop(images: Tensor, generator: torch.Generator) -> Tensor:

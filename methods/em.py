@@ -4,6 +4,7 @@ Huang et al., "Unlearnable Examples: Making Personal Data Unexploitable", ICLR 2
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -24,7 +25,7 @@ from bench.api import (
     SepbenchError,
     Steps,
 )
-from methods._online import Batches, blocks, error, part_of
+from methods._online import Batches, blocks, error, learn, search
 from methods._pgd import PGD
 
 
@@ -62,11 +63,11 @@ class EM(Method[EMParams]):
 
     The network is the experiment's surrogate, freshly initialised, on images in [0, 1] without augmentation or
     normalisation. Sample-wise, it learns from the next batches of the protected set in its order, at a constant rate;
-    then all images take signed steps that lower their loss, from where they are. Class-wise, both see a random portion
-    of the images; a class's perturbation becomes the mean of those that its images in a batch would have after a step,
-    batch after batch, and what a network sees is clipped to [0, 1] only at the end. Rounds end once the network, in
-    eval mode, mistakes no more than a share of the protected images; only the last noise counts. The released loop has
-    no limit of rounds.
+    then all images take signed steps that lower their loss, from where they are. Class-wise, both see full batches of a
+    random portion of the images; a class's perturbation becomes the mean of those that its images in a batch would have
+    after a step, batch after batch, and the network learns from sums that are not clipped to [0, 1]. Rounds end once
+    the network, in eval mode, mistakes no more than a share of the images, or of the portion; only the last noise
+    counts. The released loop has no limit of rounds.
     """
 
     trains = True
@@ -92,12 +93,11 @@ class EM(Method[EMParams]):
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Train the network and the noise."""
         learner = Learner(ctx, data, self._recipe())
-        protected = (self._by_sample if self.params.noise == "sample-wise" else self._by_class)(
-            learner, data, budget, ctx
-        )
+        by_class = self.params.noise == "class-wise"
+        protected = (self._by_class if by_class else self._by_sample)(learner, data, budget, ctx)
         if self.params.positive_half_only:
             protected = torch.maximum(protected, data.x)
-        return budget.project(data.x, protected)
+        return protected
 
     def _by_sample(self, learner: Learner, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         protected = data.x.clone()
@@ -105,18 +105,8 @@ class EM(Method[EMParams]):
         pgd = PGD(self._steps, self.params.step_fraction * budget.radius)
         rounds = ctx.rounds(self.params.rounds, learner=learner, protected=protected)
         for round_ in self._until_learnt(rounds, lambda: error(learner, protected, data.y)):
-            for batch in range(self.params.batches):
-                step = round_ * self.params.batches + batch
-                chosen = order(step, ctx, data.x.device)
-                learner.step(protected[chosen], data.y[chosen], step, len(order))
-            learner.check(f"round {round_ + 1}")
-            ensemble = Ensemble([learner.network], precision=self.params.precision, backend=None)
-            parts = blocks(data)
-            for index, part in enumerate(parts):
-                with ctx.part(index, len(parts)):
-                    images = part_of(data, part)
-                    protected[part] = pgd(images, images.y, ensemble, budget, ctx, begin=protected[part])
-            ctx.spent += ensemble.passes
+            learn(learner, self._steps_of(round_), order, protected, data.y, ctx)
+            search(learner, pgd, data, protected, budget, ctx, self.params.precision)
         return protected
 
     def _by_class(self, learner: Learner, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
@@ -124,20 +114,25 @@ class EM(Method[EMParams]):
         count = min(max(round(self.params.portion * len(data.x)), 2), len(data.x))
         subset = torch.randperm(len(data.x), generator=ctx.generator("portion"))[:count].to(data.x.device)
         x, y = data.x[subset], data.y[subset]
+        _check_classes(data.y, y)
         order = Batches(count, self.params.batch_size, shuffled=True)
+        searched = replace(order, purpose="noise")
         rounds = ctx.rounds(self.params.rounds, learner=learner, noise=noise)
         for round_ in self._until_learnt(rounds, lambda: error(learner, x + noise[y], y)):
-            for batch in range(self.params.batches):
-                step = round_ * self.params.batches + batch
-                chosen = order(step, ctx, data.x.device)
-                learner.step(x[chosen] + noise[y[chosen]], y[chosen], step, len(order))
-            learner.check(f"round {round_ + 1}")
+            learn(learner, self._steps_of(round_), order, x + noise[y], y, ctx)
             ensemble = Ensemble([learner.network], precision=self.params.precision, backend=None)
-            shuffled = torch.randperm(count, generator=ctx.generator("noise", round_)).to(data.x.device)
-            for chosen in ctx.progress(shuffled.split(self.params.batch_size)):
+            for batch in ctx.progress(range(len(searched))):
+                chosen = searched(round_ * len(searched) + batch, ctx, data.x.device)
                 self._renew(noise, x[chosen], y[chosen], ensemble, budget)
             ctx.spent += ensemble.passes
-        return data.x + noise[data.y]
+        protected = torch.empty_like(data.x)
+        for part in blocks(data):
+            protected[part] = budget.project(data.x[part], data.x[part] + noise[data.y[part]])
+        return protected
+
+    def _steps_of(self, round_: int) -> range:
+        """Return the steps of the network in a round, counted from the first of all."""
+        return range(round_ * self.params.batches, (round_ + 1) * self.params.batches)
 
     def _renew(self, noise: Tensor, x: Tensor, y: Tensor, ensemble: Ensemble, budget: Budget) -> None:
         """Let the perturbation of each class that is there be the mean of those of its images after their steps."""
@@ -156,8 +151,9 @@ class EM(Method[EMParams]):
             yield round_
         left = error()
         if left > self.params.stop_error:
+            count = "1 round" if self.params.rounds == 1 else f"{self.params.rounds} rounds"
             raise SepbenchError(
-                f"em: after {self.params.rounds} rounds its network mistakes {100 * left:.3g} % of the protected "
+                f"em: after {count} its network mistakes {100 * left:.3g} % of the protected "
                 f"images, and is to mistake {100 * self.params.stop_error:g} % at most: raise rounds, batches or "
                 f"stop_error"
             )
@@ -176,4 +172,14 @@ class EM(Method[EMParams]):
             normalise=False,
             clip_gradient=params.clip_gradient,
             precision=params.precision,
+        )
+
+
+def _check_classes(all_labels: Tensor, shown: Tensor) -> None:
+    """Raise `SepbenchError` where a class would stay clean, as none of its images is in the portion."""
+    missing = sorted({*all_labels.tolist()} - {*shown.tolist()})
+    if missing:
+        raise SepbenchError(
+            f"em: of class {missing[0]} no image is among the {len(shown)} that class-wise noise is made from: raise "
+            f"portion"
         )

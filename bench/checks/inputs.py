@@ -42,9 +42,11 @@ _SMALL = {
     "iterations": 2,
     "samples": 1,
     "rounds": 3,
+    "epochs": 2,
     "stop_error": 1.0,
     "batches": 2,
     "batch_size": 3,
+    "noise_batch_size": 5,
     "noise_steps": 2,
     "attack_steps": 2,
 }

@@ -79,8 +79,9 @@ def says_what_it_costs(case: Case) -> None:
     needs, passes = method.needs(), method.passes()
     surrogates = isinstance(needs, list | tuple) and all(isinstance(one, Surrogate) for one in needs)
     require(surrogates, f"needs returns {needs!r}: return a list of bench.api.Surrogate", "needs")
-    number = isinstance(passes, int | float) and not isinstance(passes, bool) and passes >= 0
-    require(number, f"passes returns {passes!r}: return a number from 0 up", "passes")
+    for name, cost in (("passes", passes), ("image_passes", method.image_passes())):
+        number = isinstance(cost, int | float) and not isinstance(cost, bool) and cost >= 0
+        require(number, f"{name} returns {cost!r}: return a number from 0 up", name)
     require(
         not needs or passes > 0,
         f"passes returns 0, and it needs {len(needs)} surrogate{'s' * (len(needs) > 1)}: return how many forward and "

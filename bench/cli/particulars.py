@@ -8,11 +8,14 @@ from pydantic import ValidationError
 
 from bench.contracts.dataset import DatasetPlugin
 from bench.contracts.defense import Defense, Defenses
-from bench.contracts.method import Method, Surrogate
+from bench.contracts.method import Method, Surrogate, total_passes
 from bench.contracts.plugin import Plugin
 from bench.contracts.reference import references
+from bench.plan.outlook import number
 
 _SPLITS = ("train", "test")
+_USUAL_SET = 50_000
+"""Images of the set that costs are told for where they depend on their number."""
 
 
 def particulars(name: str, plugin: Any) -> list[str]:
@@ -45,13 +48,27 @@ def _of_method(name: str, kind: type[Method]) -> Iterator[str]:
         if method.brought is not None:
             yield "asked for by sepbench evaluate PROTECTED --clean DATA"
             return
-        deciding = _deciding(kind, lambda one: one.passes())
-        passes = f"{method.passes():g} passes over the images, forward and backward" if method.passes() else "no passes"
-        yield f"cost {passes}{_by(deciding)}{_surrogates(method)}"
+        yield f"cost {_cost(kind)}{_surrogates(method)}"
+        deciding = _deciding(kind, lambda one: (one.passes(), one.image_passes()))
         main = {field: getattr(method.params, field) for field in deciding}
         told = {field: value for field, value in main.items() if type(value) in (int, float)}
     row = f"{name}: {_flow(told)}" if told else name
     yield from _in_an_experiment("methods:", f"  - {row}")
+
+
+def _cost(kind: type[Method]) -> str:
+    """Return the passes of a method over all images, and those that do not grow with their number."""
+    method, parts = kind(), list[str]()
+    if method.passes():
+        decided = _by(_deciding(kind, lambda one: one.passes()))
+        parts.append(f"{number(method.passes())} passes over the images, forward and backward{decided}")
+    if method.image_passes():
+        decided = _by(_deciding(kind, lambda one: one.image_passes()))
+        parts.append(f"those of {number(method.image_passes())} single images{decided}")
+    told = " and ".join(parts) or "no passes"
+    if len(parts) == 2:
+        told += f", or {number(total_passes(method, _USUAL_SET, _USUAL_SET))} in all with {_USUAL_SET:,} images"
+    return f"at most {told}; meanwhile it trains the experiment's surrogate" if method.trains else told
 
 
 def _surrogates(method: Method) -> str:
@@ -119,7 +136,7 @@ def _placeholders(kind: type[Plugin[Any]]) -> dict[str, str]:
     return {field: field.upper() for field in _required(kind)}
 
 
-def _deciding(kind: type[Plugin[Any]], cost: Callable[[Any], float]) -> list[str]:
+def _deciding(kind: type[Plugin[Any]], cost: Callable[[Any], object]) -> list[str]:
     """Return the parameters on which a cost depends: those of which another value changes it, all others as usual."""
     usual = kind().params
     return [

@@ -132,12 +132,14 @@ class CraftContext:
         for done in range(first, count):
             with self._within(share[0] + (share[1] - share[0]) * done / count, (share[1] - share[0]) / count):
                 yield done
-            if self.keeper is not None and (done + 1 == count or self.keeper.due()):
+            kept = self.keeper is not None and (done + 1 == count or self.keeper.due())
+            if kept:
                 self._keep(name, parts, done + 1)
             try:
                 self.on_round()
             except Stopped:
-                self._keep(name, parts, done + 1)
+                if not kept:
+                    self._keep(name, parts, done + 1)
                 raise
 
     @contextmanager

@@ -22,13 +22,13 @@ BatchLoss = Callable[[Network, Tensor, Tensor], Tensor]
 
 
 def mean_cross_entropy(network: Network, x: Tensor, y: Tensor) -> Tensor:
-    """Return the mean cross-entropy, as a float32."""
-    return F.cross_entropy(network(x).float(), y)
+    """Return the mean cross-entropy, in the format of the images."""
+    return F.cross_entropy(network(x).to(x.dtype), y)
 
 
 def summed_cross_entropy(network: Network, x: Tensor, y: Tensor) -> Tensor:
     """Return the summed cross-entropy: the gradient of an image then does not depend on how many there are."""
-    return F.cross_entropy(network(x).float(), y, reduction="sum")
+    return F.cross_entropy(network(x).to(x.dtype), y, reduction="sum")
 
 
 class Learner:

@@ -40,7 +40,9 @@ class Steps(Params):
 
 
 class Cosine(Params):
-    """Anneal the rate to zero along half a cosine; set once an epoch, it keeps to the value of the epoch's start.
+    """Anneal the rate along half a cosine, to zero or to a `final` share of the peak.
+
+    Set once an epoch, it keeps to the value of the epoch's start.
 
     Examples
     --------
@@ -51,12 +53,13 @@ class Cosine(Params):
 
     kind: Literal["cosine"] = "cosine"
     each: Literal["batch", "epoch"] = "batch"
+    final: float = Field(0.0, ge=0, le=1)
 
     def scale(self, epoch: float, epochs: int) -> float:
         """Return the factor on the peak rate at a (fractional) epoch."""
         if self.each == "epoch":
             epoch = math.floor(epoch)
-        return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
 class OneCycle(Params):
@@ -185,6 +188,8 @@ class Recipe(Params):
             del fields["augmentation"]["resized_crop"]
         if self.schedule.kind == "cosine" and self.schedule.each == "batch":
             del fields["schedule"]["each"]
+        if self.schedule.kind == "cosine" and not self.schedule.final:
+            del fields["schedule"]["final"]
         if self.constants is not None:
             fields["normalisation"] = self.constants.model_dump(mode="json")
         if self.warmup_epochs:

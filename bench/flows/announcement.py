@@ -7,7 +7,7 @@ from bench.core.duration import duration
 from bench.core.norms import plain
 from bench.flows.choices import FIT
 from bench.flows.protection import Protection
-from bench.plan.outlook import estimator, outlook
+from bench.plan.outlook import estimator, number, outlook
 from bench.plan.stage import SurrogateJob
 
 
@@ -61,6 +61,8 @@ def _crafting(protection: Protection) -> Iterator[tuple[str, str]]:
             epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs != 1)}"
             defended = "" if defenses == "plain" else f", {defenses}"
             yield "recipe", f"{recipe.name}: {epochs} in batches of {recipe.batch_size}{defended}"
+    if protection.job.architecture is not None:
+        yield "surrogate", f"{protection.job.architecture}, trained while it crafts"
     # What is unset, off or left to the device says nothing to a person.
     told = [f"{name} {value}" for name, value in protection.job.method.params if value not in (None, False, "auto")]
     settings = f" ({', '.join(told)})" if told else ""
@@ -87,7 +89,8 @@ def _effort(protection: Protection, check_passes: float) -> Iterator[tuple[str, 
     view = outlook(protection.plan, protection.home, protection.device)
     seconds = sum(stage.seconds for stage in view.stages if not stage.done)
     took = f"roughly {duration(seconds)} on {view.device}" if seconds else "done before"
-    yield "work", f"{sum(stage.passes for stage in view.stages):g} passes over the pictures, {took}"
+    most = "at most " if any(stage.at_most for stage in view.stages) else ""
+    yield "work", f"{most}{number(sum(stage.passes for stage in view.stages))} passes over the pictures, {took}"
     if check_passes:
         pace = _seconds_of_a_pass(protection)
         took = "" if pace is None else f", roughly {duration(check_passes * pace)} if none of it is done"

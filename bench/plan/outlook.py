@@ -37,6 +37,8 @@ class PlannedStage:
         None where the data is not here: what stages are depends on it.
     about
         The method, or the architecture of a surrogate.
+    at_most
+        Whether passes, seconds and operations may be fewer: of a method that trains, see `Method.passes`.
     basis
         What the seconds rest on: stages like it that this home has `measured`, or a batch that was `timed`.
 
@@ -48,6 +50,7 @@ class PlannedStage:
     key: str | None
     done: bool
     passes: float
+    at_most: bool
     seconds: float
     basis: Basis | None
     flops: float
@@ -131,6 +134,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
             key=None if missing else stage.key,
             done=not open_,
             passes=stage.passes,
+            at_most=isinstance(job, CraftJob) and job.architecture is not None,
             seconds=expected.seconds if expected else 0.0,
             basis=expected.basis if expected else None,
             flops=estimate_flops(plan, stage, costs) if open_ else 0.0,
@@ -181,6 +185,11 @@ def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> s
     return "\n".join([head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view), *_total(view)])
 
 
+def number(passes: float) -> str:
+    """Return passes as people read them."""
+    return f"{passes:,.0f}" if passes >= 1000 else f"{passes:g}"
+
+
 def worth_knowing(card: DataCard, dataset: str) -> list[str]:
     """Return what is unusual about the data set, and what was passed over: clauses without a point."""
     return [*(card.counts.oddities(dataset) if card.counts else ()), *card.remarks]
@@ -226,7 +235,7 @@ def _images(card: DataCard, dataset: str, every_class: bool) -> Iterator[str]:
 
 def _line(stage: PlannedStage) -> str:
     mark, time = ("there", "") if stage.done else ("to do", f"~{duration(stage.seconds)}")
-    return f"  {mark:5}  {(stage.key or NOTHING)[:10]:10}  {stage.passes:>6g} passes  {time:>12}  {stage.label}"
+    return f"  {mark:5}  {(stage.key or NOTHING)[:10]:10}  {number(stage.passes):>6} passes  {time:>12}  {stage.label}"
 
 
 def _table(stages: Iterable[PlannedStage]) -> list[str]:
@@ -240,7 +249,7 @@ def _table(stages: Iterable[PlannedStage]) -> list[str]:
     for (kind, about), several in groups.items():
         left = [stage for stage in several if not stage.done]
         passes, seconds = sum(stage.passes for stage in left), sum(stage.seconds for stage in left)
-        cost = (f"{passes:g}", f"~{duration(seconds)}") if left else ("", "")
+        cost = (number(passes), f"~{duration(seconds)}") if left else ("", "")
         rows.append((kind, about, str(len(several) - len(left)), str(len(left)), *cost))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -261,6 +270,11 @@ def _notes(view: Outlook) -> Iterator[str]:
         yield f"to run it: {view.missing}"
     if view.sharing:
         yield _shared(view.sharing, view.device)
+    if limits := dict.fromkeys(stage.about for stage in view.stages if stage.at_most and not stage.done):
+        yield (
+            f"of {', '.join(limits)} passes and time are the most there may be: what trains while it crafts may be "
+            f"done before, and a batch holds no more images than there are"
+        )
     if view.busy:
         yield f"{view.device} is busy now ({view.busy}): while it is, everything takes longer"
 
@@ -283,7 +297,7 @@ def _total(view: Outlook) -> list[str]:
     flops = sum(stage.flops for stage in left)
     room = sum(stage.bytes for stage in left)
     return [
-        f"{there}, {len(left)} to do: {passes:g} passes, {_time(left, view.device)}",
+        f"{there}, {len(left)} to do: {number(passes)} passes, {_time(left, view.device)}",
         f"{flops / 1e15:.2g} PFLOP, or {flops / _GPU_RATE / 3600:.2g} GPU-hours at {_GPU_RATE / 1e12:g} TFLOP/s; "
         f"about {room / 2**30:.2g} GiB of disk",
     ]

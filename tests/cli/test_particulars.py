@@ -55,6 +55,18 @@ def asked_for(name: str, plugin: Any) -> dict[str, Any]:
             "which it uses 1 checkpoint",
         ),
         ("random-noise", "no passes"),
+        (  # 20 steps in each of 50 rounds, and 10 batches of 512: 256,000 / 50,000 = 5.12
+            "em",
+            "at most 1,000 passes over the images, forward and backward (by noise, rounds and steps) and those of "
+            "256,000 single images (by rounds, batches and batch_size), or 1,005 in all with 50,000 images; meanwhile "
+            "it trains the experiment's surrogate",
+        ),
+        (  # 10 steps at the end, and 5000 times one and ten of 128 images: 10 + 640,000 * 11 / 50,000
+            "em-online",
+            "at most 10 passes over the images, forward and backward (by noise_steps) and those of 7,040,000 single "
+            "images (by steps, batch_size and noise_steps), or 150.8 in all with 50,000 images; meanwhile it trains "
+            "the experiment's surrogate",
+        ),
     ],
 )
 def test_a_method_says_what_it_costs_and_what_decides_it(method: str, cost: str) -> None:

@@ -81,6 +81,27 @@ def test_the_summary_counts_what_is_there_and_costs_only_what_is_not(finished: F
     assert ["victim", "sep", "1", "1", "2"] in [row[:-1] for row in shown]
 
 
+EM = "{em: {rounds: 4, steps: 3, batches: 2, batch_size: 25}}"
+
+
+def test_what_a_method_that_trains_takes_at_most_is_told() -> None:
+    write(changed(TINY, "  - random-noise", f"  - {EM}"))
+    shown = done("plan", "tiny.yaml")
+    (craft,) = [row for row in rows(shown) if row[:2] == ["craft", "em"]]
+    assert craft[2:5] == ["0", "1", "13"]  # 4 rounds of 3 steps, and 4 times 50 images are another of all 200
+    assert "\nof em passes and time are the most there may be: " in shown
+    (stage,) = [stage for stage in plan("tiny.yaml")["stages"] if stage["label"].startswith("craft em")]
+    assert stage["at_most"]
+    assert stage["seconds"] > 0
+    assert stage["flops"] > 0
+    assert "the most there may be" not in done("plan", write(TINY))
+
+
+def test_many_passes_are_written_out() -> None:
+    write(changed(TINY, "  - random-noise", "  - rem"))
+    assert " 1,795,750 " in done("plan", "tiny.yaml")  # 550 and 5000 * 128 * 561 / 200
+
+
 def test_every_stage_is_listed_where_that_is_asked_for() -> None:
     listed = done("plan", write(TINY), "--all").splitlines()
     labels = [stage["label"] for stage in plan("tiny.yaml")["stages"]]

@@ -1,6 +1,7 @@
 """sepbench protect as a person types it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,15 @@ def test_a_plan_says_what_would_be_done_and_does_nothing() -> None:
     assert any(line.startswith("  kept in  ") and str(Path("home").absolute()) in line for line in said)
     assert not Path("out").exists()
     assert not Path("home", "store").exists()
+
+
+def test_a_plan_says_of_a_method_that_trains_what_and_how_much_at_most() -> None:
+    pets(Path("pets"))
+    method = "{em: {rounds: 4, steps: 3, batches: 2, batch_size: 6}}"
+    said = done("protect", "pets", "--out", "out", "--plan", "--no-check", "--method", method)
+    assert re.search(r"\n  surrogate +resnet8, trained while it crafts\n", said)
+    # 4 rounds of 3 steps, and in each two batches of half the pictures.
+    assert re.search(r"\n  work +at most 16 passes over the pictures, roughly ", said)
 
 
 def test_a_budget_that_needs_longer_steps_gets_them() -> None:

@@ -61,7 +61,7 @@ def assert_every_example_took_part(records: list[Record]) -> None:
     assert {one.status for one in records} == {"done"}
     assert {one.dataset for one in records} == {"shapes"}
     assert {one.victim for one in records} == {"conv3"}
-    assert {one.method for one in records} == {"none", "random-noise", "uniform-shift", "next-class"}
+    assert {one.method for one in records} == {"none", "random-noise", "uniform-shift", "next-class", "in-turns"}
     assert {one.method_params["strength"] for one in records if one.method == "uniform-shift"} == {0.5, 1.0}
     assert {one.defense for one in records} == {"plain", "channel-shuffle-100"}
     assert {one.recipe.partition("[")[0] for one in records} == {"shapes"}
@@ -146,7 +146,7 @@ def test_the_examples_keep_the_contracts(tree: Path) -> None:
     for file in ("__init__.py", "conftest.py"):
         shutil.copy(ROOT / "tests" / file, tree / "tests")
     shutil.copy(ROOT / "pyproject.toml", tree)
-    only = "uniform-shift or next-class or conv3 or channel-shuffle or shapes"
+    only = "uniform-shift or next-class or in-turns or conv3 or channel-shuffle or shapes"
     printed = python(["-m", "pytest", "-p", "no:cacheprovider", "tests/contract", "-k", only], tree, [tree])
     assert " passed" in printed
     assert "failed" not in printed

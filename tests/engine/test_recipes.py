@@ -103,6 +103,17 @@ def test_cosine_is_half_a_cosine_of_the_run(epochs: int, steps: int, data: st.Da
     assert made.rate(batch, steps) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+def test_a_cosine_may_end_at_a_share_of_the_peak() -> None:
+    schedule = {"kind": "cosine", "each": "epoch", "final": 0.01}
+    made = recipe(epochs=4, schedule=schedule)
+    quarter = (1 + math.cos(math.pi / 4)) / 2  # of the way down from the peak
+    assert [made.rate(3 * epoch + 2, 3) for epoch in range(3)] == pytest.approx(
+        [0.1, 0.001 + 0.099 * quarter, 0.001 + 0.099 / 2]
+    )
+    assert made.training_fields()["schedule"] == schedule
+    assert recipe(schedule={"kind": "cosine"}).training_fields()["schedule"] == {"kind": "cosine"}
+
+
 @settings(derandomize=True, deadline=None, max_examples=50)
 @given(epochs=st.integers(1, 200), steps=st.integers(1, 400), rise=st.floats(0.05, 0.95), data=st.data())
 def test_one_cycle_is_a_triangle_with_its_peak_at_the_end_of_the_rise(

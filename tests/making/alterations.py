@@ -168,6 +168,13 @@ def save_every_epoch(notes: Notes) -> None:
     bench.engine.training._SAVE_EVERY_SECONDS = -1.0
 
 
+def keep_every_round(notes: Notes) -> None:
+    """Keep the state of a method that trains while it crafts after each round, however short."""
+    from bench.run.stages.kept_rounds import KeptRounds
+
+    KeptRounds.due = lambda self: True  # type: ignore[method-assign]
+
+
 @dataclass(frozen=True)
 class shards_of:  # noqa: N801
     """Craft so many images at a time."""

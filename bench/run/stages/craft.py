@@ -40,7 +40,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     starts = range(0, len(positions), size)
     finished = set(draft.names())
     todo = [start for start in starts if _shard_name(start, size) not in finished]
-    began, rounds = time.perf_counter(), KeptRounds(draft)
+    began, rounds = time.perf_counter(), None if method.per_sample else KeptRounds(draft)
     brought = kept(bench.store, method.brought.sha256) if method.brought else None
     spent = method.brought.spent if method.brought else {}
     if spent:  # at the size that the files have: pixels that were resized for training tell less
@@ -65,7 +65,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
         released = _released(method, job, budget, bench, ctx, start, size)
         seconds, began = time.perf_counter() - began, time.perf_counter()
-        info = {"seconds": seconds if method.per_sample else rounds.seconds, "spent": ctx.spent}
+        info = {"seconds": seconds if rounds is None else rounds.seconds, "spent": ctx.spent}
         draft.put(_shard_name(start, size), {"images": released}, info)
         bench.on_progress((done + 1) / len(starts))
         bench.on_safe_point()
