@@ -36,6 +36,7 @@ from bench.engine.ensemble import Ensemble, EnsembleLoss, FeatureAlignment, clas
 from bench.engine.frozen import Frozen
 from bench.engine.learner import BatchLoss, Learner
 from bench.engine.recipe import Cosine, Recipe, Steps
+from bench.engine.trained import Trained
 
 __all__ = [
     "ARCHITECTURES",
@@ -79,6 +80,7 @@ __all__ = [
     "Splits",
     "Steps",
     "Surrogate",
+    "Trained",
     "UnknownName",
     "augment",
     "class_means",

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_full_backward_hook
+from torch.nn.modules.module import register_module_forward_hook
 
 from bench.checks.failure import Failure, about, check_description, check_parameters, require
 from bench.checks.inputs import (
@@ -156,6 +157,7 @@ def crafts_images_one_by_one_where_it_says_so(case: Case) -> None:
 def takes_the_passes_that_it_says(case: Case) -> None:
     """Fail where crafting takes more or fewer gradients of each image than passes() says.
 
+    A gradient whose own graph is kept, to differentiate it once more, counts for two: with that second one it is three.
     A method that trains may take fewer, where it stops by itself or a batch is less than full, and says how many.
     """
     method, data = case.build(), _data(digits(), slice(0, 4))
@@ -163,7 +165,7 @@ def takes_the_passes_that_it_says(case: Case) -> None:
     with counted_images() as counts:
         _crafted(method, data, case.budget, context)
     if case.kind.trains:
-        images, most = counts["backward"], method.passes() * len(data.x) + method.image_passes()
+        images, most = counts["backward"] + counts["kept"], method.passes() * len(data.x) + method.image_passes()
         require(
             images == context.spent,
             f"crafting takes the gradients of {images} images, and ctx.spent counts {context.spent:g}: add to it what "
@@ -177,9 +179,9 @@ def takes_the_passes_that_it_says(case: Case) -> None:
             "passes",
         )
         return
-    taken = counts["backward"] / len(data.x)
+    taken = (counts["backward"] + counts["kept"]) / len(data.x)
     require(
-        taken == method.passes() and counts["forward"] >= counts["backward"],
+        taken == method.passes() and counts["forward"] >= counts["backward"] - counts["kept"],
         f"passes returns {method.passes():g}, and crafting takes {taken:g} gradient passes of each image: return that",
         "passes",
     )
@@ -308,21 +310,24 @@ def _weights(surrogates: list[list[Any]]) -> Iterator[Tensor]:
 
 @contextmanager
 def counted_images() -> Iterator[Counter[str]]:
-    """Count the images that go forward and backward through the stem of any network."""
+    """Count the images that go forward and backward through the stem of any network.
+
+    `kept` are those that go backward, as part of `backward`, in a pass that is differentiated itself (create_graph).
+    """
     counts: Counter[str] = Counter()
 
-    def is_stem(module: nn.Module) -> bool:
-        return isinstance(module, nn.Conv2d) and module.in_channels == 3
-
     def forward(module: nn.Module, inputs: Any, output: Any) -> None:
-        counts["forward"] += len(output) if is_stem(module) else 0
+        if isinstance(module, nn.Conv2d) and module.in_channels == 3:
+            counts["forward"] += len(output)
+            if output.requires_grad:  # a hook of the tensor sees gradients of weights and of images alike
+                output.register_hook(partial(backward, len(output)))
 
-    def backward(module: nn.Module, grad_input: Any, grad_output: Any) -> None:
-        counts["backward"] += len(grad_output[0]) if is_stem(module) else 0
+    def backward(images: int, gradient: Tensor) -> None:
+        counts["backward"] += images
+        counts["kept"] += images if torch.is_grad_enabled() else 0
 
-    hooks = [register_module_forward_hook(forward), register_module_full_backward_hook(backward)]
+    hook = register_module_forward_hook(forward)
     try:
         yield counts
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
