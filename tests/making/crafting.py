@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from bench.checks import inputs
-from bench.checks.inputs import BUDGETS, CPU, digits, networks, with_images
+from bench.checks.inputs import ARCHITECTURE, BUDGETS, CPU, digits, networks, with_images
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.method import METHODS, Method, Surrogate
 from bench.contracts.network import Network
@@ -55,7 +55,8 @@ def protect(folder: Path, kind: type[Method], budget: Budget | None, data: Image
         spent = {"linf_levels": 1, "l2": 1 / 255, "l0": 1}
         params = params.model_copy(update={"sha256": made.sha256, "spent": spent})
     checkpoints = tuple(stored(store, index, found) for index, found in enumerate(networks(method)))
-    job = CraftJob(MethodRow(name=kind.name, params=params), budget, seed, checkpoints)
+    trained = ARCHITECTURE if kind.trains else None
+    job = CraftJob(MethodRow(name=kind.name, params=params), budget, seed, checkpoints, architecture=trained)
     stage = Stage(key(str(uuid4())), "of a test", job, (), method.passes())
     run_stage(stage, Workbench(Splits(data, data), store, CPU))
     return store.tensors("craft", stage.key, "protected")["images"]
