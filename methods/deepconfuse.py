@@ -17,7 +17,7 @@ the classifier's own step."""
 
 
 class DeepConfuseParams(GeneratorParams):
-    """Parameters of the trials; the defaults are those of the released script for CIFAR-10, months of a CPU."""
+    """Parameters of the trials; the defaults are those of the released script for CIFAR-10."""
 
     trials: int = Field(1000, ge=1, description="fresh classifiers, one after the other; 500 in the paper, 50 in short")
     epochs: int = Field(20, ge=1, description="that each of them learns for; the paper does not say; 1 in short")
