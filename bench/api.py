@@ -35,6 +35,7 @@ from bench.data.images import ImageSet, Splits
 from bench.engine.ensemble import Ensemble, EnsembleLoss, FeatureAlignment, class_means
 from bench.engine.frozen import Frozen
 from bench.engine.learner import BatchLoss, Learner
+from bench.engine.microbatches import MicroBatches
 from bench.engine.recipe import Cosine, Recipe, Steps
 from bench.engine.trained import Trained
 
@@ -67,6 +68,7 @@ __all__ = [
     "Learner",
     "Loss",
     "Method",
+    "MicroBatches",
     "Network",
     "Norm",
     "NotHere",

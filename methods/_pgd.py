@@ -14,6 +14,33 @@ View = Callable[[Tensor], Tensor]
 """What the network sees of images, [B, 3, H, W] to [B, 3, H, W], differentiable."""
 
 
+class Loss(Protocol):
+    """What is to fall, or to rise, of a shard of images and their labels."""
+
+    def gradient(self, seen: Tensor) -> Tensor:
+        """Return the gradient, [N, 3, H, W], with respect to the images as the network sees them."""
+
+    def values(self, x: Tensor) -> Tensor:
+        """Return what restarts are compared by, [N]: of each image, or the same number for all of them."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The cross-entropy of labels, [N]: its mean gradient over an ensemble, its values on the first network."""
+
+    ensemble: Ensemble
+    labels: Tensor
+
+    def gradient(self, seen: Tensor) -> Tensor:
+        """Return the gradient with respect to the images."""
+        return self.ensemble.mean_gradient(seen, self.labels)
+
+    def values(self, x: Tensor) -> Tensor:
+        """Return the loss of each image."""
+        with torch.no_grad():
+            return F.cross_entropy(self.ensemble.networks[0](x).to(x.dtype), self.labels, reduction="none")
+
+
 class Views(Protocol):
     """The random views of a shard of images."""
 
@@ -23,7 +50,7 @@ class Views(Protocol):
 
 @dataclass(frozen=True)
 class PGD:
-    """How images are moved along the gradient of a cross-entropy, within the budget.
+    """How images are moved along the gradient of a loss, within the budget.
 
     Attributes
     ----------
@@ -58,24 +85,30 @@ class PGD:
         ctx: CraftContext,
         begin: Tensor | None = None,
     ) -> Tensor:
-        """Return images, [N, 3, H, W], moved to where the loss of these `labels` is low, or high.
+        """Return images, [N, 3, H, W], moved to where the cross-entropy of these `labels` is low, or high.
 
         They start from `begin`, images within the budget, or where `start` says.
         """
+        return self.descend(data, CrossEntropy(ensemble, labels), budget, ctx, begin)
+
+    def descend(
+        self, data: CraftData, loss: Loss, budget: Budget, ctx: CraftContext, begin: Tensor | None = None
+    ) -> Tensor:
+        """Return images, [N, 3, H, W], moved to where a loss is low, or high; from `begin`, or where `start` says."""
         sign = -1 if self.ascend else 1
         ticks = ctx.progress(range(self.restarts * self.steps))
         best, lowest = data.x, torch.full_like(data.x[:, 0, 0, 0], torch.inf)
         for restart in range(self.restarts):
             x = self._begin(restart, data, budget, ctx) if begin is None else begin
             for step, _ in zip(range(self.steps), ticks, strict=False):
-                gradient = sign * self._gradient((restart, step), x, labels, ensemble, data, ctx)
+                gradient = sign * self._gradient((restart, step), x, loss, data, ctx)
                 x = budget.project(data.x, x - self.length * budget.direction(gradient))
             if self.restarts == 1:
                 return x
-            loss = sign * _losses(ensemble.networks[0], x, labels)
-            better = loss < lowest if restart else torch.ones_like(loss, dtype=torch.bool)  # also than NaN
+            ends = sign * loss.values(x)
+            better = ends < lowest if restart else torch.ones_like(ends, dtype=torch.bool)  # also than NaN
             best = torch.where(better[:, None, None, None], x, best)
-            lowest = torch.where(better, loss, lowest)
+            lowest = torch.where(better, ends, lowest)
         return best
 
     def _begin(self, restart: int, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
@@ -88,14 +121,12 @@ class PGD:
         scale = budget.radius if budget.norm == "linf" else budget.radius / data.x[0].numel() ** 0.5
         return budget.project(data.x, data.x + scale * noise)
 
-    def _gradient(
-        self, step: tuple[int, int], x: Tensor, labels: Tensor, ensemble: Ensemble, data: CraftData, ctx: CraftContext
-    ) -> Tensor:
+    def _gradient(self, step: tuple[int, int], x: Tensor, loss: Loss, data: CraftData, ctx: CraftContext) -> Tensor:
         if self.views is None:
-            return ensemble.mean_gradient(x, labels)
+            return loss.gradient(x)
         x = x.detach().requires_grad_()
         seen = self.views(data, ctx, *step)(x)
-        return torch.autograd.grad(seen, x, ensemble.mean_gradient(seen.detach(), labels))[0]
+        return torch.autograd.grad(seen, x, loss.gradient(seen.detach()))[0]
 
 
 def crops_and_flips(data: CraftData, ctx: CraftContext, *step: int) -> View:
@@ -132,8 +163,3 @@ class ShiftsAndFlips:
 def colour_of_zero(network: Network) -> Tensor:
     """Return the colour, [3, 1, 1] in [0, 1], that a network normalises to zero."""
     return network.mean[0].detach().clone()
-
-
-def _losses(network: torch.nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-    with torch.no_grad():
-        return F.cross_entropy(network(x).to(x.dtype), labels, reduction="none")

@@ -9,20 +9,8 @@ from typing import ClassVar, Literal, TypeVar
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Surrogate
+from methods._adversarial_poisons import Training, trained
 from methods._pgd import PGD, ShiftsAndFlips, colour_of_zero
-
-PUBLISHED = {
-    "epochs": 40,
-    "batch_size": 128,
-    "lr": 0.1,
-    "momentum": 0.9,
-    "nesterov": True,
-    "weight_decay": 5e-4,
-    "schedule": {"kind": "steps", "at": (14, 25, 35), "factor": 0.1},
-    "warmup_epochs": 0,
-    "clip_gradient": None,
-}
-"""How the authors train their network; the augmentation is the experiment's."""
 
 
 class TAPParams(Params):
@@ -31,7 +19,7 @@ class TAPParams(Params):
     steps: int = Field(250, ge=1, description="gradient steps from each start")
     step_fraction: float = Field(0.05, gt=0, description="step size as a share of the budget")
     restarts: int = Field(8, ge=1, description="random starts, of which each image keeps the best")
-    surrogate: Literal["published", "recipe"] = Field(
+    surrogate: Training = Field(
         "published", description="trained for 40 epochs as published, or as the experiment's recipe says"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
@@ -57,7 +45,7 @@ class _Adversarial(Method[P_co]):
 
     def needs(self) -> list[Surrogate]:
         """Return one run, trained as published or as everything else."""
-        return [Surrogate(placement="last", recipe=PUBLISHED if self.params.surrogate == "published" else {})]
+        return trained(self.params.surrogate)
 
     def passes(self) -> float:
         """Return steps times restarts."""

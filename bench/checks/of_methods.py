@@ -188,8 +188,8 @@ def takes_the_passes_that_it_says(case: Case) -> None:
 
 
 def goes_on_where_it_was_stopped(case: Case) -> None:
-    """Fail where a method that trains ends otherwise when it is stopped after each round and goes on."""
-    if not case.kind.trains:
+    """Fail where a method that has rounds ends otherwise when it is stopped after each and goes on."""
+    if case.kind.per_sample:
         return
     data = ImageSet(digits().images[:8], digits().labels[:8], digits().classes)
     undisturbed, keeper = released(case, data), MemoryKeeper()
@@ -202,7 +202,7 @@ def goes_on_where_it_was_stopped(case: Case) -> None:
     else:
         raise Failure(f"it has more than {_STOPS} rounds of eight images: check it with fewer (--set)", "craft")
     require(
-        bool(keeper.names()),
+        bool(keeper.names()) or not case.kind.trains,
         "trains is set, and it has no round after which it could be stopped: loop over ctx.rounds(count, name=value) "
         "with what changes from round to round",
         "craft",

@@ -123,8 +123,8 @@ def augment(images: Tensor, draws: Draws, padding: int) -> Tensor:
     Returns
     -------
     [B, C, H, W]. Crops of the image's size are taken out of the image padded with zeros, and keep the dtype. Other
-    windows are resized bilinearly, as float32 in the range they had; on a GPU, the gradient of these is added up in no
-    fixed order.
+    windows are resized bilinearly, as float32 in the range they had, or float64 if they were; on a GPU, the gradient of
+    these is added up in no fixed order.
 
     Examples
     --------
@@ -180,7 +180,8 @@ def _resized(images: Tensor, draws: Draws, heights: Tensor, widths: Tensor) -> T
     y = _positions(rows, draws.top, heights, height)
     x = _positions(columns, draws.left, widths, width)
     grid = torch.stack([x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)], dim=-1)
-    return F.grid_sample(images.float(), grid, mode="bilinear", align_corners=True)
+    images = images if images.dtype == torch.float64 else images.float()
+    return F.grid_sample(images, grid.to(images.dtype), mode="bilinear", align_corners=True)
 
 
 def _positions(pixels: Tensor, start: Tensor, length: Tensor, size: int) -> Tensor:

@@ -25,7 +25,9 @@ class Reference:
     venue
         Short name of the conference, or arXiv.
     eprint
-        Number on arXiv.
+        Number on arXiv; empty for a paper that is not there.
+    page
+        The address of the latter, where it was published; empty for a paper on arXiv.
 
     """
 
@@ -34,12 +36,13 @@ class Reference:
     title: str
     venue: str
     year: int
-    eprint: str
+    eprint: str = ""
+    page: str = ""
 
     @property
     def url(self) -> str:
         """Where it can be read."""
-        return f"https://arxiv.org/abs/{self.eprint}"
+        return self.page or f"https://arxiv.org/abs/{self.eprint}"
 
     @property
     def short_title(self) -> str:
@@ -62,7 +65,8 @@ class Reference:
 def references() -> dict[str, Reference]:
     """Return the papers of `bench/references.bib` by their keys.
 
-    Raises `SepbenchError` where an entry lacks a field. The file is BibTeX of the plainest kind: a field a line.
+    Raises `SepbenchError` where an entry lacks a field. The file is BibTeX of the plainest kind: a field a line. A
+    paper that is not on arXiv has a `url` in place of its `eprint`.
     """
     return {key: _reference(key, dict(_FIELD.findall(body))) for key, body in _ENTRY.findall(_text())}
 
@@ -84,7 +88,8 @@ def _reference(key: str, fields: dict[str, str]) -> Reference:
             title=fields["title"].strip("{}"),
             venue=fields.get("booktitle") or fields["howpublished"],
             year=int(fields["year"]),
-            eprint=fields["eprint"],
+            eprint="" if "url" in fields else fields["eprint"],
+            page=fields.get("url", ""),
         )
     except KeyError as error:
         raise SepbenchError(f"references.bib: the entry {key} has no field {error.args[0]}") from None

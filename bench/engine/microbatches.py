@@ -28,6 +28,15 @@ class MicroBatches:
     size
         Images in a part; on the first call as many as fit the free memory of their device if unset.
 
+    Examples
+    --------
+    The features of images `x`, float32 [N, 3, H, W], of classes `y`, four at a time:
+
+    >>> with torch.no_grad():
+    ...     parts = MicroBatches(4).map(lambda images, classes: networks[0].features(images), x, y)
+    >>> torch.cat(parts).shape == (len(x), networks[0].classifier.head.in_features)
+    True
+
     """
 
     def __init__(self, size: int | None = None) -> None:

@@ -54,6 +54,12 @@ def differing(own: Mapping[str, Any], variants: Sequence[Mapping[str, Any]]) -> 
     }
 
 
+def natural(text: str) -> tuple[tuple[bool, int, str], ...]:
+    """Return a sort key under which numbers within texts rise: jpeg-10 before jpeg-50 before jpeg-100."""
+    parts = re.findall(r"\d+|\D+", text)
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+
+
 def method_label(name: str, own: Mapping[str, Any], variants: Sequence[Mapping[str, Any]]) -> str:
     """Return a method's name with those of its `own` parameters in which `variants`, all of its name, differ."""
     parameters = parameters_text(differing(own, variants))

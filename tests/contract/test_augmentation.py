@@ -138,6 +138,14 @@ def test_an_image_too_long_for_any_window_gives_the_largest_one_in_its_middle() 
         assert part.tolist() == [expected] * 5
 
 
+def test_resized_crops_of_double_precision_stay_that() -> None:
+    images = noise(6, 12).double()
+    draws = draw(6, Augmentation(resized_crop=0.08), torch.Generator().manual_seed(0), (12, 12))
+    augmented = augment(images, draws, 0)
+    assert augmented.dtype == torch.float64
+    torch.testing.assert_close(augmented.float(), augment(images.float(), draws, 0), rtol=0, atol=1e-3)
+
+
 def test_a_resized_crop_of_the_whole_image_leaves_it_alone() -> None:
     images = noise(4, side=16)
     corner = torch.zeros(4, dtype=torch.int64)

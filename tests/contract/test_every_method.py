@@ -23,7 +23,6 @@ every_case = pytest.mark.parametrize(("name", "budget"), cases(), ids=str)
 
 @every_case
 @pytest.mark.parametrize("promise", of_methods.CHECKS)
-@pytest.mark.filterwarnings("ignore:For backward hooks to be called")  # said while a method traces its networks
 def test_a_method_keeps_the_promises_that_sepbench_check_looks_at(
     promise: str, name: str, budget: Budget | None
 ) -> None:

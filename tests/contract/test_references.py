@@ -45,7 +45,12 @@ def test_a_key_is_the_first_authors_name_the_year_and_a_word_of_the_title(paper:
     assert paper.authors[0].lower().startswith(family)
     assert paper.year == int(year)
     assert word in paper.title.lower().replace("-", "")
-    assert re.fullmatch(r"\d{4}\.\d{5}", paper.eprint)
+    assert re.fullmatch(r"\d{4}\.\d{5}", paper.eprint) or paper.page
+
+
+def test_a_paper_that_is_not_on_arxiv_has_the_page_of_its_conference() -> None:
+    assert references()["wen2023adversarial"].url == "https://openreview.net/forum?id=zKvm1ETDOq"
+    assert str(references()["wen2023adversarial"]).endswith("ICLR 2023. https://openreview.net/forum?id=zKvm1ETDOq")
 
 
 @pytest.mark.parametrize(

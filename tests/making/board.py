@@ -1,6 +1,7 @@
 """The leaderboard as a reader meets it."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,5 +86,8 @@ class Board:
         with file.open(encoding="utf-8", newline="") as lines:
             return list(csv.DictReader(lines))
 
+
+OpenBoard = Callable[..., Board]
+"""Opens the leaderboard of some records, with matrices where the second argument says so."""
 
 ENTER, ESCAPE = Keys.ENTER, Keys.ESCAPE

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.record.published import Published
 from bench.record.record import Record
 from tests.making import records as made_records
 
@@ -54,3 +55,19 @@ RECORDS = [
     *submissions([40.0, 44.0], budget=16.0, linf_levels=16),
     *submissions([70.0, 72.0], recipe="digits[epochs=1]", profile="fast", overrides=("recipe.epochs=1",)),
 ]
+
+PUBLISHED = Published(
+    source="A paper, table 1",
+    dataset="cifar10",
+    victim="resnet18",
+    recipe="sep-2023",
+    method="sep",
+    norm="linf",
+    budget=8.0,
+    defense="plain",
+    test_acc=3.85,
+    std=0.12,
+    n=5,
+    differs="other constants",
+    note="on a GPU",
+)

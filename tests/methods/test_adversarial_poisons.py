@@ -1,6 +1,5 @@
 """TAP and hypocritical perturbations against loops over one image, one step and one pixel, in double precision."""
 
-import math
 from copy import deepcopy
 from typing import Any
 
@@ -17,10 +16,10 @@ from methods._pgd import ShiftsAndFlips
 from tests.making.images import noise
 from tests.making.networks import CPU, checkpoints
 from tests.making.slow_sep import gradient_of
+from tests.making.slow_views import scale, seen_from, within
 
 SIDE, COUNT = 12, 3
 IMAGES, LABELS = noise(COUNT, SIDE), torch.tensor([0, 4, 9])
-SHARE = 4.1 / 32
 
 
 def context() -> CraftContext:
@@ -33,22 +32,6 @@ def crafted(name: str, budget: Budget, part: slice = slice(None), **params: Any)
     ctx = context()
     method.prepare(lambda: iter([data]), ctx)
     return method.craft(data, budget, ctx)
-
-
-def seen_from(drawn: Tensor) -> Tensor:
-    """Return what each pixel that is seen takes of each pixel of the image, [H * W, H * W], pixel by pixel."""
-    right, down = (float(SHARE * SIDE * (2 * one - 1)) for one in drawn[:2])
-    matrix = torch.zeros(SIDE * SIDE, SIDE * SIDE, dtype=torch.float64)
-    for row in range(SIDE):
-        for column in range(SIDE):
-            x = (SIDE - 1 - column if drawn[2] < 0.5 else column) + right
-            y = row + down
-            for i in (math.floor(y), math.floor(y) + 1):
-                for j in (math.floor(x), math.floor(x) + 1):
-                    if 0 <= i < SIDE and 0 <= j < SIDE:
-                        weight = (1 - abs(y - i)) * (1 - abs(x - j))
-                        matrix[row * SIDE + column, i * SIDE + j] += weight
-    return matrix
 
 
 def slowly(
@@ -64,10 +47,10 @@ def slowly(
             moved = clean.clone()
             if start:
                 drawn = torch.randn(3, SIDE, SIDE, generator=ctx.generator("start", restart, index)).double()
-                moved = within(clean, clean + drawn * scale(budget), budget)
+                moved = within(clean, clean + drawn * scale(budget, 3 * SIDE * SIDE), budget)
             for step in range(steps):
                 view = torch.rand(COUNT, 3, generator=ctx.generator("augment", restart, step))[index]
-                matrix = seen_from(view)
+                matrix = seen_from(view, SIDE)
                 seen = ((moved.flatten(1) - colour) @ matrix.T + colour).view_as(clean)
                 gradient = sign * (gradient_of([network], seen, label).flatten(1) @ matrix).view_as(clean)
                 direction = gradient.sign() if budget.norm == "linf" else gradient / gradient.norm()
@@ -75,19 +58,6 @@ def slowly(
             ends.append((sign * loss_of(network, moved, label), moved))
         finished.append(min(ends, key=lambda end: end[0])[1])
     return torch.stack(finished)
-
-
-def scale(budget: Budget) -> float:
-    return budget.radius if budget.norm == "linf" else budget.radius / math.sqrt(3 * SIDE * SIDE)
-
-
-def within(clean: Tensor, moved: Tensor, budget: Budget) -> Tensor:
-    difference = moved - clean
-    if budget.norm == "linf":
-        difference = difference.clamp(-budget.radius, budget.radius)
-    else:
-        difference = difference * min(1.0, budget.radius / float(difference.norm()))
-    return (clean + difference).clamp(0, 1)
 
 
 def loss_of(network: Network, image: Tensor, label: int) -> float:

@@ -51,6 +51,19 @@ def test_hypo_asks_for_adversarial_training_whose_passes_count() -> None:
     assert stage.name == f"resnet8 · {job.defenses} · 5 epochs · seed 0"
 
 
+def test_entangled_features_ask_for_adversarial_training_as_published_and_share_it() -> None:
+    stage, job = surrogate(plan("entf-push", "entf-pull", {"entf-pull": {"steps": 3}}))
+    assert str(job.defenses) == "adversarial-training-4"  # its other parameters are the defaults
+    assert (job.recipe.epochs, job.recipe.normalise, stage.passes) == (100, False, 100 * 11)
+
+
+def test_aap_asks_for_windows_as_small_as_it_crafts_with() -> None:
+    _, job = surrogate(plan("aap", "aap-untargeted"))
+    recipe = job.recipe
+    assert recipe.augmentation.model_dump() == {"crop_padding": 0, "resized_crop": 0.64, "flip": True}
+    assert (recipe.epochs, recipe.rate(10, 1), recipe.rate(0, 10)) == pytest.approx((40, 0.5 * 0.853553, 0.005))
+
+
 def test_a_key_depends_on_how_the_surrogate_is_trained() -> None:
     settings: list[dict[str, int]] = [{}, {"epochs": 5}, {"attack_radius": 3}, {"attack_steps": 4}]
     stages = [surrogate(plan({"hypo": setting}))[0] for setting in settings]

@@ -5,10 +5,14 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from importlib.resources import files
 from typing import Any
 
+from bench.read.leaderboard.comparing import BOLD
+from bench.read.leaderboard.cuts import weaknesses
+from bench.read.leaderboard.matrix import Matrix
+from bench.read.leaderboard.matrix_html import matrices_html
 from bench.read.leaderboard.page_columns import column_axes, setting_fields
 from bench.read.leaderboard.rows import Row
 from bench.read.leaderboard.tracks import CLEAN_ONLY, Track
@@ -16,8 +20,15 @@ from bench.record.values import value_of
 
 _SCRIPTS = ("view.js", "table.js", "details.js", "download.js", "main.js")
 
+# What a row has beyond these is told otherwise, or is the matrices'.
+_SHOWN = [
+    one.name
+    for one in fields(Row)
+    if one.name not in ("track", "columns", "audit", "place", "params", "chosen", "records")
+]
 
-def render(rows: Sequence[Row]) -> str:
+
+def render(rows: Sequence[Row], matrices: Sequence[Matrix] = ()) -> str:
     """Return the page on these rows; nothing in a row can end the script that holds it or become HTML."""
     style = _asset("style.css")
     script = "\n".join(map(_asset, _SCRIPTS))
@@ -27,6 +38,8 @@ def render(rows: Sequence[Row]) -> str:
         "script": script,
         "script-hash": _hash(script),
         "data": _in_script(_data(rows)),
+        "bold": BOLD,
+        "matrices": matrices_html(matrices),
     }
     return re.sub(r"\{\{([a-z-]+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
 
@@ -45,10 +58,12 @@ def _data(rows: Sequence[Row]) -> dict[str, Any]:
         "setting": setting_fields(),
         "rows": [
             {
-                **{name: value for name, value in asdict(row).items() if name not in ("track", "columns", "audit")},
+                **{name: getattr(row, name) for name in _SHOWN},
                 **row.columns,
                 **{field: _rounded(row.audit.get(field)) for field in _beside(found)},
                 "context": contexts[row.context],
+                "weak": weaknesses([row]),
+                "variant": bool(row.records) and row.chosen is None,
                 "tracks": [track.name for track in found],
                 "clean": clean.get(row.context),
                 "text": {**_text(row), **{field: _audit_text(row, field) for field in _beside(found)}},
@@ -84,7 +99,9 @@ def _head(field: str) -> dict[str, str]:
 def _text(row: Row) -> dict[str, str | None]:
     """Return the numbers as they are shown: a published one as it was printed, ours with one decimal."""
     if row.source is not None:
-        return {"mean": f"{row.mean:g}", "spread": None if row.std is None else f"sd {row.std:g}"}
+        told = [("sd", row.std), ("n =", row.n)]
+        spread = ", ".join(f"{name} {value:g}" for name, value in told if value is not None)
+        return {"mean": f"{row.mean:g}", "spread": spread or None}
     return {
         "mean": None if row.mean is None else f"{row.mean:.1f}",
         "spread": None if row.half_width is None else f"± {row.half_width:.1f}",

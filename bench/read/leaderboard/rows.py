@@ -1,6 +1,6 @@
 """From records to the rows of the leaderboard: one for each setting, never two settings in one."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
@@ -8,20 +8,19 @@ from typing import Any, get_args
 from bench.core.keys import canonical
 from bench.core.norms import Beside
 from bench.read.chance import near_chance
+from bench.read.leaderboard.contexts import COMPARED, context_of, place_of
 from bench.read.leaderboard.page_columns import column_axes
+from bench.read.leaderboard.settings import declared_by, with_choices
 from bench.read.leaderboard.tracks import Track, track_of
 from bench.read.stats import summarise_cell
 from bench.read.tables.quality import over_protected_sets
 from bench.record.record import DATA_FIELDS, Record
-from bench.spec.axes import AXES, unusual_marks
+from bench.spec.axes import AXES, is_usual, unusual_marks
 from bench.spec.method_row import changed_parameters
 from bench.spec.names import REFERENCES, parameters_text
 
 BROUGHT = "brought"
 """The mark of a row whose protected images were made elsewhere, as the page explains it."""
-
-# What must agree besides axes for two runs to be compared.
-_COMPARED = ("train_sha256", "test_sha256", "protected_classes", "profile", "overrides")
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,9 @@ class Row:
     None where nothing was measured.
     `shared` holds the fields that all runs have in common, `runs` those in which they differ. `audit` holds the mean
     over the protected sets of each field that can stand beside numbers.
+    Behind the mean are `sets` protected sets and up to `victims` victim seeds on each; of published numbers `n` is all
+    that is known. `place` is the `context` without its defense, `params` are those named in `parameters`, and `chosen`
+    says why this setting stands for its method, None where another one does. `records` are those of finished runs.
     """
 
     context: str
@@ -56,6 +58,13 @@ class Row:
     shared: dict[str, Any] = field(default_factory=dict)
     runs: tuple[dict[str, Any], ...] = ()
     audit: dict[str, float | None] = field(default_factory=dict)
+    sets: int | None = None
+    victims: int | None = None
+    place: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    chosen: str | None = None
+    release: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
 
 
 def rows_of(records: Iterable[Record]) -> list[Row]:
@@ -68,6 +77,7 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
         versions[record.dataset].add((record.train_sha256, record.test_sha256))
         settings[_identity(record, _changed(record, defaults))].append(record)
     several = {dataset for dataset, found in versions.items() if len(found) > 1}
+    declared = declared_by((record, _changed(record, defaults)) for record in records)
     rows: list[Row] = []
     doubts: dict[str, str] = {}
     for identity in sorted(settings):
@@ -77,13 +87,14 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
             rows.append(_row(groups[name], name, record_marks(first, name, several), _changed(first, defaults)))
         if settings[identity][0].method == "none":
             doubts |= _doubts(groups.values())
+    rows = with_choices(rows, declared)
     return [replace(row, marks=(*row.marks, doubts[row.context])) if row.context in doubts else row for row in rows]
 
 
 def _doubts(references: Iterable[list[Record]]) -> dict[str, str]:
     """Return what stands beside all that is compared with a clean reference near chance, by context."""
     found = [(records[0], near_chance([one for one in records if one.status == "done"])) for records in references]
-    return {_context(record): f"clean reference at {said}" for record, said in found if said is not None}
+    return {context_of(record): f"clean reference at {said}" for record, said in found if said is not None}
 
 
 def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[str, ...]:
@@ -101,6 +112,14 @@ def record_marks(record: Record, experiment: str, several: set[str]) -> tuple[st
     return tuple(marks)
 
 
+def _release_marks(record: Record, experiment: str) -> tuple[str, ...]:
+    values = dict(record)
+    unusual = [(axis, axis.read(values)) for axis in AXES.values() if axis.of_release and axis.usual is not None]
+    marks = [BROUGHT] if record.brought else []
+    marks += [axis.mark(value) for axis, value in unusual if not is_usual(axis, value)]
+    return (*marks, *([f"experiment {experiment}"] if experiment else []))
+
+
 def newest_defaults(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
     """Return by name the defaults of methods that did not come with sepbench, as the newest records tell them."""
     newest = sorted(records, key=lambda record: record.started)
@@ -115,15 +134,8 @@ def _changed(record: Record, defaults: Mapping[str, dict[str, Any]]) -> dict[str
 def _identity(record: Record, changed: Mapping[str, Any]) -> str:
     values = dict(record)
     axes = [field for axis in AXES.values() for field in axis.fields if field != "method_params"]
-    fields = {name: values[name] for name in (*_COMPARED, *axes)} | ({BROUGHT: True} if record.brought else {})
+    fields = {name: values[name] for name in (*COMPARED, *axes)} | ({BROUGHT: True} if record.brought else {})
     return canonical([fields, changed])
-
-
-def _context(record: Record) -> str:
-    """Return what rows that may be compared agree in."""
-    values = dict(record)
-    axes = [axis.name for axis in AXES.values() if not axis.of_release]
-    return canonical({name: values[name] for name in (*_COMPARED, *axes)})
 
 
 def _crafted_alike(records: list[Record]) -> dict[str, list[Record]]:
@@ -167,7 +179,7 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
     shared = [name for name in fields[0] if all(one[name] == fields[0][name] for one in fields)]
     values = dict(first)
     return Row(
-        context=_context(first),
+        context=context_of(first),
         track=track_of(first.method, first.norm, first.budget),
         method=first.method,
         parameters=parameters_text(changed),
@@ -184,7 +196,18 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
         shared={name: fields[0][name] for name in shared},
         audit={name: over_protected_sets(done, name) for name in get_args(Beside)},
         runs=tuple({name: value for name, value in one.items() if name not in shared} for one in fields),
+        sets=len({replicate_of(record) for record in done}),
+        victims=max(Counter(map(replicate_of, done)).values(), default=0),
+        place=place_of(first),
+        params=dict(changed),
+        release=_release_marks(first, experiment),
+        records=tuple(done),
     )
+
+
+def replicate_of(record: Record) -> tuple[int, int]:
+    """Return the seeds that the protected set of a record was crafted with."""
+    return record.surrogate_seed, record.craft_seed
 
 
 def _plugins(record: Record) -> dict[str, str]:
@@ -197,5 +220,5 @@ def _plugins(record: Record) -> dict[str, str]:
 
 
 def _what_n_counts(records: Sequence[Record]) -> str:
-    replicates = {(record.surrogate_seed, record.craft_seed) for record in records}
+    replicates = set(map(replicate_of, records))
     return "crafting replicates, victims averaged within each" if len(replicates) > 1 else "victim seeds"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bench.core.disk import make_folder, write_atomically
 from bench.core.errors import SepbenchError
+from bench.read.leaderboard.matrix import matrices_of
 from bench.read.leaderboard.page import render
 from bench.read.leaderboard.published_rows import published_rows
 from bench.read.leaderboard.rows import rows_of
@@ -17,7 +18,8 @@ def write_leaderboard(folder: Path, out: Path) -> list[str]:
     Raises `SepbenchError` where there are no records at all, or the page cannot be written.
     """
     records, refused = vet(folder)
-    page = render([*rows_of(records), *published_rows()])
+    rows = rows_of(records)
+    page = render([*rows, *published_rows()], matrices_of(rows))
     try:
         make_folder(out.parent)
         write_atomically(out, page.encode())

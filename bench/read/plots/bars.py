@@ -28,6 +28,7 @@ from bench.read.plots.style import (
     theme,
 )
 from bench.read.tables import Table, TableCell
+from bench.spec.names import NOTHING
 
 _BAR = 0.16  # inches
 _BETWEEN = 0.7  # bars
@@ -121,7 +122,7 @@ def _looks(names: Sequence[str], facets: Sequence[_Facet]) -> dict[str, Look]:
 
 
 def _row_names(table: Table) -> list[str]:
-    return [" · ".join(header) for header in table.rows]
+    return [" · ".join(label for label in header if label != NOTHING) for header in table.rows]
 
 
 def _legend(figure: Figure, names: Sequence[str]) -> None:

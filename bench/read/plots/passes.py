@@ -1,7 +1,7 @@
 """What protection is worth its cost."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import nan
 
 from matplotlib.axes import Axes
@@ -29,42 +29,56 @@ from bench.read.plots.panels import (
 )
 from bench.read.plots.reference_lines import partial, reference_lines
 from bench.read.plots.style import (
+    MUTED,
     REFERENCE_LOOKS,
     Look,
     looks,
     theme,
 )
 from bench.read.tables import Table, TableCell
+from bench.spec.names import REFERENCES
 
 Method = tuple[str, str]
+
+ENOUGH = 3
+"""Different costs that make a panel."""
+
+# How far left of the smallest cost 0 stands: at least so many times, and so large a share of all decades.
+_ROOM, _SHARE = 2.0, 0.3
 
 
 def passes(table: Table, spent: Mapping[Method, float], title: str = "") -> Figure:
     """Draw the table's value against the passes that crafting takes, a point per method setting, a panel per context.
+
+    A panel has at least `ENOUGH` different costs; fewer are told by the table.
 
     Parameters
     ----------
     table
         Error bars are the half-widths of its cells.
     spent
-        By (method, method_params) of the cells, forward+backward passes over the training set. What takes none is a
-        level across. A setting without passes or value has no place: it is named below as missing.
+        By (method, method_params) of the cells, forward+backward passes over the training set. What takes none stands
+        at a place of its own left of the logarithmic axis, and references are levels across. A setting without passes
+        or value has no place: it is named below as missing.
     title
         By default the experiment's name.
 
     Raises
     ------
     SepbenchError
-        No method with a value takes passes.
+        No panel has methods of enough different costs.
 
     """
     cells = planned(table)
-    if not any((_place(cell, spent) or 0) > 0 for cell in cells):
-        raise SepbenchError(f"no finished run of {table.experiment} has crafting passes to draw its value against")
+    shown = [panel for panel in panels(table) if len(set(_costs(panel, spent))) >= ENOUGH]
+    if not shown:
+        raise SepbenchError(
+            f"{table.experiment} has no {ENOUGH} finished methods side by side whose crafting passes differ: there is "
+            f"no curve to draw its value on"
+        )
     names = method_labels(cells)
     fields, settings = settings_within(cells)
     known = looks(cell.method for cell in cells if cell.method not in REFERENCE_LOOKS)
-    shown = [panel for panel in panels(table) if any((_place(cell, spent) or 0) > 0 for cell in panel.cells)]
     footnote = table_footnote(table)
     if fields:
         footnote += f" Beside points: {', '.join(fields)}."
@@ -98,17 +112,17 @@ def _draw(
     levels = []
     for cell in panel.cells:
         place = _place(cell, spent)
-        if place == 0:
+        if cell.method in REFERENCES and place is not None:
             levels.append((cell.method, cell))
         elif place is not None:
             points[cell.method].append((place, cell))
-    place_axis(axes, sorted({place for found in points.values() for place, _ in found}), base=10)
+    free = _place_axis(axes, sorted({place for found in points.values() for place, _ in found}))
     beside, notes = [], []
     for method, found in points.items():
         found.sort(key=lambda one: one[0])
         look = REFERENCE_LOOKS.get(method) or known[method]
         axes.errorbar(
-            [place for place, _ in found],
+            [place or free for place, _ in found],
             [nan if cell.mean is None else cell.mean for _, cell in found],
             yerr=[nan if cell.half_width is None else cell.half_width for _, cell in found],
             color=look.colour,
@@ -123,9 +137,26 @@ def _draw(
         for place, cell in found:
             text = " · ".join(filter(None, (settings[method, cell.method_params], partial(cell))))
             if text:
-                notes.append(Label(text, place, cell.mean or 0, look))
+                notes.append(Label(text, place or free, cell.mean or 0, look))
     label_right(figure, axes, [*beside, *reference_lines(axes, levels, known)])
     label_points(figure, axes, notes)
+
+
+def _place_axis(axes: Axes, places: Sequence[float]) -> float:
+    """Place ascending costs, 0 as well where there is one, and return where that stands on the logarithmic axis."""
+    positive = [place for place in places if place > 0]
+    free: float = positive[0] / max(_ROOM, (positive[-1] / positive[0]) ** _SHARE)
+    place_axis(axes, positive if len(positive) == len(places) else [free, *positive], base=10)
+    if len(positive) < len(places):
+        axes.set_xticks(axes.get_xticks(), ["0", *(text.get_text() for text in axes.get_xticklabels()[1:])])
+        axes.axvline((free * positive[0]) ** 0.5, color=MUTED, linestyle=":", linewidth=0.6)
+    return free
+
+
+def _costs(panel: Panel, spent: Mapping[Method, float]) -> list[float]:
+    """Return what the methods of a panel cost; references are not asked what they protect for."""
+    places = [_place(cell, spent) for cell in panel.cells if cell.method not in REFERENCES]
+    return [place for place in places if place is not None]
 
 
 def _place(cell: TableCell, spent: Mapping[Method, float]) -> float | None:

@@ -32,6 +32,7 @@ from bench.read.tables.table import (
     Table,
     TableCell,
 )
+from bench.read.tables.telling_apart import smallest_difference
 from bench.read.tables.warnings import doubtful_contexts, warnings
 from bench.record.published import Published, read_published
 from bench.record.record import Record
@@ -122,6 +123,7 @@ def build(
         caption=describe_counts(list(cells.values()), layout.value, n, runs, failed),
         notes=(
             *about_marks,
+            *smallest_difference(grid, layout),
             *describe_summaries(summaries, layout.value),
             *describe_oddities(list(cells.values()), layout.value, runs, done),
         ),

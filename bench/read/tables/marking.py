@@ -6,16 +6,14 @@ from dataclasses import replace
 
 from bench.read.stats import (
     CONFIDENCE,
-    POWER,
     SMALLEST_N,
     Samples,
     Test,
     best_and_ties,
-    resolution,
 )
 from bench.read.tables.table import Grid, Setting, TableCell
 from bench.read.tables.warnings import clean_references, context_of
-from bench.record.values import OF_TEST_IMAGES, Value, value_of
+from bench.record.values import OF_TEST_IMAGES, value_of
 from bench.spec.layout import TableLayout
 from bench.spec.names import REFERENCES
 
@@ -39,33 +37,33 @@ def mark_best(grid: Grid, layout: TableLayout, doubtful: Collection[Setting] = (
     test: Test = "ttest" if layout.best == "auto" else layout.best
     clean = clean_references(cell for row in grid for cell in row) if layout.value in OF_TEST_IMAGES else {}
     marks: dict[TableCell, bool] = {}
-    judged: list[list[Samples]] = []
-    unjudged = in_doubt = harmless = 0
+    unjudged = in_doubt = harmless = judged = tied = 0
     for line in grid if by_row else zip(*grid, strict=True):
         rivals = competitors(line)
         groups = [group for group in rivals if context_of(group[0]) not in doubtful]
         in_doubt += len(rivals) - len(groups)
         samples: list[list[Samples]] = [[dict(cell.samples) for cell in group] for group in groups]
-        for group, values, flags in zip(
-            groups, samples, best_and_ties(samples, better == "highest", test), strict=True
-        ):
+        for group, flags in zip(groups, best_and_ties(samples, better == "highest", test), strict=True):
             if flags is not None:
                 lower = [_is_below(cell, clean.get(context_of(cell))) for cell in group]
                 harmless += sum(flag and not below for flag, below in zip(flags, lower, strict=True))
-                marks.update((cell, flag and below) for cell, flag, below in zip(group, flags, lower, strict=True))
-                judged.append(values)
+                bold = [flag and below for flag, below in zip(flags, lower, strict=True)]
+                marks.update(zip(group, bold, strict=True))
+                judged += 1
+                tied += sum(bold) > 1
             unjudged += flags is None and len(group) > 1
     marked = tuple(tuple(replace(cell, best=marks.get(cell)) for cell in row) for row in grid)
     line_name = "row" if by_row else "column"
-    sentences = [_meaning(better, test, line_name)] if marks else []
+    sentences = [meaning_of_bold(better, test, line_name)] if marks else []
     if harmless:
         sentences.append("Not bold: what would be, and is not below the clean reference.")
     if layout.best != "auto" and (unjudged or in_doubt or not marks):
         what = f"Not every {line_name} is marked" if marks else "Nothing is marked"
         doubt = "the clean reference is near chance" if in_doubt else "no two methods compete"
         sentences.append(f"{what}: {_why_not(test) if unjudged else doubt}.")
-    if test == "ttest":
-        sentences += _what_it_finds(judged, value_of(layout.value))
+    if tied:
+        where = "Several" if judged == 1 else f"In {tied} of {judged} comparisons several"
+        sentences.append(f"{where} are bold: which of them is the {better} cannot be told.")
     return marked, tuple(sentences)
 
 
@@ -88,23 +86,13 @@ def _is_below(cell: TableCell, reference: TableCell | None) -> bool:
     return reference is None or reference.mean is None or cell.mean is None or cell.mean < reference.mean
 
 
-def _meaning(better: str, test: Test, line: str) -> str:
+def meaning_of_bold(better: str, test: Test, line: str) -> str:
+    """Say what bold is where the `better` end of the scale is marked in each `line`, a row or a column."""
     level = f"{100 * (1 - CONFIDENCE):.2g} %"
     return (
         f"Bold: the {better} of the methods in a {line}, all else equal, and all that are not distinguishable from it "
         f"at {level} ({NAMES[test]} by seed, Holm-corrected over the comparisons of a {line}); references take no part."
     )
-
-
-def _what_it_finds(groups: list[list[Samples]], value: Value) -> list[str]:
-    found = resolution(groups)
-    if found is None:
-        return []
-    difference, spread = (f"{number:.{value.decimals}f}" for number in (found.difference, found.spread))
-    return [
-        f"With n = {found.n} one such test finds a true difference of {difference} in {100 * POWER:g} % of cases, and "
-        f"smaller ones, or several at once, less often (standard deviation of paired differences: {spread})."
-    ]
 
 
 def _why_not(test: Test) -> str:

@@ -65,7 +65,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
         released = _released(method, job, budget, bench, ctx, start, size)
         seconds, began = time.perf_counter() - began, time.perf_counter()
-        info = {"seconds": rounds.seconds if method.trains else seconds, "spent": ctx.spent}
+        info = {"seconds": seconds if method.per_sample else rounds.seconds, "spent": ctx.spent}
         draft.put(_shard_name(start, size), {"images": released}, info)
         bench.on_progress((done + 1) / len(starts))
         bench.on_safe_point()

@@ -1,71 +1,16 @@
 """The leaderboard in a real browser."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 
-from bench.read.leaderboard.page import render
-from bench.read.leaderboard.published_rows import published_rows
-from bench.read.leaderboard.rows import rows_of
-from bench.record.published import Published
-from bench.record.record import Record
-from tests.making.board import ENTER, ESCAPE, Board
+from tests.making.board import ENTER, ESCAPE, Board, OpenBoard
 from tests.making.submissions import RECORDS, submission, submissions
 
 pytestmark = pytest.mark.slow
-
-OpenBoard = Callable[[list[Record]], Board]
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-PUBLISHED = Published(
-    source="A paper, table 1",
-    dataset="cifar10",
-    victim="resnet18",
-    recipe="sep-2023",
-    method="sep",
-    norm="linf",
-    budget=8.0,
-    defense="plain",
-    test_acc=3.85,
-    std=0.12,
-    n=5,
-    differs="other constants",
-    note="on a GPU",
-)
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[webdriver.Chrome]:
-    if BROWSER is None or DRIVER is None:
-        pytest.skip("chromium and chromedriver are not both installed: apt install chromium chromium-driver")
-    options = Options()
-    options.binary_location = BROWSER
-    for switch in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1400"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def open_board(driver: webdriver.Chrome, tmp_path: Path) -> OpenBoard:
-    """Open the leaderboard of some records and one published number."""
-
-    def opened(records: list[Record]) -> Board:
-        page = tmp_path / "index.html"
-        page.write_text(render([*rows_of(records), *published_rows([PUBLISHED])]), encoding="utf-8")
-        return Board(driver, page)
-
-    return opened
 
 
 @pytest.fixture
@@ -100,17 +45,22 @@ def test_only_rows_of_one_setting_are_ranked_together(board: Board) -> None:
 
 def test_published_and_changed_rows_are_marked_and_can_be_hidden(board: Board) -> None:
     assert board.texts("tbody.published .source") == ["A paper, table 1"]
-    assert board.texts("tbody.published td.mean") == ["3.85sd 0.12"]
-    assert board.texts("tr.changed .tag") == ["changed settings", "profile fast", "recipe.epochs=1"]
+    assert board.texts("tbody.published td.mean") == ["3.85sd 0.12, n = 5"]
+    assert board.texts("tr.changed .tag") == [
+        "changed settings",
+        "profile fast",
+        "recipe.epochs=1",
+        "150 of 900 passes",
+    ]
     board.switch("published")
     board.switch("changed")
     assert board.status == "5 rows: 5 measured here, 0 published."
     assert board.all("tr.changed, tbody.published") == []
 
 
-@pytest.mark.parametrize("column", ["method", "mean", "n", "defense", "victim", "dataset", "recipe"])
+@pytest.mark.parametrize("column", ["method", "mean", "victims", "defense", "victim", "dataset", "recipe"])
 def test_every_column_sorts_in_both_directions(column: str, board: Board) -> None:
-    board.visit("#track=linf-8&grouped=no&published=no&sort=" + ("n" if column == "mean" else "mean"))
+    board.visit("#track=linf-8&grouped=no&published=no&sort=" + ("victims" if column == "mean" else "mean"))
 
     def column_texts() -> list[str]:
         cells = {"mean": "td.mean .value", "method": ".name"}.get(column, f"td.{column}")
@@ -121,7 +71,8 @@ def test_every_column_sorts_in_both_directions(column: str, board: Board) -> Non
         assert board.find("th[aria-sort]").get_attribute("aria-sort") == direction
         texts = column_texts()
         ranks = {"resnet8": "8", "resnet18": "18"}  # as people count
-        numbers = [float(ranks.get(text, text)) for text in texts] if column in ("mean", "n", "victim") else texts
+        counted = column in ("mean", "victims", "victim")
+        numbers = [float(ranks.get(text, text)) for text in texts] if counted else texts
         assert len(set(texts)) > 1 or column == "dataset"
         assert numbers == sorted(numbers, reverse=direction == "descending")
 
@@ -139,12 +90,12 @@ def test_a_track_shows_its_rows_and_the_clean_reference(board: Board) -> None:
     board.find("input[name=track]:checked").send_keys(Keys.ARROW_RIGHT)
     assert board.find("input[name=track]:checked").get_attribute("value") == "linf-16"
     assert board.texts("tbody .name") == ["sep", "none"]
-    assert board.texts("tbody .tag") == ["clean reference"]
+    assert board.texts("tbody .tag:not(.why)") == ["clean reference"]
 
 
 def test_a_number_opens_its_records_by_mouse(board: Board) -> None:
     board.choose("victim", "resnet18")
-    board.find("tbody.measured td.n button").click()
+    board.find("tbody.measured td.victims button").click()
     dialog = board.find("dialog[open]")
     assert dialog.get_attribute("aria-labelledby") == "details-title"
     assert board.find("#details-title").text == "sep (checkpoints=5)"
@@ -183,8 +134,9 @@ def test_the_link_reproduces_the_view(board: Board) -> None:
     board.choose("victim", "resnet8")
     board.switch("changed")
     board.switch("grouped")
-    board.find("th [data-sort=n]").click()
-    board.find("th [data-sort=n]").click()
+    board.find("th [data-sort=victims]").click()
+    board.find("th [data-sort=victims]").click()
+    board.switch("variants")
     before = board.find("main").text
     address = board.find("#link").get_attribute("href")
     assert address == board.driver.current_url
@@ -256,7 +208,7 @@ def test_the_download_holds_the_visible_rows(board: Board, tmp_path: Path) -> No
         ("A paper, table 1", "sep", ""),
         ("sepbench", "sep", "checkpoints=5"),
     ]
-    assert (rows[1]["mean"], rows[1]["n"], rows[1]["track"]) == ("23", "2", "linf-8")
+    assert (rows[1]["mean"], rows[1]["sets"], rows[1]["victims"], rows[1]["track"]) == ("23", "1", "2", "linf-8")
     assert float(rows[1]["half_width"]) == pytest.approx(12.706205)
     assert rows[1]["keys"].split() == [one.key for one in ours]
     assert (rows[0]["std"], rows[0]["differs"], rows[1]["differs"]) == ("0.12", "other constants", "")
@@ -281,13 +233,15 @@ def test_the_table_tells_what_is_head_and_what_is_row(board: Board) -> None:
 
 
 @pytest.mark.parametrize("view", ["", "#track=linf-8&grouped=no"])
-def test_a_narrow_screen_needs_no_sideways_scrolling(view: str, board: Board) -> None:
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_narrow_screen_needs_no_sideways_scrolling(drawn: bool, view: str, open_board: OpenBoard) -> None:
+    board = open_board(RECORDS, drawn)
     metrics = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
     board.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
         board.visit(view)
         assert board.run("return document.documentElement.scrollWidth") == 360
-        number = board.find("tbody td.mean button")
+        number = board.find("#numbers tbody td.mean button")
         board.run("arguments[0].scrollIntoView()", number)
         number.click()
         assert board.run("const d = document.querySelector('dialog'); return d.scrollWidth <= d.clientWidth")

@@ -129,20 +129,39 @@ def test_a_switch_is_no_number() -> None:
 
 
 def test_points_stand_at_the_passes_of_their_setting_on_a_logarithmic_axis() -> None:
-    spent = {("none", "{}"): 0.0, ("random-noise", "{}"): 0.0} | {("sep", params(n)): 10.0 * n for n in (1, 3, 15)}
-    figure = passes(checkpoint_table(), spent)
+    spent = {("none", "{}"): 0.0, ("random-noise", "{}"): 0.0} | {("sep", params(n)): 10.0 * n for n in (1, 3, 5, 15)}
+    figure = passes(checkpoint_table(*sep(5, [30.0, 34.0])), spent)
     axes = figure.axes[0]
     points = errorbars(axes)["sep"]
     assert axes.get_xscale() == "log"
-    assert list(points[0].get_xdata()) == [10, 150]
-    assert list(points[0].get_ydata()) == [42, 23]
+    assert list(points[0].get_xdata()) == [10, 50, 150]
+    assert list(points[0].get_ydata()) == [42, 32, 23]
     assert level(axes, "none") == 91
-    assert {"1", "15", "sep", "none", "random-noise"} <= words(figure)
+    assert {"1", "5", "15", "sep", "none", "random-noise"} <= words(figure)
+    assert "0" not in [label.get_text() for label in axes.get_xticklabels()]
     footnote = figure._supxlabel.get_text().replace("\n", " ")  # type: ignore[attr-defined]
     assert "Beside points: checkpoints." in footnote
     assert "Missing: sep, checkpoints=3." in footnote
 
 
-def test_nothing_is_drawn_against_passes_that_nobody_spent() -> None:
-    with pytest.raises(SepbenchError, match="crafting passes"):
-        passes(checkpoint_table(), {("sep", params(3)): 30.0})  # its runs failed
+def test_what_takes_no_passes_stands_at_zero_left_of_the_logarithmic_axis() -> None:
+    records = [*sep(1, [40.0, 44.0]), *sep(15, [20.0, 26.0]), *runs([30.0, 31.0], method="lsp")]
+    spent = {("lsp", "{}"): 0.0, ("sep", params(1)): 10.0, ("sep", params(15)): 150.0}
+    (axes,) = passes(build(records, TableLayout()), spent).axes
+    (place,) = np.asarray(errorbars(axes)["lsp"][0].get_xdata())
+    labels = {
+        label.get_text(): float(tick) for tick, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    }
+    assert labels["0"] == place < 10 == labels["10"]
+    assert axes.get_xlim()[0] < place
+
+
+def test_a_panel_has_three_different_costs_and_references_are_none() -> None:
+    spent = {("none", "{}"): 0.0, ("random-noise", "{}"): 0.0} | {("sep", params(n)): 10.0 * n for n in (1, 3, 15)}
+    two = checkpoint_table()  # 3 checkpoints are missing
+    with pytest.raises(SepbenchError, match="no 3 finished methods side by side whose crafting passes differ"):
+        passes(two, spent)
+    further = [*sep(1, [50.0], defense="jpeg-10"), *sep(15, [40.0], defense="jpeg-10")]
+    enough = checkpoint_table(*sep(5, [30.0, 34.0]), *further)
+    shown = passes(enough, {**spent, ("sep", params(5)): 50.0})
+    assert [axes.get_title() for axes in shown.axes] == ["plain"]

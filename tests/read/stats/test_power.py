@@ -1,11 +1,14 @@
 """A table says how large a difference must be for its seeds to show it, and means it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from bench.read.stats import Samples, detectable, resolution
 from bench.read.tables import build
+from bench.record.record import Record
 from bench.spec.layout import TableLayout
 from tests.making.records import runs
 
@@ -49,12 +52,25 @@ def test_without_a_spread_nothing_is_said(groups: list[list[Samples]]) -> None:
 def test_a_table_states_what_it_could_have_told_apart() -> None:
     records = [*runs([10.0, 12.0, 11.0]), *runs([30.0, 33.0, 33.0], method="em")]  # differences 20, 21, 22
     (said,) = [note for note in build(records, TableLayout()).notes if note.startswith("With n = ")]
-    assert said.startswith("With n = 3 one such test finds a true difference of 3.3 in 80 % of cases")
+    assert said.startswith("With n = 3 one paired t-test finds a true difference of 3.3 in 80 % of cases")
     assert said.endswith("(standard deviation of paired differences: 1.0).")
 
 
-@pytest.mark.parametrize("best", ["none", "wilcoxon"])
-def test_where_no_such_test_is_made_none_is_told_of(best: str) -> None:
+def told(records: list[Record], **layout: Any) -> list[str]:
+    return [note for note in build(records, TableLayout.model_validate(layout)).notes if note.startswith("With n = ")]
+
+
+def test_where_only_another_test_is_made_none_is_told_of() -> None:
     numbers = [float(10 + seed**2) for seed in range(7)]
     records = [*runs(numbers), *runs([30 + number**0.5 for number in numbers], method="em")]
-    assert not any("With n = " in note for note in build(records, TableLayout.model_validate({"best": best})).notes)
+    assert told(records, best="wilcoxon") == []
+
+
+def test_a_table_whose_methods_are_not_compared_tells_what_a_test_would_find() -> None:
+    # Differences of 80, 81 and 82: a spread of 1, and 3.3 spreads are found with three pairs.
+    records = [*runs([90.0, 92.0, 94.0], method="none"), *runs([10.0, 11.0, 12.0])]
+    said = "With n = 3 one paired t-test finds a true difference of 3.3 in 80 % of cases (standard deviation of "
+    assert told(records) == [f"{said}paired differences: 1.0)."]
+    competing = [*records, *runs([30.0, 33.0, 33.0], method="em")]
+    assert told(competing, best="none") == told(competing, best="none", rows="defense", columns=["method"])
+    assert len(told(competing, best="none")) == 1

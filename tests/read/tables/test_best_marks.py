@@ -76,10 +76,29 @@ def test_the_caption_says_what_bold_means(records: list[Record]) -> None:
     assert "at 5 % (paired t-test by seed, Holm-corrected over the comparisons of a column)" in text
 
 
+def test_where_the_best_cannot_be_told_from_the_next_none_of_them_is_called_the_best(records: list[Record]) -> None:
+    said = "In 1 of 2 comparisons several are bold: which of them is the lowest cannot be told."
+    assert said in build(records, TableLayout()).notes
+    apart = [*runs([10.0, 12.0, 11.0]), *runs([30.0, 32.5, 31.0], method="em")]
+    assert not any("cannot be told" in note for note in build(apart, TableLayout()).notes)
+    alike = [*runs([10.0, 12.0, 11.0]), *runs([11.0, 11.5, 11.2], method="em")]
+    table = build(alike, TableLayout())
+    assert marks(table) == {("sep",): [True], ("em",): [True]}
+    assert "Several are bold: which of them is the lowest cannot be told." in table.notes
+
+
+def test_the_best_is_bold_alone_only_where_the_interval_of_the_difference_is_narrower_than_the_gap() -> None:
+    # Gaps of 4 in the mean; of three differences the half-width is 4.303 sd / sqrt(3): 2.5 for sd 1, 5.0 for sd 2.
+    alone = [*runs([10.0, 10.0, 10.0]), *runs([13.0, 14.0, 15.0], method="em")]
+    tied = [*runs([10.0, 10.0, 10.0]), *runs([12.0, 14.0, 16.0], method="em")]
+    assert marks(build(alone, TableLayout())) == {("sep",): [True], ("em",): [False]}
+    assert marks(build(tied, TableLayout())) == {("sep",): [True], ("em",): [True]}
+
+
 def test_marks_can_be_left_out(records: list[Record]) -> None:
     table = build(records, TableLayout(best="none"))
     assert {cell.best for cell in table.distinct_cells()} == {None}
-    assert table.notes == ()
+    assert not any("old" in note for note in table.notes)
 
 
 def test_where_high_is_good_the_highest_is_marked() -> None:

@@ -58,7 +58,8 @@ n = 3 victim seeds unless marked (runs done of planned); mean ± 95 % half-width
 4 of 21 runs missing, 1 of them failed.
 Bold: the lowest of the methods in a column, all else equal, and all that are not distinguishable from it at 5 % \
 (paired t-test by seed, Holm-corrected over the comparisons of a column); references take no part.
-With n = 2 one such test finds a true difference of 44.9 in 80 % of cases, and smaller ones, or several at once, \
+Several are bold: which of them is the lowest cannot be told.
+With n = 2 one paired t-test finds a true difference of 44.9 in 80 % of cases, and smaller ones, or several at once, \
 less often (standard deviation of paired differences: 3.9).
 """  # noqa: RUF001
     )

@@ -45,6 +45,16 @@ def test_near_chance_is_less_than_five_points_or_than_as_much_again_above_it(
     assert is_near_chance(accuracy, classes) is near
 
 
+@pytest.mark.parametrize(("accuracy", "near"), [(68.0, True), (69.0, False)])
+def test_on_few_images_near_chance_is_where_guessing_gets_by_luck(accuracy: float, near: bool) -> None:
+    # Of 20 images of two classes guessing gets 50 % right, with a deviation of sqrt(0.25 / 20) = 11.2 points.
+    assert is_near_chance(accuracy, 2, images=20) is near
+    assert is_near_chance(accuracy, 2, images=10_000) is False
+    says = f"none reaches {accuracy:.1f} % on 2 classes, where guessing may get on 20 images (chance: 50 %)"
+    warnings = build(judged([accuracy], classes=2, method="none", n_test=20), TableLayout()).warnings
+    assert [text.startswith(says) for text in warnings] == [True] * near
+
+
 def test_a_clean_reference_near_chance_stands_above_the_table_and_nothing_is_bold() -> None:
     table = build(learning_nothing(), TableLayout())
     says = "none reaches 12.0 % on 10 classes, hardly above chance (10 %): what protects cannot be told here."

@@ -2,7 +2,7 @@
 
 function csvOf(rows, track) {
   const audit = beside(track).map(({ name }) => name);
-  const names = ["source", "track", "method", "parameters", "marks", ...FILTERS, "mean", "half_width", "std", "n", "failed",
+  const names = ["source", "track", "method", "parameters", "marks", ...FILTERS, "mean", "half_width", "std", ...COUNTS, "failed",
     ...audit, "differs", "keys"];
   const lines = rows.map((row) => {
     const keys = row.shared.key ? [row.shared.key] : row.runs.map((run) => run.key);

@@ -36,7 +36,7 @@ function fillForm() {
     form.elements[name].replaceChildren(...options.map((value) => element("option", { value }, value || "all")));
     form.elements[name].value = view[name];
   }
-  for (const name of SWITCHES) form.elements[name].checked = view[name];
+  for (const name of BOXES) form.elements[name].checked = view[name];
 }
 
 function fill() {
@@ -54,10 +54,12 @@ function fill() {
 }
 
 function counted(rows) {
-  if (!rows.length) return "No rows: choose another track or fewer filters.";
+  if (!rows.length) return "No rows: choose another track, fewer filters or all settings.";
   const ours = rows.filter((row) => row.source === null).length;
   const shown = rows.length > limit ? `, the first ${limit} are shown` : "";
-  return `${rows.length} ${rows.length === 1 ? "row" : "rows"}: ${ours} measured here, ${rows.length - ours} published${shown}.`;
+  const folded = rowsOf({ ...view, variants: true }).length - rows.length;
+  const more = folded ? ` ${folded} more of other settings.` : "";
+  return `${rows.length} ${rows.length === 1 ? "row" : "rows"}: ${ours} measured here, ${rows.length - ours} published${shown}.${more}`;
 }
 
 // A ranking across settings means nothing; the page says so rather than forbidding it.
@@ -102,5 +104,4 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 addEventListener("hashchange", () => show(readView(location.hash)));
 
-if (matchMedia("(max-width: 48rem)").matches) document.getElementById("reading").open = false;
 show(view);

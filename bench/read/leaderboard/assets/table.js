@@ -8,7 +8,7 @@ function headers(track) {
     ["method", "Method"],
     ["mean", "Accuracy (%)"],
     [null, "Interval on a scale of 0 to 100 %"],
-    ["n", "n"],
+    ...COUNTS.map((name) => [name, capital(name)]),
     ...beside(track).map(({ name, title }) => [name, title]),
     ...data.columns.map(({ name, title }) => [name, capital(title)]),
   ];
@@ -52,7 +52,8 @@ function fillHead(line, view) {
 function kindOf(name) {
   if (name === null) return "graphic";
   if (FILTERS.includes(name)) return `context ${name}`;
-  return ["method", "mean", "n"].includes(name) ? name : `beside ${name}`;
+  if (COUNTS.includes(name)) return `count ${name}`;
+  return ["method", "mean"].includes(name) ? name : `beside ${name}`;
 }
 
 function scale() {
@@ -94,11 +95,12 @@ function line(row, track, open) {
   const made = element("tr", { role: "row" });
   if (row.reference) made.classList.add("reference");
   if (row.changed) made.classList.add("changed");
+  if (row.weak.length) made.classList.add("weak");
   made.append(
     element("th", { scope: "row", role: "rowheader", class: "method" }, ...naming(row)),
     number("mean", `${spoken(row)}: open its records`, ...accuracy(row)),
     cell("graphic", graphic(row)),
-    number("n", `n ${row.n ?? "not stated"}: open its records`, row.n === null ? "–" : String(row.n)),
+    ...COUNTS.map((name) => number(`count ${name}`, `${name} ${row[name] ?? "not stated"}: open its records`, String(row[name] ?? "–"))),
     ...beside(track).map(({ name, title }) => audited(name, title, row)),
     ...FILTERS.map((name) => cell(`context ${name}`, row[name])),
   );
@@ -117,6 +119,7 @@ function naming(row) {
   if (row.parameters) parts.push(element("span", { class: "small" }, row.parameters));
   if (row.changed) parts.push(element("span", { class: "tag strong" }, "changed settings"));
   parts.push(...row.marks.map((mark) => element("span", { class: "tag" }, mark)));
+  parts.push(...row.weak.map((why) => element("span", { class: "tag why" }, why)));
   if (row.failed) parts.push(element("span", { class: "tag" }, `${row.failed} failed`));
   if (row.source) parts.push(element("span", { class: "small source" }, row.source));
   if (row.differs) parts.push(element("span", { class: "small differs" }, `not as here: ${row.differs}`));
@@ -146,7 +149,7 @@ function graphic(row) {
     const ends = { x1: at(row.mean - row.half_width), x2: at(row.mean + row.half_width) };
     svg.append(shape("line", { class: "interval", ...ends, y1: "50%", y2: "50%" }));
   }
-  const kind = row.source === null ? "mean" : "mean published";
+  const kind = row.source !== null ? "mean published" : row.weak.length ? "mean weak" : "mean";
   svg.append(shape("circle", { class: kind, cx: at(row.mean), cy: "50%", r: 4 }));
   return svg;
 }

@@ -2,7 +2,11 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const FILTERS = data.columns.map(({ name }) => name);
+// What a number rests on: protected sets, and victims on each.
+const COUNTS = ["sets", "victims"];
 const SWITCHES = ["published", "changed", "grouped"];
+const FOLDED = ["variants"]; // what is shown only where it is asked for
+const BOXES = [...SWITCHES, ...FOLDED];
 
 // What stands beside every number of a track, such as PSNR where nothing bounds the change.
 function beside(track) {
@@ -10,7 +14,7 @@ function beside(track) {
 }
 
 function sorts(track) {
-  return ["method", "mean", "n", ...beside(track).map(({ name }) => name), ...FILTERS];
+  return ["method", "mean", ...COUNTS, ...beside(track).map(({ name }) => name), ...FILTERS];
 }
 
 function readView(hash) {
@@ -24,6 +28,7 @@ function readView(hash) {
     published: asked.get("published") !== "no",
     changed: asked.get("changed") !== "no",
     grouped: asked.get("grouped") !== "no",
+    variants: asked.get("variants") === "yes",
   };
   // An address that says nothing asks for the usual table: victims that do not defend themselves.
   if (!asked.has("track")) asked.set("defense", "plain");
@@ -37,6 +42,7 @@ function writeView(view) {
   if (view.sort !== "mean") parts.set("sort", view.sort);
   if (view.descending) parts.set("order", "descending");
   for (const name of SWITCHES) if (!view[name]) parts.set(name, "no");
+  for (const name of FOLDED) if (view[name]) parts.set(name, "yes");
   return `#${parts}`;
 }
 
@@ -58,7 +64,8 @@ function rowsOf(view) {
     row.tracks.includes(view.track) &&
     FILTERS.every((name) => !view[name] || row[name] === view[name]) &&
     (view.published || row.source === null) &&
-    (view.changed || !row.changed);
+    (view.changed || !row.changed) &&
+    (view.variants || !row.variant);
   return data.rows.filter(fits).sort(order(view));
 }
 
