@@ -10,7 +10,7 @@ _LEVELS = 4
 
 
 class UNet(nn.Module):
-    """From images, [B, 3, H, W], to values in (-1, 1) of that shape.
+    """From images, [B, 3, H, W], to values in [-1, 1] of that shape.
 
     On each of four levels there are two convolutions of 3x3, each with batch norm and ReLU, on the way down and, except
     on the lowest one, on the way up. Levels are half as large as those above, by average pooling, and have twice
