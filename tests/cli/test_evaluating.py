@@ -30,10 +30,10 @@ def digits(size: int = 32) -> np.ndarray:
 def test_a_plan_says_how_the_set_was_read_and_what_would_run_and_trains_nothing() -> None:
     LAYOUTS["pt half"](Path())
     clean_npz(Path())
-    printed = done("evaluate", "brought.pt", "--clean", "clean.npz", "--name", "em", "--plan")
+    printed = done("evaluate", "brought.pt", "--clean", "clean.npz", "--name", "tue", "--plan")
     report, _, outlook = printed.partition("\n\n")
     assert report.startswith("brought.pt, a protected set of clean\n  read          as 12 perturbations")
-    assert re.match(r"evaluate-em-on-clean-[0-9a-f]{8}: 7 cells on clean, recipe own-images\[", outlook)
+    assert re.match(r"evaluate-tue-on-clean-[0-9a-f]{8}: 7 cells on clean, recipe own-images\[", outlook)
     assert "20 % of the training images are held out as the test set" in outlook
     assert not (Path("home") / "store").exists()
 
@@ -67,14 +67,14 @@ def test_a_wrong_request_is_one_sentence(options: tuple[str, ...], said: str) ->
 @pytest.mark.slow
 def test_an_array_goes_in_and_a_table_a_verdict_and_a_row_of_the_leaderboard_come_out() -> None:
     np.save("theirs.npy", digits())
-    request = ("evaluate", "theirs.npy", "--clean", "digits", "--recipe", "digits", "--name", "em", *SMALL)
+    request = ("evaluate", "theirs.npy", "--clean", "digits", "--recipe", "digits", "--name", "tue", *SMALL)
     command = (*request, "--no-mlflow", "--results", "results", "--defenses", "plain,grayscale")
     answer = ask(*command)
     assert answer.code == 0, answer.err
-    assert re.search(r"\*\*evaluate-em-on-digits-[0-9a-f]{8}: test accuracy \(%\)\*\*", answer.out)
-    assert "**Does em within linf-32 hold on digits?**" in answer.out
+    assert re.search(r"\*\*evaluate-tue-on-digits-[0-9a-f]{8}: test accuracy \(%\)\*\*", answer.out)
+    assert "**Does tue within linf-32 hold on digits?**" in answer.out
     made = [one for one in read_records(Path("results/records")) if one.method != "none"]
-    assert {(one.method, one.brought, one.norm, one.budget) for one in made} == {("em", True, "linf", 32.0)}
+    assert {(one.method, one.brought, one.norm, one.budget) for one in made} == {("tue", True, "linf", 32.0)}
     assert {(one.defense, one.protected_fraction) for one in made} == {
         ("plain", 1.0),
         ("plain", 0.9),
@@ -85,7 +85,7 @@ def test_an_array_goes_in_and_a_table_a_verdict_and_a_row_of_the_leaderboard_com
     done("leaderboard", "--records", "results/records", "--out", "page.html")
     page = Path("page.html").read_text(encoding="utf-8")
     rows = json.loads(page.split('id="data">')[1].split("</script>")[0])["rows"]
-    assert {row["marks"][0] for row in rows if row["method"] == "em" and row["source"] is None} == {"brought"}
+    assert {row["marks"][0] for row in rows if row["method"] == "tue" and row["source"] is None} == {"brought"}
     files = sorted(Path("home/store").rglob("*.safetensors"))
     states = [path.stat() for path in files]
 
@@ -95,7 +95,7 @@ def test_an_array_goes_in_and_a_table_a_verdict_and_a_row_of_the_leaderboard_com
     assert again.code == 0, again.err
     assert "by distance, the nearest clean image, as the order did not fit" in again.out
     assert "[" not in again.err, "the same content was trained on before"
-    assert again.out.partition("**evaluate-em")[2] == answer.out.partition("**evaluate-em")[2]
+    assert again.out.partition("**evaluate-tue")[2] == answer.out.partition("**evaluate-tue")[2]
     assert [(one.st_ino, one.st_mtime_ns) for one in states] == [
         (path.stat().st_ino, path.stat().st_mtime_ns) for path in files
     ]

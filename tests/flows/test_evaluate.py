@@ -46,7 +46,7 @@ def craft_key(evaluation: Evaluation) -> str:
 def test_keys_depend_on_the_content_and_on_no_path_layout_or_name(tmp_path: Path) -> None:
     keys = {
         craft_key(planned(tmp_path, layout, name=name))
-        for layout, name in (("npy uint8", "em"), ("pt half", "em"), ("npy int64", "another"), ("folder", None))
+        for layout, name in (("npy uint8", "tue"), ("pt half", "tue"), ("npy int64", "another"), ("folder", None))
     }
     assert len(keys) == 1
     other = protected()
@@ -83,7 +83,7 @@ def test_a_data_set_with_test_images_takes_no_others(tmp_path: Path) -> None:
 def test_by_default_plain_two_cheap_defenses_and_clean_images_among_protected_ones_of_plain_victims(
     tmp_path: Path,
 ) -> None:
-    evaluation = planned(tmp_path, name="em")
+    evaluation = planned(tmp_path, name="tue")
     cells = [
         (one.cell.method.known_as, one.cell.victim, str(one.cell.defense), one.cell.protected_fraction)
         for one in evaluation.plan.cells
@@ -92,10 +92,10 @@ def test_by_default_plain_two_cheap_defenses_and_clean_images_among_protected_on
         ("none", "resnet8", "plain", 1.0),
         ("none", "resnet8", "grayscale", 1.0),
         ("none", "resnet8", "jpeg-10", 1.0),
-        ("em", "resnet8", "plain", 1.0),
-        ("em", "resnet8", "plain", 0.9),
-        ("em", "resnet8", "grayscale", 1.0),
-        ("em", "resnet8", "jpeg-10", 1.0),
+        ("tue", "resnet8", "plain", 1.0),
+        ("tue", "resnet8", "plain", 0.9),
+        ("tue", "resnet8", "grayscale", 1.0),
+        ("tue", "resnet8", "jpeg-10", 1.0),
     ]
 
 
@@ -114,7 +114,7 @@ def test_a_name_that_is_given_or_that_of_the_file_is_what_records_will_say(tmp_p
 
 def test_only_what_may_stand_in_one_table_is_of_one_experiment(tmp_path: Path) -> None:
     def name(**options: Any) -> str:
-        return planned(tmp_path, **{"name": "em", "recipe": "digits", **options}).plan.experiment.name
+        return planned(tmp_path, **{"name": "tue", "recipe": "digits", **options}).plan.experiment.name
 
     first = name()
     assert name(layout="pt half", victims=["vgg7"], seeds=[1], defenses=["plain"]) == first
@@ -136,7 +136,7 @@ def test_results_stay_when_others_of_the_same_name_join_them(tmp_path: Path) -> 
     kept: set[str] = set()
     for options in ({}, {"seeds": [1]}, {"victims": ["vgg7"]}, {"budget": "linf-16"}, {"clean": "cats"}):
         clean = clean_npz(tmp_path, name=options.pop("clean", "pets"))
-        plan = planned(tmp_path, name="em", clean=clean, defenses=["plain"], **options).plan
+        plan = planned(tmp_path, name="tue", clean=clean, defenses=["plain"], **options).plan
         made = [failed_record(plan, one, "for a test", torch.device("cpu")) for one in plan.cells]
         publish(plan, made, tmp_path / "results", plan)
         kept |= {f"{plan.experiment.name}/{one.key}.json" for one in made}
@@ -283,7 +283,7 @@ def test_pictures_of_several_sizes_that_protect_made_are_seen_at_the_size_they_w
 
 
 def test_processes_that_help_are_told_the_images_and_what_they_are_called(tmp_path: Path) -> None:
-    plan = planned(tmp_path, name="em").plan
+    plan = planned(tmp_path, name="tue").plan
     home = Home(tmp_path / "home")
     place = Workplace(home, torch.device("cpu"), Silence(), Stop(None))
     again = Assignment.model_validate_json(Assignment.of(plan, place).model_dump_json()).plan(home)
