@@ -37,6 +37,7 @@ from bench.engine.frozen import Frozen
 from bench.engine.learner import BatchLoss, Learner
 from bench.engine.microbatches import MicroBatches
 from bench.engine.recipe import Cosine, Recipe, Steps
+from bench.engine.trained import Trained
 
 __all__ = [
     "ARCHITECTURES",
@@ -81,6 +82,7 @@ __all__ = [
     "Splits",
     "Steps",
     "Surrogate",
+    "Trained",
     "UnknownName",
     "augment",
     "class_means",

@@ -35,7 +35,7 @@ class Keeper(Protocol):
 
 
 class Stateful(Protocol):
-    """What changes from round to round, and is kept: a `Learner`."""
+    """What changes from round to round, and is kept: a `Learner`, or another `Trained` network."""
 
     def state(self) -> dict[str, Tensor]:
         """Return all of it."""
@@ -120,7 +120,8 @@ class CraftContext:
         share
             From which part of all the work to which this loop goes, for the progress.
         parts
-            What changes from round to round, by names: tensors, which are changed in place, and `Learner`s.
+            What changes from round to round, by names: tensors, which are changed in place, and `Trained` networks, as
+            `Learner`s are.
 
         Raises
         ------

@@ -123,8 +123,9 @@ class Method(Plugin[P_co]):
     `unbounded` is that of a method whose images may be anything, such as filtered ones; they are empty for one that
     adds nothing, which is given the unbounded one, so that `craft` has a budget in any case.
 
-    Set `trains` where it trains networks while it crafts: they are `Learner`s of the experiment's `surrogate`, and
-    `ctx.rounds` keeps them, so that a method that is killed goes on where it was. It is not `per_sample`.
+    Set `trains` where it trains networks while it crafts: they are `Learner`s of the experiment's `surrogate`, or
+    `Trained` ones of its own, and `ctx.rounds` keeps them, so that a method that is killed goes on where it was. It is
+    not `per_sample`.
     """
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")

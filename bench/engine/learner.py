@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.contracts.context import CraftContext
 from bench.contracts.method import CraftData
@@ -15,7 +17,8 @@ from bench.core.norms import to_bytes
 from bench.core.seeds import derive
 from bench.engine.batches import explaining_single_images
 from bench.engine.recipe import Recipe
-from bench.engine.step import Diverged, autocast_for, kept, make_optimizer, not_finite, restore, sgd_step
+from bench.engine.step import autocast_for, make_optimizer, sgd_step
+from bench.engine.trained import Trained
 
 BatchLoss = Callable[[Network, Tensor, Tensor], Tensor]
 """network, images [B, 3, H, W], classes [B] -> loss, a scalar."""
@@ -31,7 +34,7 @@ def summed_cross_entropy(network: Network, x: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(network(x).to(x.dtype), y, reduction="sum")
 
 
-class Learner:
+class Learner(Trained):
     """A freshly initialised network of the experiment's surrogate that a method trains step by step.
 
     It is trained as surrogates and victims are: SGD, rate, clipped gradient and number format of a recipe. Each step
@@ -52,7 +55,7 @@ class Learner:
     Attributes
     ----------
     network
-        In train mode during `step`, else in eval mode.
+        In train mode during `step` and in the block of `learning`, else in eval mode.
     recipe, optimizer
         What trains it.
 
@@ -71,10 +74,12 @@ class Learner:
 
     """
 
+    network: Network
+
     def __init__(self, ctx: CraftContext, data: CraftData, recipe: Recipe, *purpose: str | int) -> None:
         self._ctx, self._purpose = ctx, purpose
         self.recipe = recipe
-        self.network: Network = build_network(
+        network = build_network(
             ctx.architecture,
             data.classes,
             to_bytes(data.x) if recipe.normalise and recipe.constants is None else to_bytes(data.x[:1]),
@@ -83,7 +88,7 @@ class Learner:
             seed=derive(ctx.seed, "weights", *purpose),
             device=ctx.device,
         ).eval()
-        self.optimizer = make_optimizer(self.network, recipe)
+        super().__init__(network, make_optimizer(network, recipe))
 
     def step(self, x: Tensor, y: Tensor, step: int, of_epoch: int, loss: BatchLoss = mean_cross_entropy) -> Tensor:
         """Train on a batch.
@@ -111,21 +116,58 @@ class Learner:
             The batch is one image, which a batch norm cannot learn from.
 
         """
-        network, device = self.network, self._ctx.device
-        network.train().requires_grad_(True)
+        network = self.network
+        with self.learning(step):
+            rate = self.recipe.rate(step, of_epoch)
+            seen = x.contiguous(memory_format=torch.channels_last)
+            found = sgd_step(network, self.optimizer, self.recipe, rate, lambda: loss(network, seen, y))
+        self._ctx.spent += len(x)
+        return found
+
+    @contextmanager
+    def learning(self, *draws: str | int) -> Iterator[None]:
+        """Let the network be in train mode in the block, where its dropout draws from a stream of these `draws`.
+
+        Raises `SepbenchError` where a batch norm of it is shown a single image.
+        """
+        device = self._ctx.device
+        self.network.train().requires_grad_(True)
         try:
             with (
                 torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
                 explaining_single_images("protect more images, or take a batch size that leaves no single one"),
             ):
-                torch.manual_seed(derive(self._ctx.seed, "network", *self._purpose, step))
-                rate = self.recipe.rate(step, of_epoch)
-                seen = x.contiguous(memory_format=torch.channels_last)
-                found = sgd_step(network, self.optimizer, self.recipe, rate, lambda: loss(network, seen, y))
+                torch.manual_seed(derive(self._ctx.seed, "network", *self._purpose, *draws))
+                yield
         finally:
-            network.eval()
-        self._ctx.spent += len(x)
-        return found
+            self.network.eval()
+
+    def logits(self, x: Tensor, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Return what the network makes of a batch with other parameters than its own, as a function of both.
+
+        It can be differentiated twice. Statistics of batch norms stay as they were, in train mode too: they are of what
+        the network has learnt. Nothing is counted: gradients of it are to be added to `ctx.spent`.
+
+        Parameters
+        ----------
+        x
+            Float [B, 3, H, W] in [0, 1].
+        parameters
+            By the names that the network has for them; its own if unset.
+
+        Returns
+        -------
+        [B, classes], float32, or of the type of the images where that is wider.
+
+        """
+        values = dict(self.network.named_parameters()) if parameters is None else parameters
+        statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        number_format = precision(self._ctx.device, self.recipe.precision)
+        # Of attention torch differentiates no other kernel twice.
+        with autocast_for(self._ctx.device, number_format), sdpa_kernel(SDPBackend.MATH):
+            seen = x.contiguous(memory_format=torch.channels_last)
+            found: Tensor = functional_call(self.network, {**values, **statistics}, (seen,))
+        return found.to(torch.promote_types(found.dtype, torch.float32))
 
     def gradient(self, x: Tensor, y: Tensor, loss: BatchLoss = summed_cross_entropy) -> Tensor:
         """Return the gradient of a loss with respect to a batch, [B, 3, H, W], with the network in eval mode."""
@@ -143,22 +185,6 @@ class Learner:
                 wrong += (self.network(x.contiguous(memory_format=torch.channels_last)).argmax(1) != y).sum()
                 count += len(x)
         return float(wrong) / max(count, 1)
-
-    def check(self, after: str) -> None:
-        """Raise `Diverged` where a weight or a statistic is not finite; `after` says when this was, in words."""
-        if name := not_finite(self.network):
-            raise Diverged(
-                f"{name} of the network that the method trains holds values that are not finite after {after}",
-                "lower its learning rate",
-            )
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the weights, the statistics and the optimizer."""
-        return kept(self.network, self.optimizer)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Load what `state` returned."""
-        restore(self.network, self.optimizer, state)
 
     @contextmanager
     def _still(self) -> Iterator[None]:

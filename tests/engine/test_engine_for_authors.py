@@ -19,7 +19,7 @@ CLEAN = IMAGES.double() / 255
 LABELS = torch.arange(6)
 DATA = CraftData(CLEAN, LABELS, 10, torch.arange(6))
 EXAMPLES = (
-    *("Cosine", "Ensemble", "FeatureAlignment", "Frozen", "Learner", "MicroBatches", "Recipe", "Steps"),
+    *("Cosine", "Ensemble", "FeatureAlignment", "Frozen", "Learner", "MicroBatches", "Recipe", "Steps", "Trained"),
     *("augment", "class_means"),
 )
 
