@@ -17,8 +17,9 @@ class REM(Robust):
     For each batch the noise is made anew from a random start: a gradient is averaged over random crops and flips, each
     of which an adversary moves by PGD, is taken there and sent back through the crop. The network then takes one step
     of adversarial training on them. At the end the noise of every image is made once more. Beside the released script:
-    images are clipped to [0, 1] before they are cropped, here also where the network learns, and all of them have part
-    in the last search. With a radius of 0 and no crops it is em-online.
+    images are clipped to [0, 1] before they are cropped, here also where the network learns; no noise is kept beyond
+    that, where it would have no gradient; and all images have part in the last search. With a radius of 0 and no crops
+    it is em-online.
     """
 
     cite = "fu2022robust"
