@@ -361,6 +361,12 @@ def source(cite: str | None) -> str:
     return f"{paper.short_authors}, [{paper.short_title}]({paper.url}), {paper.venue} {paper.year}"
 
 
+def test_every_method_that_trains_networks_of_its_own_is_said_to() -> None:
+    sentence = read("README.md").partition(" train networks of their own")[0].rpartition(". ")[2]
+    training = [name for name in METHODS.names() if METHODS.is_ours(name) and METHODS.get(name).trains]
+    assert re.findall("`([^`]+)`", sentence) == sorted(training)
+
+
 def test_cifar10_on_two_cores_takes_as_long_as_the_readme_says() -> None:
     found = read_records(RECORDS / "cifar10-cpu")
     crafted = {one.protected_key: one.craft_seconds or 0 for one in found}
