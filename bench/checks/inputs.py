@@ -41,6 +41,7 @@ _SMALL = {
     "restarts": 1,
     "iterations": 2,
     "samples": 1,
+    "response": 1.0,
     "rounds": 3,
     "trials": 2,
     "epochs": 2,
