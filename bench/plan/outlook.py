@@ -187,7 +187,7 @@ def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> s
 
 def number(passes: float) -> str:
     """Return passes as people read them."""
-    return f"{passes:,.0f}" if passes >= 1000 else f"{passes:g}"
+    return f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
 
 
 def worth_knowing(card: DataCard, dataset: str) -> list[str]:

@@ -361,6 +361,14 @@ def source(cite: str | None) -> str:
     return f"{paper.short_authors}, [{paper.short_title}]({paper.url}), {paper.venue} {paper.year}"
 
 
+def test_the_readme_names_the_methods_that_train_while_they_craft() -> None:
+    (sentence,) = re.findall(
+        r"((?:`[\w-]+`,?\s+(?:and\s+)?)+)train networks of their own while they craft", read("README.md")
+    )
+    named = re.findall(r"`([\w-]+)`", sentence)
+    assert named == [name for name in METHODS.names() if METHODS.is_ours(name) and METHODS.get(name).trains]
+
+
 def test_cifar10_on_two_cores_takes_as_long_as_the_readme_says() -> None:
     found = read_records(RECORDS / "cifar10-cpu")
     crafted = {one.protected_key: one.craft_seconds or 0 for one in found}
