@@ -15,7 +15,7 @@ PUBLISHED = {
     "warmup_epochs": 0,
     "clip_gradient": None,
 }
-"""How the authors train their network; the augmentation is the experiment's."""
+"""How the authors train their network; augmentation and normalisation are the experiment's."""
 
 Training = Literal["published", "recipe"]
 """As the authors train, or as the experiment's recipe says."""

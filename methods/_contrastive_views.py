@@ -24,17 +24,29 @@ class ContrastiveViews:
     up to 0.1 s of the circle, in an order drawn for each image, each as torchvision defines it. With probability 0.2 s
     the image is grey.
 
-    `turn` tells the draws from those of the same steps in another turn, where a method has several.
+    Attributes
+    ----------
+    strength
+        In [0, 1].
+    turn
+        Tells the draws from those of the same steps in another turn, where a method has several.
+    kept
+        Where the draws of a step stay for the shards after this one, some 80 bytes an image; unset, they are drawn for
+        each shard anew.
+
     """
 
     strength: float
     turn: tuple[int, ...] = ()
+    kept: dict[tuple[int, ...], "ContrastiveDraws"] | None = None
 
     def __call__(self, data: CraftData, ctx: CraftContext, *step: int) -> View:
         """Return the view of a step: what an image gets does not depend on the shard it is in."""
-        generator = ctx.generator("augment", *self.turn, *step)
-        drawn = draw_contrastive(ctx.images, self.strength, generator, data.x.shape[-2:])
-        own = drawn[data.index].to(ctx.device)
+        kept = {} if self.kept is None else self.kept
+        if step not in kept:
+            generator = ctx.generator("augment", *self.turn, *step)
+            kept[step] = draw_contrastive(ctx.images, self.strength, generator, data.x.shape[-2:])
+        own = kept[step][data.index].to(ctx.device)
         return lambda x: contrastive(x, own)
 
 

@@ -1,7 +1,8 @@
 """What methods share that let a network learn for an epoch, and then move the noise of all images, in turns."""
 
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
+from pydantic import model_validator
 from torch import Tensor
 
 from bench.api import Budget, Cosine, CraftContext, CraftData, Field, Learner, Method, Params, Recipe
@@ -21,6 +22,12 @@ class EpochwiseParams(Params):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the network; auto is bf16 on GPUs that have it"
     )
+
+    @model_validator(mode="after")
+    def _the_rate_falls(self) -> Self:
+        if self.final_lr > self.lr:
+            raise ValueError(f"final_lr is {self.final_lr:g} and above lr, {self.lr:g}, from which it falls: lower it")
+        return self
 
 
 P_co = TypeVar("P_co", bound=EpochwiseParams, covariant=True)

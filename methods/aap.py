@@ -21,6 +21,7 @@ PUBLISHED: dict[str, Any] = {
     "weight_decay": 1e-4,
     "schedule": {"kind": "cosine", "each": "epoch"},
     "warmup_epochs": 10,
+    "warmup_from": 0.0,
     "clip_gradient": None,
 }
 """How the authors train their network, but for its augmentation."""

@@ -43,6 +43,7 @@ class AUE(Epochwise[AUEParams]):
     def _move(
         self, epoch: int, protected: Tensor, learner: Learner, data: CraftData, budget: Budget, ctx: CraftContext
     ) -> None:
-        views = ContrastiveViews(self.params.strength, (epoch,)) if self.params.strength else None
+        # Drawn for all images at once, and there are many blocks of them.
+        views = ContrastiveViews(self.params.strength, (epoch,), kept={}) if self.params.strength else None
         pgd = PGD(self.params.steps, self.params.step_fraction * budget.radius, views=views)
         search(learner, pgd, data, protected, budget, ctx, self.params.precision)

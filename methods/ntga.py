@@ -51,13 +51,11 @@ class NTGA(Method[NTGAParams]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Move the images of each block up the loss of its validation images, all of which are clean."""
-        protected = data.x.clone()
-        work = list(self._blocks(len(protected), ctx))
-        ticks = ctx.progress(range(len(work) * self._steps))
-        for block, validation in work:
-            clean, length = data.x[block].double(), self._length(budget)
-            x = clean
-            for _ in zip(range(self._steps), ticks, strict=False):
+        protected, work = data.x.clone(), list(self._blocks(len(data.x), ctx))
+        for index in ctx.rounds(len(work), "blocks", protected=protected):
+            (block, validation), length = work[index], self._length(budget)
+            clean = x = data.x[block].double()
+            for _ in ctx.progress(range(self._steps)):
                 gradient = self._gradient(x, data.y[block], data.x[validation], data.y[validation], data.classes)
                 x = budget.project(clean, x + length * budget.direction(gradient))
             protected[block] = x.to(protected)

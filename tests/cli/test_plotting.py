@@ -14,10 +14,13 @@ pytestmark = pytest.mark.usefixtures("own_place")
 def test_a_run_gives_every_kind_that_it_has_enough_for(finished: Finished, tmp_path: Path) -> None:
     answer = ask("plot", "tiny.yaml", "--out", tmp_path)
     assert answer.code == 0, answer.err
-    drawn = [kind for kind in KINDS if kind != "ablation"]
+    drawn = [kind for kind in KINDS if kind not in ("ablation", "passes")]
     assert answer.out.split() == [f"{tmp_path}/tiny-{kind}.{form}" for kind in drawn for form in ("png", "svg")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(Path(path).name for path in answer.out.split())
-    assert answer.err.startswith("sepbench: no ablation: no numeric parameter of a method varies in tiny: ")
+    assert answer.err.startswith("sepbench: no ablation: no numeric parameter of a method has 3 values in tiny: ")
+    assert (
+        "\nsepbench: no passes: tiny has no 3 finished methods side by side whose crafting passes differ" in answer.err
+    )
 
 
 def test_records_alone_are_enough_for_bars_and_for_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
@@ -29,7 +32,7 @@ def test_records_alone_are_enough_for_bars_and_for_the_same_bytes(finished: Fini
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("ablation", "no numeric parameter of a method varies in tiny"),
+        ("ablation", "no numeric parameter of a method has 3 values in tiny"),
         ("curves", "curves need the finished victims of tiny, which records do not hold"),
         ("classes", "classes need the finished victims of tiny, which records do not hold"),
         ("similarity", "similarity needs a trained surrogate of tiny"),

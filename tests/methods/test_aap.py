@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.contracts.budget import Budget
 from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS, CraftData
+from bench.engine.recipe import Recipe
 from methods._contrastive_views import ContrastiveDraws, ContrastiveViews, contrastive, draw_contrastive
 from tests.making.images import noise, seeded
 from tests.making.networks import CPU, checkpoints
@@ -173,3 +174,10 @@ def test_the_network_is_trained_as_published_but_for_the_colours() -> None:
         assert need.recipe["augmentation"] == seen
         assert (need.recipe["epochs"], need.recipe["lr"], need.recipe["warmup_epochs"]) == (40, 0.5, 10)
     assert METHODS.get("aap-untargeted")().passes() == 250
+
+
+@pytest.mark.parametrize("name", ["sep-2023", "cpu-small"])
+def test_its_rate_rises_from_zero_whatever_the_experiments_does(name: str) -> None:
+    (need,) = METHODS.get("aap")().needs()
+    recipe = Recipe.model_validate(name).changed(need.recipe)
+    assert [recipe.rate(step, 4) for step in (0, 39)] == pytest.approx([0.5 / 40, 0.5])

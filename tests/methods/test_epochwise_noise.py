@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from bench.checks.memory_keeper import MemoryKeeper
@@ -209,3 +210,27 @@ def test_the_defaults_cost_what_was_published() -> None:
 def test_the_first_step_has_the_published_length(name: str, length: float) -> None:
     moved = 255 * (crafted(name, epochs=1, steps=1) - pictures(COUNT).x)
     assert float(moved.abs().max()) == pytest.approx(length)
+
+
+@pytest.mark.parametrize("name", ["aue", "mi-ue"])
+def test_a_rate_that_would_rise_is_refused_before_anything_is_trained(name: str) -> None:
+    METHODS.get(name).Params.model_validate({"lr": 0.01, "final_lr": 0.01})
+    with pytest.raises(ValidationError, match=r"final_lr is 0\.02 and above lr, 0\.01, from which it falls: lower it"):
+        METHODS.get(name).Params.model_validate({"lr": 0.01, "final_lr": 0.02})
+
+
+def test_views_are_drawn_once_for_all_blocks_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = crafted("aue")
+    monkeypatch.setattr("methods._online._BLOCK_PIXELS", 2 * SIDE * SIDE)
+    drawn, ctx = list[tuple[str | int, ...]](), context(COUNT)
+    generator = ctx.generator
+
+    def counting(*purpose: str | int) -> torch.Generator:
+        drawn.append(purpose)
+        return generator(*purpose)
+
+    monkeypatch.setattr(ctx, "generator", counting)
+    torch.testing.assert_close(crafted("aue", ctx), whole, rtol=0, atol=1e-12)
+    assert [purpose for purpose in drawn if purpose[0] == "augment"] == [
+        ("augment", epoch, 0, step) for epoch in range(EPOCHS) for step in range(STEPS)
+    ]

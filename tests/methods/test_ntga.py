@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import scipy
 import torch
 from torch import Tensor, nn
 
+from bench.checks.memory_keeper import MemoryKeeper
 from bench.contracts.budget import Budget
 from bench.contracts.context import CraftContext
 from bench.contracts.method import CraftData
-from bench.core.errors import SepbenchError
+from bench.core.errors import SepbenchError, Stopped
 from methods._tangent_kernel import WideNetwork, descended
 from methods.ntga import NTGA, NTGAParams
 from tests.making.images import noise, seeded
@@ -101,9 +103,9 @@ def context() -> CraftContext:
     return CraftContext([], seed=2, device=CPU, images=COUNT)
 
 
-def crafted(budget: str, images: Tensor = IMAGES, **params: Any) -> Tensor:
+def crafted(budget: str, images: Tensor = IMAGES, ctx: CraftContext | None = None, **params: Any) -> Tensor:
     data = CraftData(images, LABELS[: len(images)], CLASSES, torch.arange(len(images)))
-    return NTGA(NTGAParams.model_validate(params)).craft(data, Budget.parse(budget), context())
+    return NTGA(NTGAParams.model_validate(params)).craft(data, Budget.parse(budget), ctx or context())
 
 
 def loss_in_numpy(block: np.ndarray, y: np.ndarray, validation: np.ndarray, labels: np.ndarray, t: float) -> float:
@@ -193,6 +195,22 @@ def test_every_image_is_protected_in_its_place(count: int) -> None:
     moved = (crafted("linf-8", IMAGES[:count], steps=2, block=4) - IMAGES[:count]).abs().flatten(1).amax(1)
     assert bool((moved > 7.9 / 255).all())
     assert bool((moved < 8.1 / 255).all())
+
+
+def test_one_that_was_stopped_after_every_block_ends_with_the_same_images() -> None:
+    keeper, shares, steps = MemoryKeeper(), list[float](), dict[str, Any](steps=2, block=4)
+
+    def stop() -> None:
+        raise Stopped("after a block")
+
+    ctx = replace(context(), keeper=keeper, on_round=stop, on_step=shares.append)
+    for _ in range(3):
+        with pytest.raises(Stopped):
+            crafted("linf-8", ctx=ctx, **steps)
+    assert shares == sorted(shares)
+    assert sorted(set(shares)) == pytest.approx([sixth / 6 for sixth in range(1, 7)])
+    assert torch.equal(crafted("linf-8", ctx=ctx, **steps), crafted("linf-8", **steps))
+    assert len(shares) == 3 * 3, "the fourth call has nothing left to do"
 
 
 def test_images_that_are_alike_have_gradients() -> None:

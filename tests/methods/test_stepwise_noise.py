@@ -11,6 +11,7 @@ from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS
 from bench.contracts.normalisation import Constants
 from bench.core.seeds import derive
+from bench.engine.step import Diverged
 from tests.making.networks import CPU
 from tests.making.slow_learning import (
     CLASSES,
@@ -201,3 +202,10 @@ def test_full_batches_cost_exactly_what_is_said(name: str, params: dict[str, Any
     said = kind(kind.Params.model_validate(SMALL | given))
     crafted(name, ctx := context(COUNT), **given)
     assert ctx.spent == said.passes() * COUNT + said.image_passes()
+
+
+@pytest.mark.parametrize("name", ["em-online", "rem", "sem"])
+def test_a_network_that_leaves_the_finite_numbers_ends_it_long_before_the_last_step(name: str) -> None:
+    given = {} if name == "em-online" else ROBUST
+    with pytest.raises(Diverged, match=r"not finite after step \d{1,2}: lower its learning rate"):
+        crafted(name, lr=1e38, steps=1000, lr_drops=(), **given)

@@ -23,6 +23,7 @@ from bench.read.plots.frame import (
 )
 from bench.read.plots.labels import Label, label_points, label_right
 from bench.read.plots.panels import (
+    ENOUGH,
     Panel,
     method_labels,
     panels,
@@ -47,13 +48,13 @@ def ablation(table: Table, title: str = "") -> Figure:
     Error bars are the cells' half-widths. Methods without the parameter are levels across, with a band. A missing cell
     interrupts its line, has a cross on the axis, and is named beside the line as missing.
 
-    Raises `SepbenchError` where no numeric parameter of a method varies.
+    Raises `SepbenchError` where no numeric parameter of a method has `ENOUGH` values: fewer are told by the table.
     """
     cells = planned(table)
     parameter = varying_parameter(cells)
     if parameter is None:
         raise SepbenchError(
-            f"no numeric parameter of a method varies in {table.experiment}: give one several values, such as "
+            f"no numeric parameter of a method has {ENOUGH} values in {table.experiment}: give one several, such as "
             f"{{sep: {{checkpoints: [1, 3, 5]}}}}"
         )
     names = method_labels(cells, without=parameter)
@@ -70,7 +71,10 @@ def ablation(table: Table, title: str = "") -> Figure:
 
 
 def varying_parameter(cells: Sequence[TableCell]) -> str | None:
-    """Return the numeric parameter with the most different values within methods; of several the first by name."""
+    """Return the numeric parameter with the most different values within methods; of several the first by name.
+
+    None where no method has `ENOUGH` of any.
+    """
     found: defaultdict[str, defaultdict[str, set[float]]] = defaultdict(lambda: defaultdict(set))
     for cell in cells:
         for name, value in json.loads(cell.method_params).items():
@@ -78,7 +82,7 @@ def varying_parameter(cells: Sequence[TableCell]) -> str | None:
                 found[name][cell.method].add(value)
     counts = {name: max(map(len, by_method.values())) for name, by_method in found.items()}
     best = max(sorted(counts), key=lambda name: counts[name], default=None)
-    return best if best is not None and counts[best] > 1 else None
+    return best if best is not None and counts[best] >= ENOUGH else None
 
 
 def _draw(

@@ -9,6 +9,9 @@ from bench.read.tables import Setting, Table, TableCell
 from bench.spec.axes import AXES, AxisValue, axes_in_order
 from bench.spec.names import as_text, differing, parameters_text
 
+ENOUGH = 3
+"""Different places along an axis that make a panel with a curve: fewer are told by the table."""
+
 
 @dataclass(frozen=True)
 class Panel:

@@ -20,6 +20,7 @@ from bench.read.plots.frame import (
 )
 from bench.read.plots.labels import Label, label_points, label_right
 from bench.read.plots.panels import (
+    ENOUGH,
     Panel,
     full_name,
     method_labels,
@@ -36,12 +37,16 @@ from bench.read.plots.style import (
     theme,
 )
 from bench.read.tables import Table, TableCell
+from bench.record.values import value_of
 from bench.spec.names import REFERENCES
 
 Method = tuple[str, str]
 
-ENOUGH = 3
-"""Different costs that make a panel."""
+FRONT = "_best within a cost"
+"""What the line of the front is called; matplotlib leaves such names out of legends."""
+
+_NAMED = 6
+"""Missing ones that the footnote names."""
 
 # How far left of the smallest cost 0 stands: at least so many times, and so large a share of all decades.
 _ROOM, _SHARE = 2.0, 0.3
@@ -50,7 +55,8 @@ _ROOM, _SHARE = 2.0, 0.3
 def passes(table: Table, spent: Mapping[Method, float], title: str = "") -> Figure:
     """Draw the table's value against the passes that crafting takes, a point per method setting, a panel per context.
 
-    A panel has at least `ENOUGH` different costs; fewer are told by the table.
+    A panel has at least `ENOUGH` different costs; fewer are told by the table. A step behind the points is the Pareto
+    front: the best value that any setting reaches within a cost.
 
     Parameters
     ----------
@@ -76,10 +82,12 @@ def passes(table: Table, spent: Mapping[Method, float], title: str = "") -> Figu
             f"{table.experiment} has no {ENOUGH} finished methods side by side whose crafting passes differ: there is "
             f"no curve to draw its value on"
         )
-    names = method_labels(cells)
+    names, better = method_labels(cells), value_of(table.value).better
     fields, settings = settings_within(cells)
     known = looks(cell.method for cell in cells if cell.method not in REFERENCE_LOOKS)
     footnote = table_footnote(table)
+    if better is not None:
+        footnote += " Grey step: the best within a cost."
     if fields:
         footnote += f" Beside points: {', '.join(fields)}."
     absent = [
@@ -89,14 +97,15 @@ def passes(table: Table, spent: Mapping[Method, float], title: str = "") -> Figu
         if _place(cell, spent) is None
     ]
     if absent:
-        footnote += f" Missing: {'; '.join(absent)}."
+        more = f"; and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        footnote += f" Missing: {'; '.join(absent[:_NAMED])}{more}."
     with theme():
         figure, grid = panel_canvas(len(shown), 2.7, title or table.experiment, footnote)
         for axes, panel in zip(grid, shown, strict=True):
             axes.set(title=panel.title, xlabel="Crafting passes over the training set", ylabel=value_title(table.value))
             if is_percent(table.value):
                 percent_limits(axes, top_of(cells))
-            _draw(figure, axes, panel, spent, settings, known)
+            _draw(figure, axes, panel, spent, settings, known, better)
         return finish(figure)
 
 
@@ -107,6 +116,7 @@ def _draw(
     spent: Mapping[Method, float],
     settings: Mapping[Method, str],
     known: Mapping[str, Look],
+    better: str | None,
 ) -> None:
     points: defaultdict[str, list[tuple[float, TableCell]]] = defaultdict(list)
     levels = []
@@ -117,6 +127,11 @@ def _draw(
         elif place is not None:
             points[cell.method].append((place, cell))
     free = _place_axis(axes, sorted({place for found in points.values() for place, _ in found}))
+    reached = [(place, cell.mean or 0) for found in points.values() for place, cell in found]
+    if front := pareto_front(reached, better):
+        costs, best = zip(*front, (max(reached)[0], front[-1][1]), strict=True)
+        at = [cost or free for cost in costs]
+        axes.step(at, best, where="post", color=MUTED, linewidth=4, alpha=0.3, zorder=0, label=FRONT)
     beside, notes = [], []
     for method, found in points.items():
         found.sort(key=lambda one: one[0])
@@ -140,6 +155,20 @@ def _draw(
                 notes.append(Label(text, place or free, cell.mean or 0, look))
     label_right(figure, axes, [*beside, *reference_lines(axes, levels, known)])
     label_points(figure, axes, notes)
+
+
+def pareto_front(points: Sequence[tuple[float, float]], better: str | None) -> list[tuple[float, float]]:
+    """Return those points, cost and value, to which no other of the same cost or less is better, by their costs.
+
+    There are none where neither end of the values is better.
+    """
+    if better is None:
+        return []
+    sign, front = 1 if better == "lowest" else -1, list[tuple[float, float]]()
+    for cost, value in sorted(points, key=lambda point: (point[0], sign * point[1])):
+        if not front or sign * value < sign * front[-1][1]:
+            front.append((cost, value))
+    return front
 
 
 def _place_axis(axes: Axes, places: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Where a method that trains while it crafts keeps its state: in the draft of the stage, with the time it took."""
+"""Where a method that crafts in rounds keeps its state: in the draft of the stage, with the time it took."""
 
 import time
 from collections.abc import Mapping

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from bench.core.errors import SepbenchError
 from bench.core.keys import canonical
 from bench.read.plots import ablation, passes
+from bench.read.plots.passes import FRONT, pareto_front
 from bench.read.tables import build
 from bench.spec.layout import TableLayout
 from tests.making.figures import cell, errorbars, spans, words
@@ -17,6 +18,12 @@ from tests.making.records import checkpoint_table, runs, sep
 
 def params(checkpoints: int) -> str:
     return canonical({"checkpoints": checkpoints, "steps": 10})
+
+
+def front(axes: Axes) -> list[tuple[float, float]]:
+    """Return the corners of the step of the best values within a cost."""
+    (line,) = [line for line in axes.lines if line.get_label() == FRONT]
+    return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
 
 
 def level(axes: Axes, label: str) -> float:
@@ -69,17 +76,19 @@ def test_the_axis_is_logarithmic_where_values_span_a_lot(values: tuple[int, ...]
 def test_every_budget_has_its_panel_with_the_clean_reference() -> None:
     records = [*runs([90.0], method="none")]
     for budget in (4.0, 8.0):
-        records += [*sep(1, [40.0 + budget], budget=budget), *sep(2, [30.0 + budget], budget=budget)]
+        for checkpoints, mean in ((1, 40.0), (2, 30.0), (3, 20.0)):
+            records += sep(checkpoints, [mean + budget], budget=budget)
     first, second = ablation(build(records, TableLayout())).axes
     assert [axes.get_title() for axes in (first, second)] == ["linf-4", "linf-8"]
-    assert [list(errorbars(axes)["sep"][0].get_ydata()) for axes in (first, second)] == [[44, 34], [48, 38]]
+    assert [list(errorbars(axes)["sep"][0].get_ydata()) for axes in (first, second)] == [[44, 34, 24], [48, 38, 28]]
     assert level(first, "none") == level(second, "none") == 90
 
 
 def test_every_norm_has_a_panel_named_as_its_track() -> None:
     records = [*runs([90.0], method="none")]
     for norm, budget in (("linf", 8.0), ("l0", 4.0), ("unbounded", None)):
-        records += [*sep(1, [40.0], norm=norm, budget=budget), *sep(2, [30.0], norm=norm, budget=budget)]
+        for checkpoints in (1, 2, 3):
+            records += sep(checkpoints, [40.0], norm=norm, budget=budget)
     figure = ablation(build(records, TableLayout()))
     assert [axes.get_title() for axes in figure.axes] == ["linf-8", "l0-4", "unbounded"]
     assert [level(axes, "none") for axes in figure.axes] == [90, 90, 90]
@@ -89,7 +98,7 @@ def test_shares_and_further_clean_images_title_their_panels() -> None:
     records = [
         one
         for share, clean in ((0.5, 0), (1.0, 0), (1.0, 100))
-        for steps in (1, 2)
+        for steps in (1, 2, 3)
         for one in sep(steps, [40.0], protected_fraction=share, clean_images=clean)
     ]
     figure = ablation(build(records, TableLayout(columns=["protected_fraction", "clean_images"])))
@@ -114,11 +123,10 @@ def test_a_second_parameter_makes_a_line_for_each_value() -> None:
     }
 
 
-def test_an_ablation_needs_a_number_that_varies_within_a_method() -> None:
-    table = build(
-        [*runs([1.0], method_params={"steps": 3}), *runs([2.0], method="em", method_params={"steps": 5})], TableLayout()
-    )
-    with pytest.raises(SepbenchError, match="no numeric parameter of a method varies in small"):
+def test_an_ablation_needs_a_number_that_has_three_values_within_a_method() -> None:
+    two = [one for steps in (3, 4) for one in runs([1.0], method_params={"steps": steps})]
+    table = build([*two, *runs([2.0], method="em", method_params={"steps": 5})], TableLayout())
+    with pytest.raises(SepbenchError, match="no numeric parameter of a method has 3 values in small"):
         ablation(table)
 
 
@@ -165,3 +173,18 @@ def test_a_panel_has_three_different_costs_and_references_are_none() -> None:
     enough = checkpoint_table(*sep(5, [30.0, 34.0]), *further)
     shown = passes(enough, {**spent, ("sep", params(5)): 50.0})
     assert [axes.get_title() for axes in shown.axes] == ["plain"]
+
+
+def test_the_front_has_what_nothing_of_the_same_cost_or_less_beats() -> None:
+    points = [(10.0, 30.0), (0.0, 60.0), (5.0, 40.0), (5.0, 35.0), (20.0, 30.0), (30.0, 12.0), (40.0, 13.0)]
+    assert pareto_front(points, "lowest") == [(0, 60), (5, 35), (10, 30), (30, 12)]
+    assert pareto_front(points, "highest") == [(0, 60)]
+    assert pareto_front(points, None) == []
+
+
+def test_a_grey_step_joins_the_best_within_a_cost() -> None:
+    costs = {(name, canonical({})): cost for name, cost in (("a", 1.0), ("b", 10.0), ("c", 100.0))}
+    records = [r for name, mean in (("a", 40.0), ("b", 50.0), ("c", 20.0)) for r in runs([mean], method=name)]
+    table = build([r.model_copy(update={"method_params": {}}) for r in records], TableLayout())
+    (axes,) = passes(table, costs).axes
+    assert front(axes) == [(1, 40), (100, 20), (100, 20)]
