@@ -155,7 +155,7 @@ class EM(Method[EMParams]):
             raise SepbenchError(
                 f"em: after {count} its network mistakes {100 * left:.3g} % of the protected "
                 f"images, and is to mistake {100 * self.params.stop_error:g} % at most: raise rounds, batches or "
-                f"stop_error"
+                f"stop_error, and it begins anew"
             )
 
     def _recipe(self) -> Recipe:

@@ -97,7 +97,7 @@ def returns_images_and_leaves_its_inputs_alone(case: Case) -> None:
     surrogates = networks(method)
     weights = [value.clone() for value in _weights(surrogates)]
     with about("craft"):
-        crafted = _crafted(method, data, case.budget, _context(surrogates, data))
+        crafted = _crafted(method, data, case.budget, _context(method, surrogates, data))
         check_left_alone(name, {field: (getattr(data, field), value) for field, value in before.items()})
         check_crafted(name, before["x"], crafted)
     require(
@@ -162,7 +162,7 @@ def takes_the_passes_that_it_says(case: Case) -> None:
     A method that trains may take fewer, where it stops by itself or a batch is less than full, and says how many.
     """
     method, data = case.build(), _data(digits(), slice(0, 4))
-    context = _context(networks(method), data)
+    context = _context(method, networks(method), data)
     with counted_images() as counts:
         _crafted(method, data, case.budget, context)
     if case.kind.trains:
@@ -247,7 +247,7 @@ def released(
     """
     method = case.build()
     whole = _data(data)
-    context = replace(_context(networks(method), whole), seed=derive(seed, "craft"))
+    context = replace(_context(method, networks(method), whole), seed=derive(seed, "craft"))
     if keeper is not None:
         context.keeper, context.on_round = keeper, _stop
     method.prepare(lambda: iter([_data(data)]), context)
@@ -294,10 +294,11 @@ def _data(data: ImageSet, part: slice = slice(None)) -> CraftData:
     return CraftData(images, labels, CLASSES, torch.arange(len(data))[part])
 
 
-def _context(surrogates: list[list[Any]], data: CraftData) -> CraftContext:
+def _context(method: Method, surrogates: list[list[Any]], data: CraftData) -> CraftContext:
     brought = to_bytes(data.x)
     brought[:, 0, 0, 0] ^= 1  # as somebody may bring them: one value of each is a level from the clean one
-    return CraftContext(surrogates, seed=0, device=CPU, images=len(data.x), brought=brought, architecture=ARCHITECTURE)
+    trained = ARCHITECTURE if method.trains else ""
+    return CraftContext(surrogates, seed=0, device=CPU, images=len(data.x), brought=brought, architecture=trained)
 
 
 def _crafted(method: Method, data: CraftData, budget: Budget | None, context: CraftContext) -> Tensor:

@@ -36,7 +36,7 @@ class Counts:
         train, test = f"{sum(self.train):,} training", f"{sum(self.test):,} test images"
         if len(self.test) == len(self.train):
             each = f"({_range(self.train)} and {_range(self.test)} of each)"
-            return f"{train} and {test} of {len(self.train)} classes {each}"
+            return f"{train} and {test} of {len(self.train)} class{'es' * (len(self.train) != 1)} {each}"
         return (
             f"{train} images of {len(self.train)} classes ({_range(self.train)} of each) and {test} of the "
             f"{len(self.test)} that are judged ({_range(self.test)} of each)"

@@ -13,6 +13,7 @@ from bench.contracts.context import CraftContext
 from bench.contracts.method import CraftData
 from bench.contracts.network import Network, build_network
 from bench.core.device import precision
+from bench.core.errors import SepbenchError
 from bench.core.norms import to_bytes
 from bench.core.seeds import derive
 from bench.engine.batches import explaining_single_images
@@ -77,6 +78,8 @@ class Learner(Trained):
     network: Network
 
     def __init__(self, ctx: CraftContext, data: CraftData, recipe: Recipe, *purpose: str | int) -> None:
+        if not ctx.architecture:
+            raise SepbenchError("a Learner is a network that the method trains while it crafts: set trains = True")
         self._ctx, self._purpose = ctx, purpose
         self.recipe = recipe
         network = build_network(

@@ -90,10 +90,14 @@ def effort(method: str, given: Mapping[str, Any], budget: Budget, epochs: int, d
     """Return the parameters of a method: those given, and for the others what suits the device and the budget.
 
     On a CPU a method that takes checkpoints of one run, or gradient steps, takes few of them. A step is so long that
-    all of them together reach beyond the budget.
+    all of them together reach beyond the budget. One that trains while it crafts is as published: its steps may be
+    those of a network, which has to learn something.
     """
-    fields = METHODS.get(method).Params.model_fields
+    kind = METHODS.get(method)
+    fields = kind.Params.model_fields
     chosen: dict[str, Any] = dict(given)
+    if kind.trains:
+        return chosen
     if "checkpoints" in fields and not given.get("epochs"):
         usual = fields["checkpoints"].default
         chosen.setdefault("checkpoints", min(usual, epochs, *([5] if device == "cpu" else [])))
@@ -104,6 +108,8 @@ def effort(method: str, given: Mapping[str, Any], budget: Budget, epochs: int, d
             needed = 1.25 * (budget.size or 0) / steps
             if needed > 1:
                 chosen.setdefault("step_size", needed)
+        elif "step_size" not in fields and "step_fraction" in fields and counted:
+            chosen.setdefault("step_fraction", max(fields["step_fraction"].default, 1.25 / steps))
     return chosen
 
 

@@ -138,7 +138,8 @@ def _craft(protection: Protection, place: Workplace) -> tuple[str, ...]:
         summary.check_stopped()
         if summary.broken:
             failed = summary.broken[0]
-            raise SepbenchError(f"{failed.stage.label} failed: {failed.reason}; its traceback is in {place.home.logs}")
+            kept = f"its traceback is in {place.home.logs}" if place.home.kept else "home=FOLDER keeps its traceback"
+            raise SepbenchError(f"{failed.stage.label} failed: {failed.reason}; {kept}")
         try:
             store.tensors("craft", protection.stage.key, "protected")
             return summary.doubts

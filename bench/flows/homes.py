@@ -39,4 +39,4 @@ def home_at(place: str | Path | None) -> Iterator[Home]:
         yield Home.find()
     else:
         with tempfile.TemporaryDirectory(prefix="sepbench-") as folder:
-            yield Home(Path(folder))
+            yield Home(Path(folder), kept=False)

@@ -179,7 +179,8 @@ def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> s
         own = {name: value for name, value in vars(view).items() if name != "card"}
         nested = {"sharing": view.sharing and vars(view.sharing), "stages": [vars(stage) for stage in view.stages]}
         return json.dumps({**own, "data": _data(view.card, view.dataset), **nested}, indent=1)
-    head = f"{view.experiment}: {view.cells} cells on {view.dataset}, recipe {view.recipe}, on {view.device}"
+    cells = "1 cell" if view.cells == 1 else f"{view.cells} cells"
+    head = f"{view.experiment}: {cells} on {view.dataset}, recipe {view.recipe}, on {view.device}"
     body = [_line(stage) for stage in view.stages] if every_stage else _table(view.stages)
     images = _images(view.card, view.dataset, every_stage)
     return "\n".join([head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view), *_total(view)])
@@ -187,7 +188,7 @@ def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> s
 
 def number(passes: float) -> str:
     """Return passes as people read them."""
-    return f"{passes:,.0f}" if passes >= 1000 else f"{passes:g}"
+    return f"{passes:,.0f}" if passes >= 1000 else f"{passes:.4g}"
 
 
 def worth_knowing(card: DataCard, dataset: str) -> list[str]:

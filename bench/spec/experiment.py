@@ -67,6 +67,10 @@ def _names_of_defenses(value: Any) -> list[str]:
 
 def _listed(value: Any) -> list[str]:
     values = value if isinstance(value, list | tuple) else [value]
+    for one in values:
+        if one is None or isinstance(one, list | tuple | dict):
+            what = "and nothing is given" if one is None else f"not {shown(one)}"
+            raise SepbenchError(f"must be a value or a list of values, {what}")
     return [one if isinstance(one, str) else as_text(one) for one in values]
 
 
@@ -130,7 +134,7 @@ class Experiment(BaseModel):
     craft_seeds: Seeds = (0,)
     protected_fractions: Fractions = (1.0,)
     clean_images: Counts = (0,)
-    exclude: Annotated[tuple[dict[str, Values], ...], Field(strict=False)] = ()
+    exclude: Annotated[tuple[Annotated[dict[str, Values], Field(min_length=1)], ...], Field(strict=False)] = ()
     table: TableLayout = TableLayout()
     profile: str | None = None
     overrides: Annotated[tuple[str, ...], Field(strict=False)] = ()

@@ -9,9 +9,13 @@ from bench.store.artifacts import Store
 
 @dataclass(frozen=True)
 class Home:
-    """The folders below one root; each is made when first written to."""
+    """The folders below one root; each is made when first written to.
+
+    One that is not `kept` is removed at the end of the call that made it.
+    """
 
     root: Path
+    kept: bool = True
 
     @classmethod
     def find(cls) -> "Home":

@@ -14,6 +14,10 @@ pytestmark = pytest.mark.usefixtures("own_place", "plugins_as_before")
 NOISE = "return budget.project(data.x, data.x + budget.radius * {}.sign())"
 
 
+LEARNING = """recipe = Recipe(name="own", source="-", epochs=1, batch_size=8, lr=0.1, schedule=Steps(at=()))
+        Learner(ctx, data, recipe)
+        return data.x"""
+
 UNCOUNTED = """for round_ in ctx.rounds(1):
             x = data.x.clone().requires_grad_()
             net = ARCHITECTURES.get("resnet8")(data.classes)
@@ -146,6 +150,11 @@ METHODS = {
         method("return [data.x for round_ in ctx.rounds(501)][0]", per_sample=False, more="    trains = True"),
         "goes on where it was stopped: mine.py:18: it has more than 500 rounds of eight images: check it with fewer "
         "(--set)",
+    ),
+    "a network that learns, unsaid": (
+        method(LEARNING, per_sample=False),
+        "returns images and leaves its inputs alone: mine.py:20: a Learner is a network that the method trains "
+        "while it crafts: set trains = True",
     ),
     "uncounted gradients": (
         method(UNCOUNTED, per_sample=False, more="    trains = True\n    def passes(self):\n        return 1"),

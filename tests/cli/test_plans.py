@@ -97,6 +97,14 @@ def test_what_a_method_that_trains_takes_at_most_is_told() -> None:
     assert "the most there may be" not in done("plan", write(TINY))
 
 
+def test_passes_are_told_in_four_figures_and_one_cell_is_one() -> None:
+    write(changed(TINY, "  - random-noise", "  - em: {rounds: 41, steps: 3, batches: 1, batch_size: 23}"))
+    shown = done("plan", "tiny.yaml", "--only", "method=em")
+    assert shown.startswith("tiny: 1 cell on digits, ")
+    (craft,) = [row for row in rows(shown) if row[:2] == ["craft", "em"]]
+    assert craft[4] == "127.7"  # 123 and 41 * 23 / 200
+
+
 def test_many_passes_are_written_out() -> None:
     write(changed(TINY, "  - random-noise", "  - rem"))
     assert " 1,795,750 " in done("plan", "tiny.yaml")  # 550 and 5000 * 128 * 561 / 200

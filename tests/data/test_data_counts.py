@@ -36,6 +36,7 @@ def images(n: int, seed: int = 0) -> torch.Tensor:
     ("train", "test", "sentence"),
     [
         ((500, 500), (1000, 1000), "1,000 training and 2,000 test images of 2 classes (500 and 1,000 of each)"),
+        ((500,), (100,), "500 training and 100 test images of 1 class (500 and 100 of each)"),
         ((3, 2, 3), (1, 2, 1), "8 training and 4 test images of 3 classes (2 to 3 and 1 to 2 of each)"),
         (
             (3, 2, 3),

@@ -75,10 +75,24 @@ def test_on_a_cpu_a_method_takes_few_checkpoints_and_steps_that_reach_beyond_the
     assert effort("sep", {}, Budget.parse("l2-1.0"), 20, "cpu") == {"checkpoints": 5, "steps": 10}
 
 
+def test_steps_that_are_shares_of_the_budget_reach_beyond_it_as_well() -> None:
+    assert effort("tap", {}, Budget.parse("linf-8"), 20, "cpu") == {"steps": 10, "step_fraction": 0.125}
+    assert effort("tap", {}, Budget.parse("l2-1.0"), 20, "cuda") == {"steps": 250, "step_fraction": 0.05}
+    assert effort("tap", {"step_fraction": 0.1}, Budget.parse("linf-8"), 20, "cpu") == {
+        "steps": 10,
+        "step_fraction": 0.1,
+    }
+
+
 def test_what_is_given_stays() -> None:
     given = {"checkpoints": 2, "steps": 3, "step_size": 1.5}
     assert effort("sep", given, Budget.parse("linf-32"), 20, "cpu") == given
     assert effort("sep", {"epochs": [4]}, Budget.parse("linf-8"), 20, "cpu") == {"epochs": [4], "steps": 10}
+
+
+@pytest.mark.parametrize("name", ["em", "em-online", "rem", "aue"])
+def test_a_method_that_trains_while_it_crafts_is_as_published(name: str) -> None:
+    assert effort(name, {}, Budget.parse("linf-8"), 20, "cpu") == {}
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

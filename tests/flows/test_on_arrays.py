@@ -184,6 +184,16 @@ def test_what_cannot_be_judged_is_one_sentence_without_our_files(
     assert files(nowhere) == []
 
 
+def test_what_fails_is_said_without_a_folder_that_is_gone(nowhere: Path) -> None:
+    never = {"em": {"rounds": 1, "batches": 1, "stop_error": 0, "step_fraction": 1e-6}}
+    options: dict[str, Any] = {"recipe": RECIPE, "surrogate": "resnet8", "devices": "cpu", "progress": False}
+    said = complaint(bench.protect, COLOURED, LABELS, method=never, **options)
+    assert said.startswith("craft em linf-8 failed: em: after 1 round its network mistakes ")
+    assert said.endswith("and it begins anew; home=FOLDER keeps its traceback")
+    kept = complaint(bench.protect, COLOURED, LABELS, method=never, home=nowhere / "home", **options)
+    assert kept.endswith(f"; its traceback is in {nowhere / 'home' / 'logs'}")
+
+
 def test_one_name_or_number_stands_for_a_list_of_it() -> None:
     assert as_texts("victims", "resnet8", "names") == ("resnet8",)
     assert as_texts("victims", ["resnet8", "vit"], "names") == ("resnet8", "vit")

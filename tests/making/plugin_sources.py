@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.api import ARCHITECTURES, DATASETS, DEFENSES, METHODS
+from bench.api import ARCHITECTURES, DATASETS, DEFENSES, METHODS, Learner, Recipe, Steps
 from bench.api import Classifier, DatasetPlugin, Defense, Field, Method, Params, Source, Surrogate
 """
 

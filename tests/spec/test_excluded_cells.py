@@ -53,6 +53,9 @@ def test_it_is_the_same_experiment_after_a_round_trip() -> None:
             "exclude.0: exclude method=spe: no cell has it; choose from class-noise, none",
         ),
         ({"seed": []}, "exclude.0.seed: must not be empty"),
+        ({}, "exclude.0: must not be empty"),
+        ({"method": None}, "exclude.0.method: must be a value or a list of values, and nothing is given"),
+        ({"method": ["sep", ["none"]]}, "exclude.0.method: must be a value or a list of values, not ['none']"),
         ({"seed": [0, 1]}, "exclude: it leaves no cell of the experiment: exclude fewer"),
     ],
 )
