@@ -1,7 +1,12 @@
 """Choosing some cells of an experiment by the values of their fields."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
+from pydantic import ValidationError
+
+from bench.contracts.budget import Budget
+from bench.contracts.defense import Defenses
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
 from bench.spec.cell import Cell
@@ -17,10 +22,20 @@ def choosing(cells: Sequence[Cell], wanted: Iterable[tuple[str, str]], asked_by:
     for field, value in wanted:
         if field not in Cell.selectable():
             raise UnknownName(f"field of {asked_by}", field, Cell.selectable())
-        choices.setdefault(field, set()).add(value)
+        choices.setdefault(field, set()).add(_as_cells_write(field, value))
     for field, values in choices.items():
         texts = [cell.texts(field) for cell in cells]
         for value in sorted(values.difference(*texts)):
             known = ", ".join(sorted({usual for usual, *_ in texts}))
             raise SepbenchError(f"{asked_by} {field}={value}: no cell has it; choose from {known}")
     return lambda cell: all(values.intersection(cell.texts(field)) for field, values in choices.items())
+
+
+def _as_cells_write(field: str, value: str) -> str:
+    """Return a defense or a budget as cells write it, however somebody did; other values as they are."""
+    with suppress(SepbenchError, ValidationError):
+        if field == "defense":
+            return str(Defenses.parse(value))
+        if field == "budget":
+            return str(Budget.parse(value))
+    return value

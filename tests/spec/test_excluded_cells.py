@@ -63,3 +63,12 @@ def test_what_cannot_be_left_out_is_one_sentence(entry: dict[str, object], sente
     with pytest.raises(SepbenchError) as refusal:
         with_excluded(entry)
     assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"defense": "jpeg:quality=10"}, {"budget": ["linf-8.0"]}, {"budget": "linf-8", "defense": "jpeg-10"}]
+)
+def test_defenses_and_budgets_are_known_however_they_are_written(entry: dict[str, object]) -> None:
+    left = rows(load_experiment(FIELDS)) - rows(with_excluded(entry))
+    assert {defense for _, _, defense, _ in left} == ({"jpeg-10"} if "defense" in entry else {"plain", "jpeg-10"})
+    assert {budget for _, budget, _, _ in left} == ({"linf-8"} if "budget" in entry else {"linf-8", "l2-1", "None"})
