@@ -187,33 +187,26 @@ class Adversary:
         return images
 
 
-class Robust(Stepwise[RobustParams]):
-    """Base: the noise is made for crops that something moves within a radius, and the network learns adversarially."""
+def over_crops(
+    images: Tensor,
+    y: Tensor,
+    learner: Learner,
+    samples: int,
+    moved: Callable[[Tensor, torch.Generator], Tensor],
+    generator: Draw,
+) -> Tensor:
+    """Return the gradient of images, [B, 3, H, W], summed over random crops and flips, or of themselves without any.
 
-    @property
-    def _learnt(self) -> int:
-        return 1 + Adversary.of(self.params).steps
-
-    def _moved(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
-        """Return where the noise's gradient is taken, of images as the network is shown them."""
-        raise NotImplementedError
-
-    def _gradient(self, images: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
-        """Return the gradient summed over random crops and flips, or of the images themselves without any.
-
-        It is sent back to the image through the crop alone.
-        """
-        samples, total = self.params.samples, torch.zeros_like(images)
-        for sample in range(max(samples, 1)):
-            with torch.enable_grad():
-                images = images.detach().requires_grad_()
-                seen = _crop(images, generator("crop", sample)) if samples else images
-            at_moved = learner.gradient(self._moved(seen.detach(), y, learner, generator("adversary", sample)), y)
-            total += torch.autograd.grad(seen, images, at_moved)[0] if samples else at_moved
-        return total
-
-    def _to_learn(self, seen: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
-        return Adversary.of(self.params).attacked(seen, y, learner, generator("adversary"))
+    It is taken at what `moved` makes of what the network is shown, and sent back to the image through the crop alone.
+    """
+    total = torch.zeros_like(images)
+    for sample in range(max(samples, 1)):
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            seen = _crop(images, generator("crop", sample)) if samples else images
+        at_moved = learner.gradient(moved(seen.detach(), generator("adversary", sample)), y)
+        total += torch.autograd.grad(seen, images, at_moved)[0] if samples else at_moved
+    return total
 
 
 def _crop(images: Tensor, generator: torch.Generator) -> Tensor:

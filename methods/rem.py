@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from bench.api import METHODS, Learner
-from methods._stepwise import Adversary, Robust
+from methods._stepwise import Adversary, Draw, RobustParams, Stepwise, over_crops
 
 
 @METHODS.register("rem")
-class REM(Robust):
+class REM(Stepwise[RobustParams]):
     """Lowers the highest loss that an adversary finds within a radius of cropped images, while a network learns.
 
     For each batch the noise is made anew from a random start: a gradient is averaged over random crops and flips, each
@@ -29,5 +29,15 @@ class REM(Robust):
     def _searched(self) -> int:
         return self.params.noise_steps * max(self.params.samples, 1) * self._learnt
 
-    def _moved(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
-        return Adversary.of(self.params).attacked(seen, y, learner, generator)
+    @property
+    def _learnt(self) -> int:
+        return 1 + Adversary.of(self.params).steps
+
+    def _gradient(self, images: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
+        def moved(seen: Tensor, draws: torch.Generator) -> Tensor:
+            return Adversary.of(self.params).attacked(seen, y, learner, draws)
+
+        return over_crops(images, y, learner, self.params.samples, moved, generator)
+
+    def _to_learn(self, seen: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
+        return Adversary.of(self.params).attacked(seen, y, learner, generator("adversary"))

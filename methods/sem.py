@@ -4,15 +4,14 @@ Liu et al., "Stable Unlearnable Example: Enhancing the Robustness of Unlearnable
 Noise", AAAI 2024.
 """
 
-import torch
 from torch import Tensor
 
 from bench.api import METHODS, Learner
-from methods._stepwise import Adversary, Robust
+from methods._stepwise import Adversary, Draw, RobustParams, Stepwise, over_crops
 
 
 @METHODS.register("sem")
-class SEM(Robust):
+class SEM(Stepwise[RobustParams]):
     """Lowers the loss of cropped images that are moved at random within a radius, while a network learns.
 
     It is rem, but for the noise's search: no adversary moves the crops there, each is moved by one uniform draw. The
@@ -26,5 +25,12 @@ class SEM(Robust):
     def _searched(self) -> int:
         return self.params.noise_steps * max(self.params.samples, 1)
 
-    def _moved(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:
-        return Adversary.of(self.params).at_random(seen, generator)
+    @property
+    def _learnt(self) -> int:
+        return 1 + Adversary.of(self.params).steps
+
+    def _gradient(self, images: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
+        return over_crops(images, y, learner, self.params.samples, Adversary.of(self.params).at_random, generator)
+
+    def _to_learn(self, seen: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
+        return Adversary.of(self.params).attacked(seen, y, learner, generator("adversary"))
