@@ -77,8 +77,8 @@ class DeepConfuse(Method[DeepConfuseParams]):
             learner.step(seen, y, step, len(order))
             ctx.spent += (_PASSES_OF_A_STEP - 1) * len(x)
             if (step + 1) % len(order) == 0:
-                new.check(f"epoch {(step + 1) // len(order)}")
                 learner.check(f"epoch {(step + 1) // len(order)}")
+                new.check(f"epoch {(step + 1) // len(order)}")
         return new.all_images(data, ctx, before_the_end)
 
     def _of_the_loss_ahead(

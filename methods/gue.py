@@ -71,8 +71,8 @@ class GUE(Method[GUEParams]):
                 self._play(data.x[chosen], data.y[chosen], generator, learner)
             ctx.spent += (params.inner_steps + _OTHER_PASSES) * len(chosen)
             if (step + 1) % len(order) == 0:
-                generator.check(f"epoch {(step + 1) // len(order)}")
                 learner.check(f"epoch {(step + 1) // len(order)}")
+                generator.check(f"epoch {(step + 1) // len(order)}")
         return generator.all_images(data, ctx, before_the_end)
 
     def _play(self, x: Tensor, y: Tensor, generator: Generator, learner: Learner) -> None:

@@ -9,13 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.checks.inputs import digits, small_params
 from bench.checks.memory_keeper import MemoryKeeper
+from bench.checks.of_methods import Case, released
 from bench.contracts.budget import Budget
 from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS, CraftData
 from bench.contracts.network import ARCHITECTURES, build_network
 from bench.core.errors import SepbenchError
 from bench.core.seeds import derive
+from bench.engine.step import Diverged
 from methods._unet import UNet
 from tests.making.images import noise, seeded
 from tests.making.networks import CPU
@@ -295,3 +298,11 @@ def test_a_single_image_is_refused_in_a_sentence(name: str, in_double: None) -> 
 @pytest.mark.parametrize(("name", "passes"), [("deepconfuse", 120_000), ("gue", 700)])
 def test_the_published_settings_cost_what_their_loops_take(name: str, passes: int) -> None:
     assert METHODS.get(name)().passes() == passes
+
+
+@pytest.mark.parametrize("name", ["deepconfuse", "gue"])
+def test_a_rate_that_is_too_high_for_the_classifier_is_told_of_the_classifier(name: str) -> None:
+    kind = METHODS.get(name)
+    case = Case(kind, small_params(kind, {"lr": 1e30}), Budget.parse("linf-8"))
+    with pytest.raises(Diverged, match=r"^classifier\..* lower its learning rate"):
+        released(case, digits())
