@@ -1,12 +1,12 @@
 """What methods share that let a network learn for an epoch, and then move the noise of all images, in turns."""
 
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import model_validator
 from torch import Tensor
 
-from bench.api import Budget, Cosine, CraftContext, CraftData, Field, Learner, Method, Params, Recipe
-from methods._online import Batches, learn
+from bench.api import Budget, Cosine, CraftContext, CraftData, Field, Learner, Method, Params
+from methods._online import Batches, learn, recipe_of
 
 
 class EpochwiseParams(Params):
@@ -41,7 +41,6 @@ class Epochwise(Method[P_co]):
     """
 
     trains = True
-    source: ClassVar[str]
 
     def passes(self) -> float:
         """Return one for the network and the steps of the noise, in each epoch."""
@@ -49,7 +48,9 @@ class Epochwise(Method[P_co]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Train the network and the noise."""
-        protected, learner = data.x.clone(), Learner(ctx, data, self._recipe())
+        schedule = Cosine(each="epoch", final=self.params.final_lr / self.params.lr)
+        recipe = recipe_of(self, schedule, self.params.epochs, normalise=False)
+        protected, learner = data.x.clone(), Learner(ctx, data, recipe)
         order = Batches(len(data.x), self.params.batch_size, shuffled=True)
         for epoch in ctx.rounds(self.params.epochs, learner=learner, protected=protected):
             steps = range(epoch * len(order), (epoch + 1) * len(order))
@@ -66,18 +67,3 @@ class Epochwise(Method[P_co]):
     ) -> None:
         """Move the protected images in place after a 0-based epoch of the network."""
         raise NotImplementedError
-
-    def _recipe(self) -> Recipe:
-        params = self.params
-        return Recipe(
-            name=self.name,
-            source=self.source,
-            epochs=params.epochs,
-            batch_size=params.batch_size,
-            lr=params.lr,
-            momentum=params.momentum,
-            weight_decay=params.weight_decay,
-            schedule=Cosine(each="epoch", final=params.final_lr / params.lr),
-            normalise=False,
-            precision=params.precision,
-        )

@@ -12,8 +12,6 @@ from bench.api import (
     CraftData,
     Field,
     Params,
-    Recipe,
-    Steps,
     Trained,
     precision,
 )
@@ -32,21 +30,6 @@ class GeneratorParams(Params):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the networks; auto is bf16 on GPUs that have it"
     )
-
-    def recipe(self, method: str, source: str) -> Recipe:
-        """Return what the classifier is trained by: plain SGD at a constant rate, on images in [0, 1]."""
-        return Recipe(
-            name=method,
-            source=source,
-            epochs=1,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            momentum=0.0,
-            weight_decay=0.0,
-            schedule=Steps(at=()),
-            normalise=False,
-            precision=self.precision,
-        )
 
 
 class Generator(Trained):

@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from bench.api import Budget, CraftContext, CraftData, Ensemble, Learner
+from bench.api import Budget, Cosine, CraftContext, CraftData, Ensemble, Learner, Method, Recipe, Steps
 from methods._pgd import PGD
 
 _BLOCK_PIXELS = 1024 * 32 * 32
+_OF_SGD = ("batch_size", "lr", "momentum", "weight_decay", "precision")
+
+
+def recipe_of(method: Method, schedule: Steps | Cosine, epochs: int = 1, **fields: Any) -> Recipe:
+    """Return what the network of a method is trained by: SGD with the method's parameters, and further fields."""
+    told = type(method.params).model_fields
+    own = {field: getattr(method.params, field) for field in _OF_SGD if field in told}
+    source = method.cite or method.name
+    return Recipe(name=method.name, source=source, epochs=epochs, schedule=schedule, **own, **fields)
 
 
 @dataclass(frozen=True)

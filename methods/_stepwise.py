@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,12 +18,11 @@ from bench.api import (
     Learner,
     Method,
     Params,
-    Recipe,
     Steps,
     augment,
     draw,
 )
-from methods._online import Batches, blocks
+from methods._online import Batches, blocks, recipe_of
 
 _AUGMENTATION = Augmentation(crop_padding=4, flip=True)
 _ZERO_IS_GREY = Constants(mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
@@ -72,7 +71,6 @@ class Stepwise(Method[P_co]):
 
     norms = ("linf",)
     trains = True
-    source: ClassVar[str]
 
     @property
     def _searched(self) -> int:
@@ -94,7 +92,9 @@ class Stepwise(Method[P_co]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Train the network on noise that is made for it, and make that of all images with the network it became."""
-        learner = Learner(ctx, data, self._recipe())
+        schedule = Steps(at=self.params.lr_drops)
+        recipe = recipe_of(self, schedule, self.params.steps, normalisation=_ZERO_IS_GREY)
+        learner = Learner(ctx, data, recipe)
         order = Batches(len(data.x), self.params.batch_size, shuffled=True)
         before_the_end = self.image_passes() / (self.image_passes() + self.passes() * len(data.x))
         rounds = ctx.rounds(self.params.steps, "training", (0.0, before_the_end), learner=learner)
@@ -133,21 +133,6 @@ class Stepwise(Method[P_co]):
     def _to_learn(self, seen: Tensor, y: Tensor, learner: Learner, generator: Draw) -> Tensor:
         """Return the images that the network learns from, of a batch that it is shown."""
         return seen
-
-    def _recipe(self) -> Recipe:
-        params = self.params
-        return Recipe(
-            name=self.name,
-            source=self.source,
-            epochs=params.steps,
-            batch_size=params.batch_size,
-            lr=params.lr,
-            momentum=params.momentum,
-            weight_decay=params.weight_decay,
-            schedule=Steps(at=params.lr_drops),
-            normalisation=_ZERO_IS_GREY,
-            precision=params.precision,
-        )
 
 
 @dataclass(frozen=True)

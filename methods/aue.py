@@ -31,7 +31,6 @@ class AUE(Epochwise[AUEParams]):
     """
 
     cite = "wang2024efficient"
-    source = "Wang et al. 2024"
 
     def _shown(self, batch: Tensor, step: int, ctx: CraftContext) -> Tensor:
         strength = self.params.strength

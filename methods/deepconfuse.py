@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Learner, Method
+from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Learner, Method, Steps
 from methods._generators import Generator, GeneratorParams
-from methods._online import Batches
+from methods._online import Batches, recipe_of
 
 _PASSES_OF_A_STEP = 6
 """Gradients of an image: three of the step that is looked ahead, one of the loss after it, one of the generator, one of
@@ -52,7 +52,8 @@ class DeepConfuse(Method[DeepConfuseParams]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Train generator and classifiers, and let the last generator make the images."""
-        params, recipe = self.params, self.params.recipe("deepconfuse", "Feng et al. 2019")
+        params = self.params
+        recipe = recipe_of(self, Steps(at=()), momentum=0.0, weight_decay=0.0, normalise=False)
         new, old = (
             Generator(ctx, budget, params, lambda weights: torch.optim.Adam(weights, lr=params.generator_lr))
             for _ in range(2)

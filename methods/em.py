@@ -20,12 +20,11 @@ from bench.api import (
     Learner,
     Method,
     Params,
-    Recipe,
     Rounding,
     SepbenchError,
     Steps,
 )
-from methods._online import Batches, blocks, error, learn, search
+from methods._online import Batches, blocks, error, learn, recipe_of, search
 from methods._pgd import PGD
 
 
@@ -92,7 +91,8 @@ class EM(Method[EMParams]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Train the network and the noise."""
-        learner = Learner(ctx, data, self._recipe())
+        recipe = recipe_of(self, Steps(at=()), normalise=False, clip_gradient=self.params.clip_gradient)
+        learner = Learner(ctx, data, recipe)
         by_class = self.params.noise == "class-wise"
         protected = (self._by_class if by_class else self._by_sample)(learner, data, budget, ctx)
         if self.params.positive_half_only:
@@ -157,22 +157,6 @@ class EM(Method[EMParams]):
                 f"images, and is to mistake {100 * self.params.stop_error:g} % at most: raise rounds, batches or "
                 f"stop_error, and it begins anew"
             )
-
-    def _recipe(self) -> Recipe:
-        params = self.params
-        return Recipe(
-            name="em",
-            source="Huang et al. 2021",
-            epochs=1,
-            batch_size=params.batch_size,
-            lr=params.lr,
-            momentum=params.momentum,
-            weight_decay=params.weight_decay,
-            schedule=Steps(at=()),
-            normalise=False,
-            clip_gradient=params.clip_gradient,
-            precision=params.precision,
-        )
 
 
 def _check_classes(all_labels: Tensor, shown: Tensor) -> None:

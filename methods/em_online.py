@@ -18,4 +18,3 @@ class EMOnline(Stepwise[StepwiseParams]):
     """
 
     cite = "fu2022robust"
-    source = "Fu et al. 2022"

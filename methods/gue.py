@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Learner, Method
+from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Learner, Method, Steps
 from methods._generators import Generator, GeneratorParams
-from methods._online import Batches
+from methods._online import Batches, recipe_of
 
 _OTHER_PASSES = 4
 """Gradients of an image besides those of the follower's answer: of the leader's loss, of both networks of the gap, of
@@ -57,7 +57,8 @@ class GUE(Method[GUEParams]):
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Let generator and classifier play, and the last generator make the images."""
         params = self.params
-        learner = Learner(ctx, data, params.recipe("gue", "Liu et al. 2024"))
+        recipe = recipe_of(self, Steps(at=()), momentum=0.0, weight_decay=0.0, normalise=False)
+        learner = Learner(ctx, data, recipe)
         generator = Generator(ctx, budget, params, lambda weights: torch.optim.SGD(weights, lr=params.generator_lr))
         generator.network.train()
         order = Batches(len(data.x), params.batch_size, shuffled=True)

@@ -72,7 +72,6 @@ class MIUE(Epochwise[MIUEParams]):
     """
 
     cite = "zhu2026why"
-    source = "Zhu et al. 2026"
 
     def _move(
         self, epoch: int, protected: Tensor, learner: Learner, data: CraftData, budget: Budget, ctx: CraftContext

@@ -23,7 +23,6 @@ class REM(Stepwise[RobustParams]):
     """
 
     cite = "fu2022robust"
-    source = "Fu et al. 2022"
 
     @property
     def _searched(self) -> int:

@@ -19,7 +19,6 @@ class SEM(Stepwise[RobustParams]):
     """
 
     cite = "liu2024stable"
-    source = "Liu et al. 2024"
 
     @property
     def _searched(self) -> int:

@@ -11,7 +11,7 @@ from bench.contracts.defense import Defense, Defenses
 from bench.contracts.method import Method, Surrogate, total_passes
 from bench.contracts.plugin import Plugin
 from bench.contracts.reference import references
-from bench.plan.outlook import number
+from bench.spec.names import passes_text
 
 _SPLITS = ("train", "test")
 _USUAL_SET = 50_000
@@ -61,13 +61,13 @@ def _cost(kind: type[Method]) -> str:
     method, parts = kind(), list[str]()
     if method.passes():
         decided = _by(_deciding(kind, lambda one: one.passes()))
-        parts.append(f"{number(method.passes())} passes over the images, forward and backward{decided}")
+        parts.append(f"{passes_text(method.passes())} passes over the images, forward and backward{decided}")
     if method.image_passes():
         decided = _by(_deciding(kind, lambda one: one.image_passes()))
-        parts.append(f"those of {number(method.image_passes())} single images{decided}")
+        parts.append(f"those of {passes_text(method.image_passes())} single images{decided}")
     told = " and ".join(parts) or "no passes"
     if len(parts) == 2:
-        told += f", or {number(total_passes(method, _USUAL_SET, _USUAL_SET))} in all with {_USUAL_SET:,} images"
+        told += f", or {passes_text(total_passes(method, _USUAL_SET, _USUAL_SET))} in all with {_USUAL_SET:,} images"
     return f"at most {told}; meanwhile it trains the experiment's surrogate" if method.trains else told
 
 

@@ -61,11 +61,17 @@ class CraftContext:
         How many images the whole training set has.
     brought
         The images that `Method.brought` names, uint8 [images, 3, H, W]; None where it names none.
+    on_step
+        Called with how far crafting is, from 0 to 1: by `progress` and `rounds`.
     architecture
         What a method trains that sets `trains`: the experiment's `surrogate`.
     spent
         Forward+backward passes of single images so far, as `Learner`s count them and methods add; of a method that
         sets `trains` these are what it is said to have cost.
+    keeper
+        What `rounds` keeps state in; without one nothing is kept.
+    on_round
+        Called after each round; may raise `Stopped`.
 
     """
 

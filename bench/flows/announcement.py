@@ -7,8 +7,9 @@ from bench.core.duration import duration
 from bench.core.norms import plain
 from bench.flows.choices import FIT
 from bench.flows.protection import Protection
-from bench.plan.outlook import estimator, number, outlook
+from bench.plan.outlook import estimator, outlook
 from bench.plan.stage import SurrogateJob
+from bench.spec.names import passes_text
 
 
 def announcement(protection: Protection, check_passes: float = 0.0) -> str:
@@ -90,7 +91,7 @@ def _effort(protection: Protection, check_passes: float) -> Iterator[tuple[str, 
     seconds = sum(stage.seconds for stage in view.stages if not stage.done)
     took = f"roughly {duration(seconds)} on {view.device}" if seconds else "done before"
     most = "at most " if any(stage.at_most for stage in view.stages) else ""
-    yield "work", f"{most}{number(sum(stage.passes for stage in view.stages))} passes over the pictures, {took}"
+    yield "work", f"{most}{passes_text(sum(stage.passes for stage in view.stages))} passes over the pictures, {took}"
     if check_passes:
         pace = _seconds_of_a_pass(protection)
         took = "" if pace is None else f", roughly {duration(check_passes * pace)} if none of it is done"

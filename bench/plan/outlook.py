@@ -17,7 +17,7 @@ from bench.plan.estimate import Basis, Estimator, measured_seconds, threads_of_e
 from bench.plan.paces import Paces
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Kind, Stage
-from bench.spec.names import NOTHING
+from bench.spec.names import NOTHING, passes_text
 from bench.store.home import Home
 
 _GPU_RATE = 1e14
@@ -186,11 +186,6 @@ def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> s
     return "\n".join([head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view), *_total(view)])
 
 
-def number(passes: float) -> str:
-    """Return passes as people read them."""
-    return f"{passes:,.0f}" if passes >= 1000 else f"{passes:.4g}"
-
-
 def worth_knowing(card: DataCard, dataset: str) -> list[str]:
     """Return what is unusual about the data set, and what was passed over: clauses without a point."""
     return [*(card.counts.oddities(dataset) if card.counts else ()), *card.remarks]
@@ -236,7 +231,8 @@ def _images(card: DataCard, dataset: str, every_class: bool) -> Iterator[str]:
 
 def _line(stage: PlannedStage) -> str:
     mark, time = ("there", "") if stage.done else ("to do", f"~{duration(stage.seconds)}")
-    return f"  {mark:5}  {(stage.key or NOTHING)[:10]:10}  {number(stage.passes):>6} passes  {time:>12}  {stage.label}"
+    key, passes = (stage.key or NOTHING)[:10], passes_text(stage.passes)
+    return f"  {mark:5}  {key:10}  {passes:>6} passes  {time:>12}  {stage.label}"
 
 
 def _table(stages: Iterable[PlannedStage]) -> list[str]:
@@ -250,7 +246,7 @@ def _table(stages: Iterable[PlannedStage]) -> list[str]:
     for (kind, about), several in groups.items():
         left = [stage for stage in several if not stage.done]
         passes, seconds = sum(stage.passes for stage in left), sum(stage.seconds for stage in left)
-        cost = (number(passes), f"~{duration(seconds)}") if left else ("", "")
+        cost = (passes_text(passes), f"~{duration(seconds)}") if left else ("", "")
         rows.append((kind, about, str(len(several) - len(left)), str(len(left)), *cost))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -298,7 +294,7 @@ def _total(view: Outlook) -> list[str]:
     flops = sum(stage.flops for stage in left)
     room = sum(stage.bytes for stage in left)
     return [
-        f"{there}, {len(left)} to do: {number(passes)} passes, {_time(left, view.device)}",
+        f"{there}, {len(left)} to do: {passes_text(passes)} passes, {_time(left, view.device)}",
         f"{flops / 1e15:.2g} PFLOP, or {flops / _GPU_RATE / 3600:.2g} GPU-hours at {_GPU_RATE / 1e12:g} TFLOP/s; "
         f"about {room / 2**30:.2g} GiB of disk",
     ]

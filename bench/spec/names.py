@@ -40,6 +40,11 @@ def as_text(value: object) -> str:
     return str(value)
 
 
+def passes_text(passes: float) -> str:
+    """Return a number of passes as people read it: four figures, and all of a larger number."""
+    return f"{passes:,.0f}" if passes >= 1000 else f"{passes:.4g}"
+
+
 def parameters_text(params: Mapping[str, Any]) -> str:
     """Return parameters as in `checkpoints=5, steps=30`."""
     return ", ".join(f"{name}={as_text(value)}" for name, value in params.items())

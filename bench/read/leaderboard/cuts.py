@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from bench.contracts.method import METHODS, total_passes
 from bench.core.errors import SepbenchError
 from bench.read.leaderboard.rows import Row
+from bench.spec.names import passes_text
 
 
 def weaknesses(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -38,8 +39,3 @@ def _cut(row: Row) -> str | None:
     except (ValidationError, SepbenchError):  # it takes other parameters now, or has one without a default
         return None
     return f"{passes_text(spent)} of {passes_text(full)} passes" if spent < full * (1 - 1e-6) else None
-
-
-def passes_text(passes: float) -> str:
-    """Return a number of passes, whole from 10 on."""
-    return f"{passes:,.0f}" if passes >= 10 else f"{passes:.2g}"

@@ -7,11 +7,10 @@ from itertools import chain
 
 from bench.read.leaderboard.comparing import Interval
 from bench.read.leaderboard.cost_plot import cost_plots
-from bench.read.leaderboard.cuts import passes_text
 from bench.read.leaderboard.matrix import Line, Matrix, Number
 from bench.read.tables.sources import DIFFERS
 from bench.record.values import value_of
-from bench.spec.names import NOTHING
+from bench.spec.names import NOTHING, passes_text
 
 
 def matrices_html(matrices: Sequence[Matrix]) -> str:

@@ -24,6 +24,7 @@ from bench.read.tables.grid import (
 from bench.read.tables.marking import mark_best
 from bench.read.tables.quality import over_protected_sets
 from bench.read.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
+from bench.read.tables.settings import describe_settings
 from bench.read.tables.sources import attach
 from bench.read.tables.summaries import describe_summaries, summarise_rows
 from bench.read.tables.table import (
@@ -120,6 +121,7 @@ def build(
         warnings=warnings(doubtful, list(cells.values()), labels, by_key.values()),
         context=describe_context(labels, {*row_axes, *column_axes}, done),
         images=describe_images(done),
+        settings=describe_settings(cells.values(), done),
         caption=describe_counts(list(cells.values()), layout.value, n, runs, failed),
         notes=(
             *about_marks,

@@ -105,7 +105,7 @@ def _summary(cell: SummaryCell | None, decimals: int, n: int | None) -> Entry:
 
 def about(table: Table) -> list[str]:
     """Return the lines below the table: what its runs share, the images, what its numbers are, anything unusual."""
-    return [text for text in (table.context, *table.images, table.caption, *table.notes) if text]
+    return [text for text in (table.context, *table.images, *table.settings, table.caption, *table.notes) if text]
 
 
 def title_of(table: Table) -> str:

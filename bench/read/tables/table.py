@@ -169,9 +169,10 @@ class Table:
     `cells` is indexed [row][column]. The budget-free reference (method `none`) is the same cell in every
     budget column of its data set, victim and defense. `n` is what all complete cells share, None where they
     differ. Of `runs` runs `missing` have no result. `warnings` have to be read before the numbers. `context` names what
-    all records share, `images` say how many images the data sets have, `caption` says what n and the intervals are and
-    what is missing, `notes` are sentences on anything unusual. `summaries` stand between or behind the columns.
-    `elsewhere` are published numbers for the columns that belong to no row.
+    all records share, `images` say how many images the data sets have, `settings` which parameters no row names are
+    other than by default, `caption` says what n and the intervals are and what is missing, `notes` are sentences on
+    anything unusual. `summaries` stand between or behind the columns. `elsewhere` are published numbers for the columns
+    that belong to no row.
     """
 
     experiment: str
@@ -188,6 +189,7 @@ class Table:
     caption: str
     notes: tuple[str, ...]
     images: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     summaries: tuple[SummaryColumn, ...] = ()
     elsewhere: tuple[Published, ...] = ()
     warnings: tuple[str, ...] = ()
