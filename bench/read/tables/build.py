@@ -22,9 +22,9 @@ from bench.read.tables.grid import (
     varying,
 )
 from bench.read.tables.marking import mark_best
+from bench.read.tables.other_parameters import describe_settings
 from bench.read.tables.quality import over_protected_sets
 from bench.read.tables.selection import choose, refuse_mixed_provenance, refuse_unused_axes
-from bench.read.tables.settings import describe_settings
 from bench.read.tables.sources import attach
 from bench.read.tables.summaries import describe_summaries, summarise_rows
 from bench.read.tables.table import (

@@ -5,10 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from bench.contracts.method import METHODS
 from bench.read.tables.table import TableCell
 from bench.record.record import Record
-from bench.spec.method_row import changed_parameters
 from bench.spec.names import differing, parameters_text
 
 
@@ -18,6 +16,9 @@ def describe_settings(cells: Iterable[TableCell], done: Iterable[Record]) -> tup
     Those in which rows of one method differ stand in the rows. Of methods that did not come with sepbench the defaults
     are those that `done` records tell; without these nothing is said of them.
     """
+    from bench.contracts.method import METHODS
+    from bench.spec.method_row import changed_parameters
+
     defaults = {record.method: record.method_defaults for record in done if record.method_defaults is not None}
     settings: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for cell in cells:
