@@ -19,14 +19,23 @@ BACKEND: str | Callable[..., Any] = "inductor"
 @contextmanager
 def compiling(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> Iterator[bool]:
     """Let a network run compiled inside the block, as `compile_forward` does; yields whether it does."""
+    with forward_as_before(network):
+        try:
+            yield compile_forward(network, shape, autocast)
+        finally:
+            torch.compiler.reset()  # what is compiled is kept with the code of all networks, up to a limit
+
+
+@contextmanager
+def forward_as_before(network: nn.Module) -> Iterator[None]:
+    """Let a network have another forward inside the block."""
     before = vars(network).get("forward")
     try:
-        yield compile_forward(network, shape, autocast)
+        yield
     finally:
         vars(network).pop("forward", None)
         if before is not None:
             network.forward = before
-        torch.compiler.reset()  # what is compiled is kept with the code of all networks, up to a limit
 
 
 def compile_forward(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> bool:
