@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.api import CraftContext, CraftData, Learner
 from bench.contracts.defense import DEFENSES, Defense, Defenses
@@ -110,6 +110,21 @@ def test_judging_reads_once_however_many_images_there_are(count: int) -> None:
     with Unread() as device:
         predict(network, images(count, 32), "fp32", epoch=0)
     assert (device.reads, device.copies) == ({"bench/engine/training.py:predict": 1}, {})
+
+
+@pytest.mark.parametrize(("side", "largest"), [(32, 2000), (64, 500), (224, 40)])
+def test_larger_images_are_judged_fewer_at_a_time(side: int, largest: int) -> None:
+    seen: list[int] = []
+
+    class Means(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(len(x))
+            return x.mean((2, 3))
+
+    with Unread():
+        predict(Means(), images(4100, side), "fp32", epoch=0)
+    assert max(seen) == largest
+    assert sum(seen) == 4100
 
 
 def test_weights_are_looked_at_once() -> None:

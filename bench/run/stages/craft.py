@@ -14,6 +14,7 @@ from bench.contracts.method import METHODS, CraftData, Method, total_passes
 from bench.contracts.promises import BrokenPromise, check_crafted, check_left_alone
 from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
+from bench.engine.background import in_background
 from bench.engine.brought import check_spent, kept
 from bench.engine.release import BudgetExceeded, audit, release
 from bench.plan.checkpoints import load_checkpoints
@@ -60,15 +61,16 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     )
     if todo:
         method.prepare(lambda: shards(bench.splits, shard_size(clean), bench.device), ctx)
-    for start in todo:
-        done = starts.index(start)
-        ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
-        released = _released(method, job, budget, bench, ctx, start, size)
-        seconds, began = time.perf_counter() - began, time.perf_counter()
-        info = {"seconds": seconds if rounds is None else rounds.seconds, "spent": ctx.spent}
-        draft.put(_shard_name(start, size), {"images": released}, info)
-        bench.on_progress((done + 1) / len(starts))
-        bench.on_safe_point()
+    with in_background(draft) as kept_in:
+        for start in todo:
+            done = starts.index(start)
+            ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
+            released = _released(method, job, budget, bench, ctx, start, size)
+            seconds, began = time.perf_counter() - began, time.perf_counter()
+            info = {"seconds": seconds if rounds is None else rounds.seconds, "spent": ctx.spent}
+            kept_in.put(_shard_name(start, size), {"images": released}, info)
+            bench.on_progress((done + 1) / len(starts))
+            bench.on_safe_point()
     doubt = _doubt(method, job, bench, ctx, draft, todo[0], size) if todo and bench.looks_twice else None
     names = [_shard_name(start, size) for start in starts]
     protected = replace(clean, images=clean.images.clone())
@@ -77,7 +79,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     draft.put("protected", {"images": protected.images, "labels": protected.labels})
     meta = {
         "sha256": protected.sha256,
-        "audit": audit(clean.images[positions], protected.images[positions]).to_dict() | dict(spent),
+        "audit": audit(clean.images[positions], protected.images[positions], bench.device).to_dict() | dict(spent),
         "passes": _passes(method, draft.info(names[0]), positions, clean),
         "seconds": sum(draft.info(name)["seconds"] for name in names),
         "upstream_seconds": sum(bench.store.meta("surrogate", part.surrogate)["seconds"] for part in job.checkpoints),
