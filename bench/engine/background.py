@@ -1,4 +1,4 @@
-"""Putting tensors into a draft while training goes on."""
+"""Putting tensors into a draft while a GPU goes on."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,17 +21,23 @@ class BackgroundDraft:
     ----------
     draft
         Of the stage; nobody else may write to it meanwhile.
+    meanwhile
+        False waits for each put, as if there were no thread: on a CPU writing takes little of the time, and a kill
+        then loses nothing that was put.
 
     """
 
-    def __init__(self, draft: Draft) -> None:
-        self._draft = draft
+    def __init__(self, draft: Draft, *, meanwhile: bool = True) -> None:
+        self._draft, self._meanwhile = draft, meanwhile
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="draft")
         self._running: Future[None] | None = None
 
     def put(self, name: str, tensors: Mapping[str, Tensor], info: Mapping[str, Any] = {}) -> None:
         """Take copies of tensors as they are now, and put them as `Draft.put` does; raises what the last put raised."""
         self.wait()
+        if not self._meanwhile:
+            self._draft.put(name, tensors, info)
+            return
         # On their device: training changes them in place, and what they are copied by is queued behind what made them.
         copies = {key: tensor.detach().clone() for key, tensor in tensors.items()}
         self._running = self._threads.submit(self._put, name, copies, info, _made(copies))
@@ -59,12 +65,12 @@ class BackgroundDraft:
 
 
 @contextmanager
-def in_background(draft: Draft) -> Iterator[BackgroundDraft]:
-    """Yield the draft to put into; when the block ends, however it does, all of it is on the disk.
+def in_background(draft: Draft, *, meanwhile: bool = True) -> Iterator[BackgroundDraft]:
+    """Yield a `BackgroundDraft` to put into; when the block ends, however it does, all of it is on the disk.
 
     Raises what the last put raised.
     """
-    background = BackgroundDraft(draft)
+    background = BackgroundDraft(draft, meanwhile=meanwhile)
     try:
         yield background
     finally:

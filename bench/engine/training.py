@@ -141,7 +141,7 @@ def train(
     history, judged = _resume(network, optimizer, draft)
     saved, began = time.monotonic(), time.perf_counter()
     image_by_image, is_compiled = any(part.innermost for part in defenses.chain), False
-    with ExitStack() as faster, in_background(draft) as kept_in:
+    with ExitStack() as faster, in_background(draft, meanwhile=device.type == "cuda") as kept_in:
         if compile and not image_by_image and len(history) < recipe.epochs:
             shape, captured = batch_shape(data, recipe), device.type in CAPTURE and not defenses.with_losses
             # As it is captured, or it would be compiled again.

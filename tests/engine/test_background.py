@@ -109,12 +109,36 @@ def test_the_last_put_that_failed_is_raised_at_the_end(tmp_path: Path, monkeypat
         background.put("one", {"weights": torch.ones(2)})
 
 
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "in_background", lambda draft, meanwhile: in_background(draft))
+
+
+def test_on_a_cpu_what_was_put_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    on_disk: list[list[str]] = []
+    trained(tmp_path, on_epoch=lambda history: on_disk.append(draft(tmp_path).names()))
+    assert [len(names) for names in on_disk] == [1, 2, 3]
+
+
+def test_training_that_writes_meanwhile_leaves_the_same_files(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    trained(tmp_path / "waiting")
+    request.getfixturevalue("as_on_a_gpu")
+    trained(tmp_path / "meanwhile")
+    digests = [
+        {path.name for path in draft(tmp_path / one).folder.glob("*.safetensors")} for one in ("meanwhile", "waiting")
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 3
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_no_thread_is_left(tmp_path: Path) -> None:
     before = threading.active_count()
     trained(tmp_path)
     assert threading.active_count() == before
 
 
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_full_disk_ends_training_within_an_epoch_and_what_was_written_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +156,7 @@ def test_a_full_disk_ends_training_within_an_epoch_and_what_was_written_stays(
     assert draft(tmp_path).names() == ["epoch-000"]
 
 
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_state_is_never_on_the_disk_before_the_checkpoints_that_it_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     )
     if todo:
         method.prepare(lambda: shards(bench.splits, shard_size(clean), bench.device), ctx)
-    with in_background(draft) as kept_in:
+    with in_background(draft, meanwhile=bench.device.type == "cuda") as kept_in:
         for start in todo:
             done = starts.index(start)
             ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
