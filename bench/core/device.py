@@ -55,11 +55,17 @@ def stated_precision(device: "torch.device", wanted: str = "auto") -> str:
 
     torch lets cuDNN round the inputs of float32 convolutions to TF32, 10 bits of mantissa, unless it is told not to.
     """
-    import torch
-
     used = precision(device, wanted)
-    rounds = torch.backends.cudnn.allow_tf32 and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
-    return "tf32" if used == "fp32" and rounds and _has_bf16(device) else used
+    return "tf32" if used == "fp32" and _has_bf16(device) and _rounds_to_tf32() else used
+
+
+def _rounds_to_tf32() -> bool:
+    """Tell whether cuDNN may round the inputs of float32 convolutions."""
+    from torch.backends import cudnn
+
+    convolutions = getattr(cudnn, "conv", None)  # not in torch 2.6; where it is, the older setting may not be readable
+    rounds = cudnn.allow_tf32 if convolutions is None else convolutions.fp32_precision == "tf32"
+    return rounds and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
 
 
 def _has_bf16(device: "torch.device") -> bool:

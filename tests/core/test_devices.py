@@ -1,5 +1,8 @@
 """The number format that a device computes in, and the one that records state."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 
@@ -38,6 +41,23 @@ def test_records_say_tf32_where_convolutions_of_fp32_round_to_it(
     device: str, wanted: str, stated: str, gpus: pytest.MonkeyPatch
 ) -> None:
     assert stated_precision(torch.device(device), wanted) == stated
+
+
+@pytest.fixture
+def convolutions() -> Iterator[Any]:
+    """The setting of torch since 2.9, as it was."""
+    setting = getattr(torch.backends.cudnn, "conv", None)
+    if setting is None:
+        pytest.skip("this torch has the older setting alone")
+    before = setting.fp32_precision
+    yield setting
+    setting.fp32_precision = before
+
+
+@pytest.mark.parametrize("how", ["ieee", "none"])
+def test_the_newer_setting_is_read_too(how: str, convolutions: Any, gpus: pytest.MonkeyPatch) -> None:
+    convolutions.fp32_precision = how
+    assert stated_precision(torch.device("cuda", 0), "fp32") == "fp32"
 
 
 def test_fp32_is_fp32_where_torch_is_told_so(gpus: pytest.MonkeyPatch) -> None:
