@@ -15,6 +15,13 @@ from bench.core.device import warn_of_failed_compile
 BACKEND: str | Callable[..., Any] = "inductor"
 """What torch.compile generates code with."""
 
+CHANNELS_LAST = {"cuda"}
+"""Devices where compiled networks get every batch in the layout that they are compiled for.
+
+Batches that a defense has laid out otherwise would be compiled for anew. On a CPU they are, as the last bits of results
+depend on the layout there.
+"""
+
 
 @contextmanager
 def compiling(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> Iterator[bool]:
@@ -98,7 +105,8 @@ class _Forward:
         # Attacks on the images want their gradient, in eval mode as well.
         if self._works and (self._network.training or x.requires_grad) and x.shape == self._shape:
             try:
-                return self.compiled(x)
+                last = x.device.type in CHANNELS_LAST
+                return self.compiled(x.contiguous(memory_format=torch.channels_last) if last else x)
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # of a further graph, such as that of an attack on the images
