@@ -55,6 +55,8 @@ class Unread(TorchDispatchMode):
         if (name in _READS or by_mask) and any(one.device == UNREAD for one in tensors):
             self.reads[_asked_by()] += 1
             return _answer(name, tensors[0])
+        if name == "_standard_gamma":  # which torch 2.6 does not know there
+            return torch.empty_like(given[0])
         made = operator(*given, **(named or {}))
         # A single number of the host goes along with the launch.
         large = [one for one in (*tensors, made) if isinstance(one, Tensor) and (one.dim() or "copy" in name)]
