@@ -51,6 +51,13 @@ def precision(device: "torch.device", wanted: str = "auto") -> str:
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
+def sent(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """Return a tensor on a device; a GPU is not waited for, which `Tensor.to` does unless the memory is pinned."""
+    if device.type != "cuda" or tensor.device.type != "cpu" or not tensor.numel():
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def warn_of_failed_compile(error: Exception) -> None:
     """Say in one line that torch.compile failed, why, and what follows."""
     cause = getattr(error, "inner_exception", error)

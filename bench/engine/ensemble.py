@@ -149,8 +149,12 @@ class Ensemble:
                 total += self._gradient(index, images, classes, loss or self.loss)
             return total
 
+        def trial(images: Tensor, classes: Tensor) -> None:
+            with self.compiled.paused():
+                of_part(images, classes)
+
         # Padded where a new shape would be compiled anew: no image's gradient depends on the others of its batch.
-        parts = self.micro_batches.map(of_part, x, target, pad=self.compiled.active)
+        parts = self.micro_batches.map(of_part, x, target, pad=self.compiled.active, trial=trial)
         self.passes += len(indices) * len(x)
         return torch.cat(parts)[: len(x)]
 

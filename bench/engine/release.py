@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bench.contracts.budget import Budget
 from bench.contracts.method import Rounding
+from bench.core.device import sent
 from bench.core.norms import NORMS, levels, to_bytes
 
 VERSION = 1
@@ -99,12 +100,12 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None, rounding: Rou
     return released if truncated else ball.fit(clean, crafted, released, size)
 
 
-def audit(clean: Tensor, released: Tensor) -> Audit:
-    """Measure a protected set against the clean one, both uint8 [N, 3, H, W]."""
+def audit(clean: Tensor, released: Tensor, device: torch.device | None = None) -> Audit:
+    """Measure a protected set against the clean one, both uint8 [N, 3, H, W]; on a device, theirs if unset."""
     worst, l2, l0 = 0, 0.0, 0
     squared, similarity = 0.0, 0.0
     for start in range(0, len(clean), _AUDIT_BATCH):
-        a, b = clean[start : start + _AUDIT_BATCH], released[start : start + _AUDIT_BATCH]
+        a, b = (sent(images[start : start + _AUDIT_BATCH], device or images.device) for images in (clean, released))
         difference = levels(a, b)
         energy = difference.flatten(1).double().square().sum(1)
         worst = max(worst, int(difference.abs().amax()))
@@ -126,8 +127,10 @@ def audit(clean: Tensor, released: Tensor) -> Audit:
 def _ssim(a: Tensor, b: Tensor) -> float:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
+    # On a GPU float32 convolutions may round to TF32, which would show in the difference of squares.
+    dtype = torch.float32 if a.device.type == "cpu" else torch.float64
     _, full = structural_similarity_index_measure(
-        b.float() / 255, a.float() / 255, data_range=1.0, return_full_image=True
+        b.to(dtype) / 255, a.to(dtype) / 255, data_range=1.0, return_full_image=True
     )
     # Only windows inside the image, as in the paper: whether the mean has those over the border depends on the version.
     return float(full[..., 5:-5, 5:-5].mean())
