@@ -39,12 +39,24 @@ class Compiled:
     """
 
     def __init__(self, networks: Sequence[Frozen], backend: Backend | None) -> None:
-        self._networks = networks
+        self._networks: list[Frozen] = []
+        self._backend = backend
+        self._of_structure: dict[str, _Shared] = {}
         self.active = backend is not None
-        if backend is None:
+        for network in networks:
+            self.add(network)
+
+    def add(self, network: Frozen) -> None:
+        """Let a further network run compiled, where the others do."""
+        self._networks.append(network)
+        if not self.active or self._backend is None:
             return
         try:
-            _compile(networks, backend)
+            structure = _structure(network.body)
+            if structure not in self._of_structure:
+                self._of_structure[structure] = _Shared(network.body, self._backend)
+            weights = [owner[name] for owner, name in _places(network.body)]
+            network.extractor = partial(self._of_structure[structure], weights)
         except Exception as error:  # compilers raise whatever they like
             self._give_up(error)
 
@@ -87,7 +99,7 @@ class _Shared:
         self._places = _places(own)
         # Its forward and not the module: what is around it in fx turns errors into others while it is compiled.
         # Whole or not at all: a network that falls into pieces gains little.
-        self._run = torch.compile(own.forward, dynamic=False, fullgraph=True, backend=backend)
+        self._run = torch.compile(_with_code_of_its_own(own).forward, dynamic=False, fullgraph=True, backend=backend)
 
     def __call__(self, weights: Sequence[Tensor | None], x: Tensor) -> Tensor:
         # Not by functional_call: it takes a GPU's time for a small network to put weights in and take them out again.
@@ -97,14 +109,11 @@ class _Shared:
         return features
 
 
-def _compile(networks: Sequence[Frozen], backend: Backend) -> None:
-    compiled: dict[str, _Shared] = {}
-    for network in networks:
-        structure = _structure(network.body)
-        if structure not in compiled:
-            compiled[structure] = _Shared(network.body, backend)
-        weights = [owner[name] for owner, name in _places(network.body)]
-        network.extractor = partial(compiled[structure], weights)
+def _with_code_of_its_own(body: nn.Module) -> nn.Module:
+    """Return a module that calls another: of one code no more than eight versions are compiled and kept."""
+    graph = fx.Graph()
+    graph.output(graph.call_module("body", (graph.placeholder("x"),)))
+    return fx.GraphModule({"body": body}, graph)
 
 
 def _places(body: nn.Module) -> list[tuple[dict[str, Any], str]]:

@@ -44,11 +44,11 @@ class OnGPU(Tensor):
 
     held: Tensor
     device = property(lambda self: GPU)
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "OnGPU":
-        made: OnGPU = Tensor._make_wrapper_subclass(  # type: ignore[assignment]
+        made: OnGPU = Tensor._make_wrapper_subclass(
             cls,
             held.shape,
             strides=held.stride(),
@@ -60,7 +60,9 @@ class OnGPU(Tensor):
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Refuse: outside `pretended_gpu` there is none."""
         raise AssertionError(f"{func} on the pretended GPU, outside of its block")
 
@@ -133,7 +135,7 @@ def pretended_gpu(free: int = 2**34, cached: int = 0, processors: int = 132) -> 
     }
     with (
         mock.patch.multiple(torch.cuda, **stands_in),
-        mock.patch("bench.engine.ensemble.backend_for", lambda device: None),
+        mock.patch("bench.engine.ensemble.backend_for", return_value=None),
         _Computing(waits),
     ):
         yield waits

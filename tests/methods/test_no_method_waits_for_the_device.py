@@ -12,8 +12,8 @@ from bench.checks.inputs import ARCHITECTURE, BUDGETS, CPU, digits, networks
 from bench.contracts.budget import UNLIMITED
 from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS, CraftData
-from bench.core.norms import Norm
 from bench.core.device import sent
+from bench.core.norms import Norm
 from tests.making.crafting import small_params
 from tests.making.pretended_gpu import BACK, EXPONENTIAL, GPU, MASKED, READ, SENT, SOLVED, pretended_gpu
 

@@ -64,7 +64,6 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         on_round=bench.on_safe_point,
     )
     if todo:
-        _forget_what_is_compiled(bench.device)
         method.prepare(
             lambda: shards(bench.splits, shard_size(clean.images.shape[-2:], bench.device), bench.device), ctx
         )
@@ -167,12 +166,6 @@ def _times(device: torch.device) -> int:
         return 1
     processors = torch.cuda.get_device_properties(device).multi_processor_count
     return min(max(processors // _PROCESSORS, 1), _MOST_SHARDS)
-
-
-def _forget_what_is_compiled(device: torch.device) -> None:
-    """Make room for what this stage compiles: torch keeps what it compiled for earlier ones, up to a limit."""
-    if device.type == "cuda":
-        torch.compiler.reset()
 
 
 def shards(splits: Splits, size: int, device: torch.device) -> Iterator[CraftData]:
