@@ -12,6 +12,9 @@ from torch import Tensor
 from bench.api import Augmentation, CraftContext, CraftData, Draws, augment, draw, sent
 from methods._pgd import View
 
+MOST_KEPT = 2**30 // 82
+"""Draws of an image at a step that are kept, one GiB of them."""
+
 _KINDS = 4  # of change
 _LUMA = (0.2989, 0.587, 0.114)  # torchvision's
 

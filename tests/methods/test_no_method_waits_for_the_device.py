@@ -14,6 +14,9 @@ from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS, CraftData
 from bench.core.device import sent
 from bench.core.norms import Norm
+from methods import _contrastive_views
+from methods._contrastive_views import draw_contrastive
+from methods._online import part_of
 from tests.making.crafting import small_params
 from tests.making.pretended_gpu import BACK, EXPONENTIAL, GPU, MASKED, READ, SENT, SOLVED, pretended_gpu
 
@@ -114,3 +117,29 @@ def test_a_call_waits_a_few_times_at_most_but_for_what_it_trains(name: str, norm
 @pytest.mark.parametrize(("name", "norm"), [case for case in CASES if not METHODS.get(case[0]).trains])
 def test_the_way_of_the_gpu_is_that_of_the_cpu(name: str, norm: Norm | None) -> None:
     assert torch.equal(crafted(name, norm)[1], crafted(name, norm, CPU)[1])
+
+
+@pytest.mark.parametrize(("device", "times"), [(GPU, 2), (CPU, 4)])
+def test_a_gpu_does_not_wait_for_the_views_of_all_images_in_every_shard(
+    device: torch.device, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws: list[int] = []
+
+    def noted(count: int, *arguments: Any) -> _contrastive_views.ContrastiveDraws:
+        draws.append(count)
+        return draw_contrastive(count, *arguments)
+
+    monkeypatch.setattr(_contrastive_views, "draw_contrastive", noted)
+    kind = METHODS.get("aap")
+    method = kind(kind.Params.model_validate({"steps": 2}))
+    with pretended_gpu():
+        found = [[network.to(device) for network in of_run] for of_run in networks(method)]
+        ctx, data = CraftContext(found, seed=0, device=device, images=8), part(device)
+        method.prepare(lambda: iter([data]), ctx)
+        whole = method.craft(data, BUDGETS["linf"], ctx).cpu()
+        shards = [part_of(data, slice(start, start + 4)) for start in (0, 4)]
+        draws.clear()
+        method.prepare(lambda: iter([data]), ctx)
+        found_again = torch.cat([method.craft(shard, BUDGETS["linf"], ctx) for shard in shards]).cpu()
+    assert draws == [8] * times
+    assert float((whole != found_again).float().mean()) < 0.01

@@ -1,5 +1,6 @@
 """Crafting on a GPU, as far as a CPU can tell: larger shards, sent without waiting, and an audit on the device."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 
 from bench.contracts import network as networks
 from bench.contracts.context import CraftContext
-from bench.contracts.method import Surrogate
+from bench.contracts.method import METHODS, Surrogate
 from bench.data.images import Splits
 from bench.engine.release import audit
 from bench.plan import checkpoints as loading
@@ -16,7 +17,8 @@ from bench.plan.checkpoints import Checkpoints, checkpoint_name, load_checkpoint
 from bench.run.stages.craft import SHARD, shard_size, shards
 from bench.store.artifacts import Store
 from methods._online import Batches
-from tests.making.crafting import CPU, digits
+from tests.making import crafting
+from tests.making.crafting import BUDGETS, CPU, digits
 from tests.making.pretended_gpu import BACK, GPU, SENT, pretended_gpu
 
 
@@ -104,3 +106,15 @@ def test_batches_of_another_seed_have_another_order() -> None:
     order = Batches(23, 5, shuffled=True)
     first, second = (order(0, CraftContext([], seed=seed, device=CPU), CPU) for seed in (0, 1))
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_craft_stage_says_in_which_format_its_networks_computed(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = METHODS.get("single-checkpoint")
+    params = kind.Params.model_validate({"steps": 1, "precision": precision})
+    monkeypatch.setattr(crafting, "small_params", lambda kind: params)
+    crafting.protect(tmp_path, kind, BUDGETS["linf"], digits())
+    (made,) = (tmp_path / "craft").glob("*/meta.json")
+    assert json.loads(made.read_text())["provenance"]["precision"] == precision

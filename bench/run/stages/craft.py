@@ -38,7 +38,7 @@ would take too long from one shard to the next."""
 
 def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
     """Craft what `draft` does not hold yet; return the artifact's meta data and the names of its files."""
-    origin = provenance(bench.device)
+    origin = provenance(bench.device, getattr(job.method.params, "precision", "auto"))
     method = job.method.build()
     clean, positions = bench.splits.train, bench.splits.to_protect
     size = shard_size(clean.images.shape[-2:], bench.device) if method.per_sample else len(positions)
