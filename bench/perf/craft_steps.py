@@ -56,8 +56,7 @@ def craft_throughput(
     numbers' passes over the cheapest; and the device's measured rate of matrix products.
 
     """
-    if batch is None:
-        batch = shard_size((side, side), device) if device.type == "cuda" else _CPU_BATCH
+    batch = batch or usual_batch(side, device)
     images, data = _batch(batch, side, device)
     flops = flops_of_a_pass(architecture, _CLASSES, side, side)
     rates = {precision: _matmul_flops_per_second(precision, device) for precision in precisions}
@@ -99,6 +98,11 @@ def craft_throughput(
         "spread": {precision: _spread(rows, precision) for precision in precisions},
         "rows": rows,
     }
+
+
+def usual_batch(side: int, device: torch.device) -> int:
+    """Return how many images a step takes where nobody says: on a GPU as many as a run crafts at a time."""
+    return shard_size((side, side), device) if device.type == "cuda" else _CPU_BATCH
 
 
 def _batch(batch: int, side: int, device: torch.device) -> tuple[Tensor, CraftData]:

@@ -12,6 +12,7 @@ from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS, Surrogate
 from bench.data.images import Splits
 from bench.engine.release import audit
+from bench.perf.craft_steps import usual_batch
 from bench.plan import checkpoints as loading
 from bench.plan.checkpoints import Checkpoints, checkpoint_name, load_checkpoints
 from bench.run.stages.craft import SHARD, shard_size, shards
@@ -28,6 +29,12 @@ def test_a_shard_is_larger_on_a_large_gpu(processors: int, times: int) -> None:
         assert shard_size((32, 32), GPU) == times * SHARD
         assert shard_size((64, 64), GPU) == times * SHARD // 4
         assert shard_size((224, 224), GPU) == max(64, times * SHARD * 32 * 32 // 224**2)
+
+
+def test_a_gpu_is_measured_with_as_many_images_as_a_run_gives_it() -> None:
+    with pretended_gpu(processors=132):
+        assert usual_batch(32, GPU) == shard_size((32, 32), GPU) == 4096
+    assert usual_batch(32, CPU) == 64
 
 
 def test_on_a_cpu_a_shard_is_what_it_was() -> None:
@@ -116,5 +123,5 @@ def test_a_craft_stage_says_in_which_format_its_networks_computed(
     params = kind.Params.model_validate({"steps": 1, "precision": precision})
     monkeypatch.setattr(crafting, "small_params", lambda kind: params)
     crafting.protect(tmp_path, kind, BUDGETS["linf"], digits())
-    (made,) = (tmp_path / "craft").glob("*/meta.json")
-    assert json.loads(made.read_text())["provenance"]["precision"] == precision
+    (made,) = (tmp_path / "craft").rglob("meta.json")
+    assert json.loads(made.read_text())["meta"]["provenance"]["precision"] == precision

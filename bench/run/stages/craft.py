@@ -31,9 +31,9 @@ SHARD = 1024
 
 _SMALLEST_SHARD = 64
 
-_PROCESSORS, _MOST_SHARDS = 32, 4
-"""Of a GPU, for which a shard is enough: a larger one waits for Python between kernels on so few images. A slow one
-would take too long from one shard to the next."""
+_PROCESSORS, _LARGEST = 32, 4
+"""Of a GPU, for which a shard is enough, and how many times it a larger one gets at most: on fewer images it waits for
+Python between kernels. A small GPU would take too long from one shard to the next."""
 
 
 def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
@@ -165,7 +165,7 @@ def _times(device: torch.device) -> int:
     if device.type != "cuda":
         return 1
     processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return min(max(processors // _PROCESSORS, 1), _MOST_SHARDS)
+    return min(max(processors // _PROCESSORS, 1), _LARGEST)
 
 
 def shards(splits: Splits, size: int, device: torch.device) -> Iterator[CraftData]:
