@@ -76,6 +76,13 @@ def _has_bf16(device: "torch.device") -> bool:
     return device.type == "cuda" and (torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8)
 
 
+def sent(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """Return a tensor on a device; a GPU is not waited for, which `Tensor.to` does unless the memory is pinned."""
+    if device.type != "cuda" or tensor.device.type != "cpu" or not tensor.numel():
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def warn_of_failed_compile(error: Exception) -> None:
     """Say in one line that torch.compile failed, why, and what follows."""
     _LOG.warning("torch.compile failed (%s): networks run uncompiled, which is slower", _reason(error))

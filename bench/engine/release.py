@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bench.contracts.budget import Budget
 from bench.contracts.method import Rounding
+from bench.core.device import sent
 from bench.core.norms import NORMS, levels, to_bytes
 
 VERSION = 1
@@ -106,7 +107,7 @@ def audit(clean: Tensor, released: Tensor, device: torch.device | None = None) -
     worst, l2, l0 = 0, 0.0, 0
     squared, similarity = 0.0, 0.0
     for start in range(0, len(clean), size):
-        a, b = (images[start : start + size].to(device or clean.device) for images in (clean, released))
+        a, b = (sent(images[start : start + size], device or images.device) for images in (clean, released))
         difference = levels(a, b)
         energy = difference.flatten(1).double().square().sum(1)
         worst = max(worst, int(difference.abs().amax()))

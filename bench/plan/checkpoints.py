@@ -1,6 +1,7 @@
 """Which checkpoints of a surrogate crafting takes, what their files are called, and loading them."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +43,13 @@ def load_checkpoints(part: Checkpoints, clean: ImageSet, store: Store, device: t
     the kind than asked for, `CorruptArtifact` where the weights of one are not finite.
     """
     history = store.meta("surrogate", part.surrogate)["history"]
+    untrained = None
     for epoch in part.need.epochs(part.trained, history["test_acc"]) or ():
-        network = build_network(
+        # Once: drawing weights that are not used takes longer than loading those that are.
+        untrained = untrained or build_network(
             part.architecture, len(clean.classes), clean.images, normalise=False, seed=0, device=device
         )
+        network = deepcopy(untrained)
         name = checkpoint_name(epoch)
         weights = store.tensors("surrogate", part.surrogate, name)
         if not all(bool(value.isfinite().all()) for value in weights.values()):

@@ -1,7 +1,7 @@
 """Crafting a protected set: shard by shard where images are independent, resumable between shards."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench.contracts.budget import UNLIMITED, Budget
 from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS, CraftData, Method, total_passes
 from bench.contracts.promises import BrokenPromise, check_crafted, check_left_alone
+from bench.core.device import sent
 from bench.core.seeds import derive
 from bench.data.images import ImageSet, Splits
 from bench.engine.background import in_background
@@ -31,13 +32,17 @@ SHARD = 1024
 
 _SMALLEST_SHARD = 64
 
+_PROCESSORS, _LARGEST = 32, 4
+"""Of a GPU, for which a shard is enough, and how many times it a larger one gets at most: on fewer images it waits for
+Python between kernels. A small GPU would take too long from one shard to the next."""
+
 
 def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
     """Craft what `draft` does not hold yet; return the artifact's meta data and the names of its files."""
-    origin = provenance(bench.device)
+    origin = provenance(bench.device, getattr(job.method.params, "precision", "auto"))
     method = job.method.build()
     clean, positions = bench.splits.train, bench.splits.to_protect
-    size = shard_size(clean) if method.per_sample else len(positions)
+    size = shard_size(clean.images.shape[-2:], bench.device) if method.per_sample else len(positions)
     starts = range(0, len(positions), size)
     finished = set(draft.names())
     todo = [start for start in starts if _shard_name(start, size) not in finished]
@@ -60,7 +65,9 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         on_round=bench.on_safe_point,
     )
     if todo:
-        method.prepare(lambda: shards(bench.splits, shard_size(clean), bench.device), ctx)
+        method.prepare(
+            lambda: shards(bench.splits, shard_size(clean.images.shape[-2:], bench.device), bench.device), ctx
+        )
     with in_background(draft, meanwhile=bench.device.type == "cuda") as kept_in:
         for start in todo:
             done = starts.index(start)
@@ -107,7 +114,7 @@ def _released(
     given = _shard(bench.splits, start, size, bench.device)
     check_left_alone(name, {field: (getattr(data, field), getattr(given, field)) for field in ("x", "y", "index")})
     check_crafted(name, given.x, crafted)
-    original = bench.splits.train.images[given.index].to(bench.device)
+    original = sent(bench.splits.train.images[given.index], bench.device)
     try:
         return release(original, crafted, budget, method.rounding)
     except BudgetExceeded as error:
@@ -125,7 +132,8 @@ def _doubt(
         return None
     if info["seconds"] <= SECONDS:  # what it prepared may be what chance had a part in
         method = job.method.build()
-        method.prepare(lambda: shards(bench.splits, shard_size(bench.splits.train), bench.device), ctx)
+        size_of_parts = shard_size(bench.splits.train.images.shape[-2:], bench.device)
+        method.prepare(lambda: shards(bench.splits, size_of_parts, bench.device), ctx)
     released = draft.tensors(_shard_name(start, size))["images"]
     count = min(IMAGES, len(released)) if method.per_sample else len(released)
     # By itself is by itself: what the few make of each other is nearer to what all do. GPUs round too differently then.
@@ -148,10 +156,18 @@ def _sources(job: CraftJob, bench: Workbench) -> Sources:
     return {**found, **bench.sources, **sources_of(job)}
 
 
-def shard_size(clean: ImageSet) -> int:
-    """Return how many images make a shard: as many pixels as `SHARD` images of 32x32, within reason."""
-    height, width = clean.images.shape[-2:]
-    return max(min(SHARD, SHARD * 32 * 32 // (height * width)), min(_SMALLEST_SHARD, SHARD))
+def shard_size(size: Sequence[int], device: torch.device) -> int:
+    """Return how many images of a height and width make a shard: `SHARD` of 32x32 or as many pixels, more on a GPU."""
+    height, width = size
+    most = SHARD * _times(device)
+    return max(min(most, most * 32 * 32 // (height * width)), min(_SMALLEST_SHARD, SHARD))
+
+
+def _times(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 1
+    processors = torch.cuda.get_device_properties(device).multi_processor_count
+    return min(max(processors // _PROCESSORS, 1), _LARGEST)
 
 
 def shards(splits: Splits, size: int, device: torch.device) -> Iterator[CraftData]:
@@ -163,8 +179,8 @@ def shards(splits: Splits, size: int, device: torch.device) -> Iterator[CraftDat
 def _shard(splits: Splits, start: int, size: int, device: torch.device) -> CraftData:
     part = splits.to_protect[start : start + size]
     return CraftData(
-        x=splits.train.images[part].to(device).float() / 255,
-        y=splits.train.labels[part].to(device),
+        x=sent(splits.train.images[part], device).float() / 255,
+        y=sent(splits.train.labels[part], device),
         classes=splits.judged_classes,
         index=part,
     )
