@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, PROFILE, SET, WHERE, pair, planned, say
+from bench.cli.naming import changing
+from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
 from bench.cli.streams import for_machines
 from bench.core.errors import SepbenchError
 
 
 @click.command(epilog=example("sepbench table quickstart --format latex --where defense=plain"))
 @click.argument("experiments", metavar="EXPERIMENT...", nargs=-1, required=True)
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @FORMAT
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
@@ -58,8 +58,7 @@ def table(
 
 @click.command(epilog=example("sepbench plot quickstart --kind bars --out plots"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @click.option(
     "--kind",
@@ -109,8 +108,7 @@ def plot(
 
 @click.command(epilog=example("sepbench diagnose quickstart --checkpoints 5"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @ONLY
 @DEVICES
@@ -164,8 +162,7 @@ def diagnose(
 
 @click.command(epilog=example("sepbench export quickstart --hub quickstart-sets --only method=sep"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @ONLY
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write NumPy archives to.")

@@ -8,14 +8,14 @@ import click
 
 from bench.cli.ending import end
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, PROFILE, SET, planned, say
+from bench.cli.naming import changing
+from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
 from bench.core.errors import Stopped
 
 
 @click.command(epilog=example("sepbench run cifar10-cpu --only method=sep --time-limit 9m"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @ONLY
 @PLUGIN
 @DEVICES

@@ -37,7 +37,9 @@ _FIELDS: dict[str, list[str]] = {
     "recipe.schedule.one-cycle": list(OneCycle.model_fields),
     "table": list(TableLayout.model_fields),
 }
-# Where the same images lie on this machine: no change of the experiment.
+# What its results are called and how they are shown: the records are the same.
+_SHOWN = {"table", "title"}
+# Where the same images lie on this machine.
 _LOCATIONS = {f"dataset.{field}" for field in ("train", "test", "root", "path", "download")}
 
 
@@ -59,7 +61,7 @@ def load_experiment(
         A set of overrides that the file carries under `profiles`.
     overrides
         `field=value` each, dotted fields and YAML values, applied after the profile. Those that only say where
-        the data set lies do not count as a change of the experiment.
+        the data set lies, or what the table shows, do not count as a change of the experiment.
 
     Raises
     ------
@@ -91,8 +93,12 @@ def with_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dict
 
 
 def counted(overrides: Sequence[str]) -> list[str]:
-    """Return those overrides that change an experiment, not only the place of its data set."""
-    return [text for text in overrides if text.partition("=")[0] not in _LOCATIONS]
+    """Return those overrides that change what is run, not only the place of its data set or what its table shows."""
+    return [text for text in overrides if not _is_view(text.partition("=")[0])]
+
+
+def _is_view(field: str) -> bool:
+    return field in _LOCATIONS or field.partition(".")[0] in _SHOWN
 
 
 def _read(name: str) -> YamlFile:
