@@ -50,6 +50,7 @@ def run(
     from bench.core.duration import parse_duration
     from bench.flows.carry_out import Means, carry_out
     from bench.plan.outlook import worth_knowing
+    from bench.plan.unreached import unreached
     from bench.read.publish import make_results_folder, publish
     from bench.read.tables import render
     from bench.read.tabulation import table_of
@@ -75,7 +76,7 @@ def run(
     )
     home, uri = means.home, default_uri(means.home.root)
     wanted = planned(experiment, overrides, profile, only)
-    for clause in worth_knowing(wanted.card, wanted.experiment.dataset.name):
+    for clause in (*worth_knowing(wanted.card, wanted.experiment.dataset.name), *unreached(wanted.experiment)):
         say(clause)
     if results is not None:
         make_results_folder(results)

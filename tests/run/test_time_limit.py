@@ -30,6 +30,8 @@ EXPERIMENT = Experiment.model_validate(
     }
 )
 
+AT_WORK = "what was at work, such as an epoch or a shard, is finished first"
+
 
 class Clockwork:
     """A clock that tests move."""
@@ -61,13 +63,13 @@ def reason(stop: Stop) -> str | None:
         (
             10.0,
             45.0,
-            "stopped by --time-limit, 35 s late: what was at work, such as an epoch or a shard, is finished first",
+            f"stopped by --time-limit, 35 s late: {AT_WORK}",
         ),
         (3600.0, 3700.0, "stopped by --time-limit"),
         (
             3600.0,
             4200.0,
-            "stopped by --time-limit, 10 min 00 s late: what was at work, such as an epoch or a shard, is finished first",
+            f"stopped by --time-limit, 10 min 00 s late: {AT_WORK}",
         ),
     ],
 )

@@ -34,6 +34,7 @@ from bench.read.tables.table import (
     TableCell,
 )
 from bench.read.tables.telling_apart import smallest_difference
+from bench.read.tables.unspent import describe_unspent
 from bench.read.tables.warnings import doubtful_contexts, warnings
 from bench.record.published import Published, read_published
 from bench.record.record import Record
@@ -127,6 +128,7 @@ def build(
             *about_marks,
             *smallest_difference(grid, layout),
             *describe_summaries(summaries, layout.value),
+            *describe_unspent(list(cells.values()), labels, by_key),
             *describe_oddities(list(cells.values()), layout.value, runs, done),
         ),
         summaries=summaries,
