@@ -122,15 +122,16 @@ def work(file: Path) -> None:
         say(f"{len(summary.failures)} of {len(summary.records)} cells failed")
 
 
-@click.command(epilog=example("sepbench sync"))
-def sync() -> None:
-    """Send MLflow what it could not take while experiments ran, and what it has lost of them since."""
+@click.command(epilog=example("sepbench sync --all"))
+@click.option("--all", "upstream", is_flag=True, help="Surrogates and protected sets, too: for a server that is new.")
+def sync(upstream: bool) -> None:
+    """Send MLflow what it could not take while experiments ran, and what it lacks of the victims finished here."""
     from bench.record.tracking import default_uri
     from bench.record.tracking import sync as send
     from bench.store.home import Home
 
     home = Home.find()
-    result = send(default_uri(home.root), home)
+    result = send(default_uri(home.root), home, upstream=upstream)
     click.echo(f"{result.sent} sent, {result.already} were there already, {result.left} left")
     if result.again:
         click.echo(f"{result.again} of those sent stood in the records of {home.root} and not in MLflow")
