@@ -251,10 +251,18 @@ def leaderboard(records: Path, out: Path) -> None:
     type=click.Path(path_type=Path),
     help="Folder whose records/ is read.",
 )
-def rebuild(results: Path) -> None:
+@click.option(
+    "--experiment",
+    "experiments",
+    multiple=True,
+    metavar="FILE.yaml",
+    help="The file of an experiment that has records there and did not come with sepbench.",
+)
+@PLUGIN
+def rebuild(results: Path, experiments: Sequence[str]) -> None:
     """Make tables, plots and the leaderboard page of a folder of results anew from its records."""
     from bench.read.rebuild import rebuild as make
     from bench.store.home import Home
 
-    for path in make(results, Home.find()):
+    for path in make(results, Home.find(), experiments):
         click.echo(path)

@@ -76,3 +76,15 @@ def test_a_damaged_name_is_named(finished_copy: Finished) -> None:
     assert refusal("table", "tiny.yaml", "--as", "one") == (
         f"{path.absolute()} cannot be read: remove it, and give the changes again"
     )
+
+
+def test_results_of_ones_own_experiment_are_made_anew_with_its_file(finished_copy: Finished) -> None:
+    made = {path: path.read_bytes() for path in Path("results/tables").iterdir()}
+    assert refusal("rebuild", "--results", "results") == (
+        "results/records/tiny holds records of tiny, which did not come with sepbench: name its file with --experiment"
+    )
+    for path in made:
+        path.unlink()
+    done("rebuild", "--results", "results", "--experiment", "tiny.yaml")
+    assert {path: path.read_bytes() for path in Path("results/tables").iterdir()} == made
+    assert "tiny" in Path("results/index.html").read_text()

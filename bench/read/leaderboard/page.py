@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib.resources import files
@@ -26,6 +27,8 @@ _SHOWN = [
     for one in fields(Row)
     if one.name not in ("track", "columns", "audit", "place", "params", "chosen", "records")
 ]
+
+_USUAL = Track("linf", 8.0)
 
 
 def render(rows: Sequence[Row], matrices: Sequence[Matrix] = ()) -> str:
@@ -54,6 +57,7 @@ def _data(rows: Sequence[Row]) -> dict[str, Any]:
             {"name": track.name, "title": track.title, "beside": [_head(field) for field in track.beside]}
             for track in tracks
         ],
+        "opens": _opens_on(rows, tracks),
         "columns": [{"name": axis.name, "title": axis.title, "plural": axis.plural} for axis in column_axes()],
         "setting": setting_fields(),
         "rows": [
@@ -85,6 +89,13 @@ def _tracks_of(rows: Sequence[Row]) -> list[list[Track]]:
         else sorted(found.get(row.context, {CLEAN_ONLY}), key=lambda track: track.order)
         for row in rows
     ]
+
+
+def _opens_on(rows: Sequence[Row], tracks: Sequence[Track]) -> str | None:
+    """Return the track that is shown first: the usual one, or else that with the most rows that were measured here."""
+    measured = Counter(row.track for row in rows if row.source is None and row.track is not None and not row.reference)
+    usual = [_USUAL] if _USUAL in measured else sorted(tracks, key=lambda track: -measured[track])
+    return usual[0].name if usual else None
 
 
 def _beside(tracks: Sequence[Track]) -> list[str]:

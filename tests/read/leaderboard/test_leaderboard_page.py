@@ -33,6 +33,15 @@ def test_the_page_opens_on_undefended_victims_at_eight_levels(board: Board) -> N
     assert set(board.texts("tbody td.defense")) == {"plain"}
 
 
+def test_a_page_without_rows_at_eight_levels_opens_where_most_were_measured(open_board: OpenBoard) -> None:
+    norms = [("linf", 16.0, [30.0]), ("l2", 1.0, [20.0, 21.0])]
+    records = [one for norm, size, found in norms for one in submissions(found, norm=norm, budget=size)]
+    other = submission(method="tap", norm="l2", budget=1.0, test_acc=40.0, key="f" * 64)
+    board = open_board([*records, other])
+    assert board.find("input[name=track]:checked").get_attribute("value") == "l2-1"
+    assert board.means
+
+
 def test_only_rows_of_one_setting_are_ranked_together(board: Board) -> None:
     assert board.texts("tbody .heading th") == [
         "digits · resnet8 · plain · digits",

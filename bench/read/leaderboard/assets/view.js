@@ -20,7 +20,7 @@ function sorts(track) {
 function readView(hash) {
   const asked = new URLSearchParams(hash.replace(/^#/, ""));
   const names = data.tracks.map((track) => track.name);
-  const track = names.includes(asked.get("track")) ? asked.get("track") : names.includes("linf-8") ? "linf-8" : names[0];
+  const track = names.includes(asked.get("track")) ? asked.get("track") : data.opens;
   const view = {
     track,
     sort: asked.get("sort") ?? "mean",
