@@ -34,6 +34,8 @@ class Track:
 
 
 CLEAN_ONLY = Track(None)
+USUAL = Track("linf", 8.0)
+"""What most of this field measures, and the page opens on."""
 
 
 def track_of(method: str, norm: str | None, size: float | None) -> Track | None:
