@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bench.core.norms import NORMS, UNBOUNDED, beside, budget_text
+from bench.spec.names import USUAL_BUDGET
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Track:
 
 
 CLEAN_ONLY = Track(None)
-USUAL = Track("linf", 8.0)
-"""What most of this field measures, and the page opens on."""
+USUAL = Track(*USUAL_BUDGET)
 
 
 def track_of(method: str, norm: str | None, size: float | None) -> Track | None:
