@@ -106,6 +106,37 @@ def plot(
                 say(f"no {drawn.kind}: {drawn.reason}")
 
 
+@click.command(epilog=example("sepbench diff cifar10-cpu cifar10-cpu-replicates --records results/records"))
+@click.argument("first", metavar="KEY|EXPERIMENT")
+@click.argument("second", metavar="KEY|EXPERIMENT")
+@click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder, not in the home.")
+@click.option(
+    "--value", default="test_acc", show_default=True, metavar="FIELD", help="What experiments are compared by."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(first: str, second: str, records: Path | None, value: str, as_json: bool) -> None:
+    """Say what two records, or two experiments, differ in, and whether by more than their seeds explain."""
+    from bench.read import differences_text
+    from bench.read.differences import named
+    from bench.record.record import read_records
+    from bench.record.tracking.rebuilt import kept_records
+    from bench.spec.layout import TableLayout
+    from bench.store.home import Home
+
+    value = TableLayout(value=value).value
+    known = read_records(records) if records else [one for kept in kept_records(Home.find()).values() for one in kept]
+    ours, theirs = named(first, known), named(second, known)
+    single = [len(side) == 1 and side[0].key.startswith(name) for side, name in ((ours, first), (theirs, second))]
+    if single[0] != single[1]:
+        raise SepbenchError("one of them is a record and the other an experiment: name two of a kind")
+    if as_json:
+        click.echo(differences_text.as_json(ours, theirs, value, single=single[0]))
+    elif single[0]:
+        click.echo(differences_text.diff_records(ours[0], theirs[0], known))
+    else:
+        click.echo(differences_text.diff_experiments(ours, theirs, (first, second), value))
+
+
 @click.command(epilog=example("sepbench diagnose quickstart --checkpoints 5"))
 @EXPERIMENT
 @changing
