@@ -26,7 +26,15 @@ def cli() -> None:
 
 for command in (
     *(running.run, running.work, running.sync),
-    *(reading.table, reading.plot, reading.diagnose, reading.export, reading.leaderboard, reading.rebuild),
+    *(
+        reading.table,
+        reading.plot,
+        reading.diff,
+        reading.diagnose,
+        reading.export,
+        reading.leaderboard,
+        reading.rebuild,
+    ),
     *(asking.ls, asking.show, asking.plan, asking.doctor),
     measuring.perf,
     *(protecting.protect, judging.evaluate, checking.check),

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, PROFILE, SET, planned, say
+from bench.cli.naming import changing
+from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
 
 
 @click.command(epilog=example("sepbench ls methods"))
@@ -35,8 +36,7 @@ def show(name: str, records: Path | None, full: bool) -> None:
 
 @click.command(epilog=example("sepbench plan cifar10-cpu --set dataset.limit=1000 --all"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @ONLY
 @PLUGIN
 @DEVICES

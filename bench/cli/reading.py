@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, PROFILE, SET, WHERE, pair, planned, say
+from bench.cli.naming import changing
+from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
 from bench.cli.streams import for_machines
 from bench.core.errors import SepbenchError
 
 
 @click.command(epilog=example("sepbench table quickstart --format latex --where defense=plain"))
 @click.argument("experiments", metavar="EXPERIMENT...", nargs=-1, required=True)
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @FORMAT
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
@@ -58,8 +58,7 @@ def table(
 
 @click.command(epilog=example("sepbench plot quickstart --kind bars --out plots"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @click.option(
     "--kind",
@@ -107,10 +106,40 @@ def plot(
                 say(f"no {drawn.kind}: {drawn.reason}")
 
 
+@click.command(epilog=example("sepbench diff cifar10-cpu cifar10-cpu-replicates --records results/records"))
+@click.argument("first", metavar="KEY|EXPERIMENT")
+@click.argument("second", metavar="KEY|EXPERIMENT")
+@click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder, not in the home.")
+@click.option(
+    "--value", default="test_acc", show_default=True, metavar="FIELD", help="What experiments are compared by."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(first: str, second: str, records: Path | None, value: str, as_json: bool) -> None:
+    """Say what two records, or two experiments, differ in, and whether by more than their seeds explain."""
+    from bench.read import differences_text
+    from bench.read.differences import named
+    from bench.record.record import read_records
+    from bench.record.tracking.rebuilt import kept_records
+    from bench.spec.layout import TableLayout
+    from bench.store.home import Home
+
+    value = TableLayout(value=value).value
+    known = read_records(records) if records else [one for kept in kept_records(Home.find()).values() for one in kept]
+    ours, theirs = named(first, known), named(second, known)
+    single = [len(side) == 1 and side[0].key.startswith(name) for side, name in ((ours, first), (theirs, second))]
+    if single[0] != single[1]:
+        raise SepbenchError("one of them is a record and the other an experiment: name two of a kind")
+    if as_json:
+        click.echo(differences_text.as_json(ours, theirs, value, single=single[0]))
+    elif single[0]:
+        click.echo(differences_text.diff_records(ours[0], theirs[0], known))
+    else:
+        click.echo(differences_text.diff_experiments(ours, theirs, (first, second), value))
+
+
 @click.command(epilog=example("sepbench diagnose quickstart --checkpoints 5"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @ONLY
 @DEVICES
@@ -164,8 +193,7 @@ def diagnose(
 
 @click.command(epilog=example("sepbench export quickstart --hub quickstart-sets --only method=sep"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @ONLY
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write NumPy archives to.")
@@ -254,10 +282,18 @@ def leaderboard(records: Path, out: Path) -> None:
     type=click.Path(path_type=Path),
     help="Folder whose records/ is read.",
 )
-def rebuild(results: Path) -> None:
+@click.option(
+    "--experiment",
+    "experiments",
+    multiple=True,
+    metavar="FILE.yaml",
+    help="The file of an experiment that has records there and did not come with sepbench.",
+)
+@PLUGIN
+def rebuild(results: Path, experiments: Sequence[str]) -> None:
     """Make tables, plots and the leaderboard page of a folder of results anew from its records."""
     from bench.read.rebuild import rebuild as make
     from bench.store.home import Home
 
-    for path in make(results, Home.find()):
+    for path in make(results, Home.find(), experiments):
         click.echo(path)

@@ -65,3 +65,7 @@ class Home:
     def records(self, experiment: str, variant: str) -> Path:
         """Return the folder of an experiment's records; `variant` is what `Experiment.variant` calls it."""
         return self.root / "records" / experiment / variant
+
+    def variants(self, experiment: str) -> Path:
+        """Return the folder with the changes of an experiment that somebody gave a name."""
+        return self.root / "variants" / experiment

@@ -138,8 +138,13 @@ def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageR
     return StageResult(stage, "done", started, time.time(), meta=meta)
 
 
+def traceback_of(stage: Stage, logs: Path) -> Path:
+    """Return the file in the home's `logs` that the traceback of a stage goes to where it fails."""
+    return logs / f"{stage.kind}-{stage.key[:16]}.log"
+
+
 def _keep_traceback(logs: Path, stage: Stage, error: BaseException) -> None:
-    path = logs / f"{stage.kind}-{stage.key[:16]}.log"
+    path = traceback_of(stage, logs)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{stage.label}\n{''.join(traceback.format_exception(error))}", encoding="utf-8")

@@ -77,7 +77,8 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
             info = {"seconds": seconds if rounds is None else rounds.seconds, "spent": ctx.spent}
             kept_in.put(_shard_name(start, size), {"images": released}, info)
             bench.on_progress((done + 1) / len(starts))
-            bench.on_safe_point()
+            if start != todo[-1]:  # else there is nothing left to stop: what is finished is kept
+                bench.on_safe_point()
     doubt = _doubt(method, job, bench, ctx, draft, todo[0], size) if todo and bench.looks_twice else None
     names = [_shard_name(start, size) for start in starts]
     protected = replace(clean, images=clean.images.clone())

@@ -48,7 +48,8 @@ def fit(
 
     def on_epoch(history: History) -> None:
         bench.on_progress(len(history) / job.recipe.epochs)
-        bench.on_safe_point()
+        if len(history) < job.recipe.epochs:  # else there is nothing left to stop
+            bench.on_safe_point()
 
     try:
         return train(
