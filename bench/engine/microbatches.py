@@ -11,9 +11,12 @@ from torch import Tensor
 
 _LOG = logging.getLogger("sepbench")
 
-# Activations of a pass take about this many times the memory of the images, for the networks of this field.
-_ACTIVATIONS = 700
-_SHARE_OF_FREE_MEMORY = 0.6
+ACTIVATIONS = 700
+"""Activations of a pass take about this many times the memory of the images, for the networks of this field."""
+
+SHARE_OF_FREE_MEMORY = 0.6
+"""What the micro-batches of a GPU are sized for."""
+
 _SMALLEST_ESTIMATE = 16
 _CPU_BATCH = 256
 
@@ -91,7 +94,7 @@ def _fitting(x: Tensor) -> int:
     if x.device.type != "cuda":
         return _CPU_BATCH
     free, _ = torch.cuda.mem_get_info(x.device)
-    return even_size(len(x), int(free * _SHARE_OF_FREE_MEMORY / (x[0].numel() * x.element_size() * _ACTIVATIONS)))
+    return even_size(len(x), int(free * SHARE_OF_FREE_MEMORY / (x[0].numel() * x.element_size() * ACTIVATIONS)))
 
 
 def even_size(count: int, limit: int) -> int:
