@@ -46,7 +46,8 @@ def gradients(machine: Machine) -> Iterator[Measured]:
             ensemble = Ensemble(networks, loss, precision=number_format, backend=None)  # type: ignore[arg-type]
             found = ensemble.mean_gradient(here.x, target_of(here))
             yield from _held(f"gradients of {name}", number_format, found, wanted[name])
-    wide, count = seen(machine, machine.sizes.wide), machine.sizes.wide_images
+    count = machine.sizes.wide_images
+    wide = machine.seen(machine.sizes.wide, machine.splits.train.images)
     plain = _plain_gradient(_doubled([wide]), data.x[:count], towards_class)
     there = [deepcopy(wide).to(machine.device)]
     for number_format in machine.formats:
@@ -58,15 +59,6 @@ def gradients(machine: Machine) -> Iterator[Measured]:
 def target_of(data: CraftData) -> Tensor:
     """Return the classes that SEP moves images to."""
     return (data.y + data.classes // 2) % data.classes
-
-
-def seen(machine: Machine, architecture: str, images: Tensor | None = None) -> Network:
-    """Return a fresh network on the CPU whose batch norm has the statistics of some images, as after training."""
-    shown = machine.splits.train.images if images is None else images
-    network = machine.network(architecture, 0, CPU, shown)
-    with torch.no_grad():
-        network.train()(shown[:32].float() / 255)
-    return network.eval()
 
 
 def advice_on(number_format: str) -> str:

@@ -16,6 +16,7 @@ from bench.core.keys import key
 from bench.data.images import Splits
 from bench.data.loading import load
 from bench.data.spec import DatasetSpec
+from bench.engine.ensemble import Ensemble
 from bench.engine.recipe import Recipe
 from bench.engine.training import History, Labelled, train
 from bench.plan.checkpoints import checkpoint_name
@@ -115,6 +116,31 @@ class Machine:
         """Return a fresh network for the digits, or for other uint8 images."""
         measured = self.splits.train.images if images is None else images
         return build_network(architecture, self.classes, measured, normalise=True, seed=seed, device=device)
+
+    def seen(self, architecture: str, images: Tensor) -> Network:
+        """Return a fresh network on the CPU whose batch norm has the statistics of some images, as after training."""
+        network = self.network(architecture, 0, CPU, images)
+        with torch.no_grad():
+            network.train()(images[:32].float() / 255)
+        return network.eval()
+
+    @cached_property
+    def timed_images(self) -> Tensor:
+        """What crafting is timed on: random images, uint8 [N, 3, 32, 32]."""
+        draws = torch.Generator().manual_seed(0)
+        return torch.randint(0, 256, (self.sizes.timed, 3, 32, 32), dtype=torch.uint8, generator=draws)
+
+    @cached_property
+    def timed_step(self) -> Callable[[], Tensor]:
+        """A gradient of these images on the wide network, as methods take it: compiled where that pays."""
+        network = self.seen(self.sizes.wide, self.timed_images).to(self.device)
+        ensemble = Ensemble([network], precision="auto")
+        x, y = self.timed_images.to(self.device).float() / 255, self.labels(len(self.timed_images))
+        return lambda: ensemble.mean_gradient(x, y)
+
+    def labels(self, count: int) -> Tensor:
+        """Return the classes in turns, int64 [count], on the device."""
+        return (torch.arange(count) % self.classes).to(self.device)
 
     def draft(self, *name: str | int) -> Draft:
         """Return a place for what a training keeps."""

@@ -41,11 +41,12 @@ class Measured:
     advice: str = ""
 
     def __str__(self) -> str:
+        if self.measured is None:
+            return ": ".join(part for part in (f"{self.verdict} {self.name}", self.note, self.advice) if part)
         held = "" if self.limit is None else f"{self.bound} {self.limit:.4g}"
-        number = "" if self.measured is None else f" {self.measured:.4g}"
         brackets = ", ".join(part for part in (self.unit, held, self.note) if part)
-        told_so_far = f"{self.verdict} {self.name}:{number}{f' ({brackets})' if brackets else ''}"
-        return f"{told_so_far.removesuffix(':')}{f': {self.advice}' if self.advice else ''}"
+        advice = f": {self.advice}" if self.advice else ""
+        return f"{self.verdict} {self.name}: {self.measured:.4g} ({brackets}){advice}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON, which knows no number that is not finite."""

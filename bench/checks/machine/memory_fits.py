@@ -6,12 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.checks.machine.gradients_agree import seen
 from bench.checks.machine.machine import Machine
 from bench.checks.machine.measured import Measured, graded
 from bench.contracts.network import Network
 from bench.engine import microbatches
-from bench.engine.ensemble import Ensemble
 from bench.engine.frozen import Frozen
 from bench.perf.rates import wait_for
 
@@ -21,25 +19,19 @@ _UNIT = "times the memory of the images"
 
 def memory(machine: Machine) -> Iterator[Measured]:
     """Yield the peak of a pass of the wide network; on a CPU, where torch tells none, what is kept for the gradient."""
-    images, number_format = noise(machine.sizes.timed), machine.number_format
-    wide, name = seen(machine, machine.sizes.wide, images), f"memory of a pass, {machine.sizes.wide} {number_format}"
-    of_images = images[0].numel() * 4
+    images, number_format = machine.timed_images, machine.number_format
+    name = f"memory of a pass, {machine.sizes.wide} {number_format}"
+    of_an_image = images[0].numel() * 4
     if machine.device.type == "cpu":
-        kept = kept_bytes_per_image(wide, number_format, images) / of_images
+        wide = machine.seen(machine.sizes.wide, images)
+        kept = kept_bytes_per_image(wide, number_format, images) / of_an_image
         note = "kept for the gradient, as torch tells no peak of a CPU, where micro-batches have a fixed size"
-        yield _held(
-            name, kept, "a GPU of this machine may run out of memory: see what it says with --devices cuda", note
-        )
+        advice = "a GPU may run out of memory on this network, and make its micro-batches smaller: nothing for a CPU"
+        yield graded(name, kept, _UNIT, "at most", microbatches.ACTIVATIONS, advice, note)
         return
-    peak, size = _peak(machine, wide, images)
     advice = "crafting makes its micro-batches smaller once memory has run out: leave the GPU to one process"
-    yield _held(name, peak / (size * of_images), advice, f"peak at micro-batches of {size}")
-
-
-def noise(count: int) -> Tensor:
-    """Return random images, uint8 [count, 3, 32, 32]."""
-    draws = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=draws)
+    peak, note = _peak(machine) / (len(images) * of_an_image), f"peak at {len(images)} images"
+    yield graded(name, peak, _UNIT, "at most", microbatches.ACTIVATIONS, advice, note)
 
 
 def kept_bytes_per_image(network: Network, number_format: str, images: Tensor) -> float:
@@ -60,22 +52,13 @@ def kept_bytes_per_image(network: Network, number_format: str, images: Tensor) -
     return sum(sizes) / len(x)
 
 
-def _held(name: str, measured: float, advice: str, note: str) -> Measured:
-    return graded(name, measured, _UNIT, "at most", microbatches.ACTIVATIONS, advice, note)
-
-
-def _peak(machine: Machine, network: Network, images: Tensor) -> tuple[int, int]:
-    """Return the most memory that a gradient takes besides what is there before, in bytes, at which micro-batches."""
-    device = machine.device
-    ensemble = Ensemble([network.to(device)], precision="auto")
-    x, y = images.to(device).float() / 255, torch.zeros(len(images), dtype=torch.int64, device=device)
-    ensemble.mean_gradient(x, y)  # compiles
-    wait_for(device)
+def _peak(machine: Machine) -> int:
+    """Return the most memory, in bytes, that a gradient takes besides what is there before."""
+    machine.timed_step()  # compiles
+    wait_for(machine.device)
     torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    ensemble.mean_gradient(x, y)
-    wait_for(device)
-    size = ensemble.micro_batches.size
-    assert size is not None
-    return torch.cuda.max_memory_allocated(device) - before, size
+    torch.cuda.reset_peak_memory_stats(machine.device)
+    before = torch.cuda.memory_allocated(machine.device)
+    machine.timed_step()
+    wait_for(machine.device)
+    return torch.cuda.max_memory_allocated(machine.device) - before

@@ -6,14 +6,11 @@ from contextlib import contextmanager
 from statistics import median
 
 import torch
-from torch import Tensor
 
-from bench.checks.machine.gradients_agree import seen
 from bench.checks.machine.machine import CPU, Machine, recipe
 from bench.checks.machine.measured import Measured, graded
-from bench.checks.machine.memory_fits import kept_bytes_per_image, noise
+from bench.checks.machine.memory_fits import kept_bytes_per_image
 from bench.contracts.defense import Defenses
-from bench.engine.ensemble import Ensemble
 from bench.engine.step import make_optimizer
 from bench.engine.training import Labelled, train_epoch
 from bench.perf import rates
@@ -43,13 +40,13 @@ def speeds(machine: Machine) -> Iterator[Measured]:
     copies = rates.copy_bytes_per_second(device)
     yield from _rates_of_cpu(products, copies) if device.type == "cpu" else _rates_of_gpu(machine, products, copies)
     flops = flops_of_a_pass(machine.sizes.wide, machine.classes, 32, 32)
-    images = noise(machine.sizes.timed)
-    wide = seen(machine, machine.sizes.wide, images)
+    images = machine.timed_images
+    wide = machine.seen(machine.sizes.wide, images)
     moved = _WRITTEN_AND_READ * kept_bytes_per_image(wide, number_format, images)
     of_crafting, of_training = SHARES[device.type]
-    passes = len(images) / _seconds(machine, _craft_step(machine, images))
+    passes = len(images) / _seconds(machine, machine.timed_step)
     yield _share("crafting", machine, passes, flops * passes / products, of_crafting, moved * passes / copies)
-    trained = 2 * len(images) / _seconds(machine, _training_epoch(machine, 2 * len(images)))
+    trained = len(images) / _seconds(machine, _training_epoch(machine))
     share, of_copies = _WITH_WEIGHTS * flops * trained / products, moved * trained / copies
     yield _share("training", machine, trained, share, of_training, of_copies)
 
@@ -90,23 +87,13 @@ def _share(what: str, machine: Machine, images: float, share: float, least: floa
     return graded(name, share, unit, "at least", least, f"{compiles}{_BUSY}", note)
 
 
-def _craft_step(machine: Machine, images: Tensor) -> Callable[[], object]:
-    ensemble = Ensemble([seen(machine, machine.sizes.wide, images).to(machine.device)], precision="auto")
-    x, y = images.to(machine.device).float() / 255, _labels(machine, len(images))
-    return lambda: ensemble.mean_gradient(x, y)
-
-
-def _training_epoch(machine: Machine, count: int) -> Callable[[], object]:
-    images = noise(count)
+def _training_epoch(machine: Machine) -> Callable[[], object]:
+    images = machine.timed_images
     network = machine.network(machine.sizes.wide, 0, machine.device, images)
     how = recipe("auto").changed({"batch_size": machine.sizes.batch})
     optimizer = make_optimizer(network, how)
-    data = Labelled(images.to(machine.device), _labels(machine, count), machine.classes)
+    data = Labelled(images.to(machine.device), machine.labels(len(images)), machine.classes)
     return lambda: train_epoch(network, optimizer, data, how, Defenses([]), 0, 0)
-
-
-def _labels(machine: Machine, count: int) -> Tensor:
-    return (torch.arange(count) % machine.classes).to(machine.device)
 
 
 def _seconds(machine: Machine, work: Callable[[], object]) -> float:

@@ -14,11 +14,9 @@ from torch import Tensor
 from bench.checks.machine import examination, going_on
 from bench.checks.machine.examination import CHECKS, examine_machine
 from bench.checks.machine.going_on import resumed
-from bench.checks.machine.gradients_agree import seen
 from bench.checks.machine.machine import CPU, Machine
 from bench.checks.machine.measured import Measured, graded, held
 from bench.checks.machine.memory_fits import kept_bytes_per_image, memory
-from bench.checks.machine.memory_fits import noise as random_images
 from bench.checks.machine.speeds import speeds
 from bench.core.errors import Stopped
 from bench.engine import microbatches, trained, training
@@ -78,8 +76,8 @@ def test_memory_is_held_against_the_estimate_of_the_micro_batches(
 
 
 def test_what_a_pass_keeps_is_half_as_much_in_half_the_bytes(machine: Machine) -> None:
-    images = random_images(8)
-    network = seen(machine, "resnet8", images)
+    images = machine.timed_images
+    network = machine.seen("resnet8", images)
     full, half = (kept_bytes_per_image(network, one, images) for one in ("fp32", "bf16"))
     # The outputs of the seven ReLUs alone: 16 channels of 32x32 three times, 32 of 16x16 and 64 of 8x8 twice each.
     assert full >= 4 * (3 * 16 * 32**2 + 2 * 32 * 16**2 + 2 * 64 * 8**2)
