@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.checks.machine.agreement import alike, flattened
+from bench.checks.machine.alikeness import alike, flattened
 from bench.checks.machine.gradients_agree import LIMITS, target_of
 from bench.checks.machine.machine import Machine, recipe
 from bench.checks.machine.measured import Measured, held, not_measured
@@ -23,6 +23,8 @@ _WRONG = "what torch.compile makes here is wrong: install another version of tor
 
 def compiled(machine: Machine) -> Iterator[Measured]:
     """Yield how compiled gradients agree with eager ones, in the format that the device uses."""
+    # Without this it tells of a missing CUDA where nobody asked for one.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     yield from _crafting(machine)
     yield from _training(machine)
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.checks.machine.agreement import moved_alike
+from bench.checks.machine.alikeness import moved_alike
 from bench.checks.machine.gradients_agree import advice_on
 from bench.checks.machine.machine import CPU, EPOCHS, Machine
 from bench.checks.machine.measured import Measured, held

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from bench.checks.machine.agreement import distance, flattened
+from bench.checks.machine.alikeness import distance, flattened
 from bench.checks.machine.crafting_agrees import ONLINE, crafted
 from bench.checks.machine.machine import Machine
 from bench.checks.machine.measured import Measured, held

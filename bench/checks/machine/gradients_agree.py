@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.checks.machine.agreement import alike
+from bench.checks.machine.alikeness import alike
 from bench.checks.machine.machine import CPU, Machine
 from bench.checks.machine.measured import Measured, held
 from bench.contracts.method import CraftData
