@@ -14,7 +14,7 @@ engine/     numerics that know no experiment: training, gradients of ensembles, 
 store/      artifacts under their keys, locks, the home
 core/       errors, keys, seeds, files, processes: what knows nothing of images
 perf/       this machine against plain loops
-checks/     what plug-ins promise, as checks that need no checkout
+checks/     what plug-ins promise and what this machine computes, as checks that need no checkout
 flows/      what a person asks for in one call: protect, evaluate
 cli/        the commands
 api.py      what a plug-in imports, and all that it may import
