@@ -44,11 +44,9 @@ def names_of(part: Checkpoints, store: Store) -> list[str]:
 
 def weights_of(parts: Sequence[Checkpoints], store: Store) -> str:
     """Return a digest of the very weights that crafting takes: on a GPU no two training runs of one key end alike."""
-    found = []
-    for part in parts:
-        entries = store.entries("surrogate", part.surrogate)
-        found.append([entries[name]["sha256"] if name in entries else None for name in names_of(part, store)])
-    return key(found)
+    return key(
+        [[store.entry("surrogate", part.surrogate, name)["sha256"] for name in names_of(part, store)] for part in parts]
+    )
 
 
 def are_rounded(parts: Sequence[Checkpoints], store: Store) -> bool:

@@ -93,7 +93,7 @@ class Store:
 
     def names(self, kind: str, key: str) -> list[str]:
         """Return the names of the artifact's tensor files, sorted."""
-        return sorted(self.entries(kind, key))
+        return sorted(self._document(kind, key)["files"])
 
     def tensors(self, kind: str, key: str, name: str, device: str = "cpu") -> dict[str, "Tensor"]:
         """Return the tensors of one file on `device`, after its digest was verified."""
@@ -103,19 +103,20 @@ class Store:
         except Damage as damage:
             raise CorruptArtifact(kind, key, str(damage)) from damage
 
-    def entries(self, kind: str, key: str) -> dict[str, dict[str, Any]]:
-        """Return `size` and `sha256` of the artifact's tensor files by their names."""
-        files: dict[str, dict[str, Any]] = self._document(kind, key)["files"]
-        return files
+    def entry(self, kind: str, key: str, name: str) -> dict[str, Any]:
+        """Return `size` and `sha256` of one file."""
+        document = self._document(kind, key)
+        if name not in document["files"]:
+            why = "was brought without" if "left_out" in document["meta"] else "has no file"
+            raise CorruptArtifact(kind, key, f"it {why} {name}.safetensors")
+        entry: dict[str, Any] = document["files"][name]
+        return entry
 
     def data(self, kind: str, key: str, name: str) -> bytes:
         """Return the bytes of one file, after their digest was verified."""
-        files, path = self.entries(kind, key), self.folder(kind, key) / f"{name}.safetensors"
-        if name not in files:
-            why = "was brought without" if "left_out" in self.meta(kind, key) else "has no file"
-            raise CorruptArtifact(kind, key, f"it {why} {path.name}")
+        entry = self.entry(kind, key, name)
         try:
-            return read_verified(path, files[name])
+            return read_verified(self.folder(kind, key) / f"{name}.safetensors", entry)
         except Damage as damage:
             raise CorruptArtifact(kind, key, str(damage)) from damage
 

@@ -201,7 +201,7 @@ def _files_of(path: Path) -> list[Path]:
             raise SepbenchError(f"{path} holds no {SUFFIX} file: name the folder that export --state has written")
         return inside
     if not path.exists():
-        raise SepbenchError(f"there is no file {path}: name what sepbench export --state has written")
+        raise SepbenchError(f"there is no file {path}: name what export --state has written")
     return [path]
 
 
