@@ -61,9 +61,7 @@ class Incoming:
         self._files, self._home, self._device = files, home, device
         first = files.paths[0]
         if wrong := counted(places):
-            raise SepbenchError(
-                f"--set {wrong[0]}: import takes only where the data set lies, such as dataset.root=PATH"
-            )
+            raise SepbenchError(f"--set {wrong[0]}: import takes only where the data lies, as in dataset.root=PATH")
         files.check()
         try:
             self._catalogue = Catalogue.model_validate(files.catalogue)
@@ -125,9 +123,7 @@ class Incoming:
                 if any(number not in range(len(pieces)) for number in file.pieces) or file.size != sum(
                     pieces[number].size for number in file.pieces
                 ):
-                    raise SepbenchError(
-                        f"{first} is damaged (pieces of {one.label}, {name}, are amiss): bring it again"
-                    )
+                    raise SepbenchError(damaged(first, f"{one.label}, {name}, has other pieces than it says"))
 
     def _check_room(self) -> None:
         needed = sum(file.size for one in self._catalogue.work for file in one.files.values())
@@ -174,9 +170,7 @@ class Incoming:
         try:
             data = restored(blocks, like)
         except NotPacked as error:
-            raise SepbenchError(
-                f"{self._files.paths[0]} is damaged ({one.label}, {name}: {error}): bring it again"
-            ) from error
+            raise SepbenchError(damaged(self._files.paths[0], f"{one.label}, {name}: {error}")) from error
         if hashlib.sha256(data).hexdigest() != file.sha256:
             raise SepbenchError(damaged(self._files.paths[0], f"{one.label}, {name}, does not match its digest"))
         return data

@@ -296,12 +296,15 @@ def test_other_bytes_under_right_digests_of_their_pieces_are_refused(
         (["export", "tiny.yaml", "--hub", "o", "--state"], "--state goes with --out: the Hub takes protected sets"),
         (["export", "tiny.yaml", "--state", "--out", "o", "--file-size", "16"], "write a size such as 16M or 2G"),
         (["export", "tiny.yaml", "--state", "--out", "o", "--file-size", "2M"], "a file takes at least 8M"),
-        (["export", "tiny.yaml", "--state", "--out", "o", "--set", "recipe.epochs=3"], "has nothing of tiny to carry"),
+        (
+            ["export", "tiny.yaml", "--state", "--out", "o", "--set", "dataset.limit=100"],
+            "has nothing of tiny to carry",
+        ),
         (["import", "gone.sepstate"], "there is no file gone.sepstate"),
     ],
 )
 def test_a_wrong_request_is_refused(words: list[str], says: str, finished: Finished) -> None:
-    done("plan", "tiny.yaml", "--set", "recipe.epochs=3")
+    done("plan", "tiny.yaml", "--set", "dataset.limit=100")  # knows the data by now
     assert says in refusal(*words)
     assert not Path("o").exists()
 
