@@ -54,8 +54,8 @@ class Home:
 
     @property
     def incoming(self) -> Path:
-        """What is being brought from another home, until it is whole."""
-        return self.root / "incoming"
+        """What is being brought from another home, until it is whole; on the disk of the store."""
+        return self.store.root / "incoming"
 
     @property
     def arrays(self) -> Path:

@@ -90,7 +90,7 @@ def test_an_import_can_be_repeated(elsewhere: Callable[[], Store], tmp_path: Pat
     before = held(there, "craft")
     assert "craft sep linf-32 is here already\n" in done("import", tmp_path / "out.sepstate")
     assert held(there, "craft") == before
-    assert not (tmp_path / "there" / "incoming").exists()
+    assert not (there.root / "incoming").exists()
 
 
 def test_what_stands_there_stays_and_what_is_damaged_there_makes_room(
