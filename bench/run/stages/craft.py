@@ -1,5 +1,7 @@
 """Crafting a protected set: shard by shard where images are independent, resumable between shards."""
 
+import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +20,7 @@ from bench.data.images import ImageSet, Splits
 from bench.engine.background import in_background
 from bench.engine.brought import check_spent, kept
 from bench.engine.release import BudgetExceeded, audit, release
-from bench.plan.checkpoints import load_checkpoints
+from bench.plan.checkpoints import are_rounded, load_checkpoints, weights_of
 from bench.plan.plugin_sources import Sources, sources_of
 from bench.plan.stage import CraftJob
 from bench.record.provenance import provenance
@@ -30,7 +32,9 @@ from bench.store.artifacts import Draft
 SHARD = 1024
 """Images of 32x32 that are crafted, and kept, at a time. Part of no key: their number does not change the bytes."""
 
+_LOG = logging.getLogger("sepbench")
 _SMALLEST_SHARD = 64
+_MADE_OF = "made-of"
 
 _PROCESSORS, _LARGEST = 32, 4
 """Of a GPU, for which a shard is enough, and how many times it a larger one gets at most: on fewer images it waits for
@@ -44,6 +48,8 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     clean, positions = bench.splits.train, bench.splits.to_protect
     size = shard_size(clean.images.shape[-2:], bench.device) if method.per_sample else len(positions)
     starts = range(0, len(positions), size)
+    if job.checkpoints:
+        _begin_anew_where_other(draft, weights_of(job.checkpoints, bench.store), job)
     finished = set(draft.names())
     todo = [start for start in starts if _shard_name(start, size) not in finished]
     began, rounds = time.perf_counter(), None if method.per_sample else KeptRounds(draft)
@@ -94,8 +100,26 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         "provenance": origin,
         "sources": _sources(job, bench),
         **({} if doubt is None else {"doubt": doubt, "reproducible": False}),
+        **({"rounded_checkpoints": True, "reproducible": False} if are_rounded(job.checkpoints, bench.store) else {}),
     }
     return meta, ["protected"]
+
+
+def _begin_anew_where_other(draft: Draft, weights: str, job: CraftJob) -> None:
+    """Drop unfinished work that was made from other weights of the same key: no protected set is of two ensembles."""
+    try:
+        made_of = draft.info(_MADE_OF)["weights"]
+    except KeyError:
+        made_of = None  # just begun, or by an earlier version
+    if made_of not in (None, weights):
+        _LOG.warning(
+            "the unfinished work on %s %s was made from other weights of its surrogate than these: it begins anew",
+            job.method_label,
+            job.budget or "",
+        )
+        draft.discard()
+    if made_of != weights:
+        draft.put(_MADE_OF, {}, {"weights": weights})
 
 
 def _passes(method: Method, info: dict[str, Any], positions: Tensor, clean: ImageSet) -> float:
@@ -185,6 +209,12 @@ def _shard(splits: Splits, start: int, size: int, device: torch.device) -> Craft
         classes=splits.judged_classes,
         index=part,
     )
+
+
+def range_of_shard(name: str) -> slice | None:
+    """Return which of the images to protect a file of unfinished work holds; None where it is no shard."""
+    found = re.fullmatch(r"shard-(\d+)-(\d+)", name)
+    return slice(int(found[1]), int(found[1]) + int(found[2])) if found else None
 
 
 def _shard_name(start: int, size: int) -> str:
