@@ -30,6 +30,7 @@ from bench.core.device import precision, sent
 from bench.core.errors import NotHere, SepbenchError
 from bench.core.impostors import is_unfinished, what_it_is
 from bench.core.registry import UnknownName
+from bench.data.array_heads import refuse_inflated, refuse_large_archive
 from bench.data.decoding import decode
 from bench.data.images import ImageSet, Splits
 from bench.engine.ensemble import Ensemble, EnsembleLoss, FeatureAlignment, class_means
@@ -90,6 +91,8 @@ __all__ = [
     "draw",
     "is_unfinished",
     "precision",
+    "refuse_inflated",
+    "refuse_large_archive",
     "sent",
     "what_it_is",
 ]

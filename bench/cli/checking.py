@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from bench.cli.help_example import example
 from bench.cli.options import pair
+from bench.core.errors import SepbenchError
 
 
 @click.command(epilog=example("sepbench check uniform_shift.py"))
@@ -20,13 +22,11 @@ def check(plugin: str, given: Sequence[str]) -> None:
     On small images and untrained networks, in seconds. A package is one that is installed, with all of its plug-ins.
     Exit code 1 where a check fails.
     """
-    import yaml
-
     from bench.checks.examining import Finding, examine, summary
     from bench.checks.subjects import subjects_of
     from bench.core.registry import BrokenPlugin
 
-    values = {name: yaml.safe_load(text) for name, text in (pair("--set", one) for one in given)}
+    values = dict(_parameter(one) for one in given)
     try:
         subjects = subjects_of(plugin, values)
     except BrokenPlugin as broken:
@@ -42,3 +42,13 @@ def check(plugin: str, given: Sequence[str]) -> None:
     click.echo(summary(findings))
     if any(one.mark == "✗" for one in findings):
         sys.exit(1)
+
+
+def _parameter(given: str) -> tuple[str, Any]:
+    from bench.spec.yaml_text import NotYaml, value_of
+
+    name, text = pair("--set", given)
+    try:
+        return name, value_of(text)
+    except NotYaml as error:
+        raise SepbenchError(f"--set {given}: the value is not YAML: {error}") from error

@@ -3,9 +3,8 @@
 import re
 from typing import Any
 
-import yaml
-
 from bench.core.errors import SepbenchError
+from bench.spec.yaml_text import NotYaml, value_of
 
 
 def listed(option: str, text: str | None) -> list[Any] | None:
@@ -13,8 +12,8 @@ def listed(option: str, text: str | None) -> list[Any] | None:
     if text is None:
         return None
     try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
+        found = value_of(f"[{text}]")
+    except NotYaml as error:
         raise SepbenchError(f"{option} {text}: this is no list of names: write them as in plain,jpeg-10") from error
     if not isinstance(found, list) or not found:
         raise SepbenchError(f"{option} {text}: this is no list of names: write them as in plain,jpeg-10")

@@ -10,6 +10,7 @@ import click
 
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError
+from bench.core.outside import json_of
 
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field, such as recipe.epochs=5."
@@ -79,7 +80,7 @@ def _called(name: str, experiments: Sequence[str], given: Changes) -> Changes:
 
 def _read(path: Path) -> Changes | None:
     try:
-        told = json.loads(path.read_bytes())
+        told = json_of(path.read_bytes())
         return Changes(told["profile"], tuple(told["overrides"]))
     except FileNotFoundError:
         return None

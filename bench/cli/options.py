@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.core.errors import SepbenchError
+from bench.core.outside import printable
 
 if TYPE_CHECKING:
     from bench.plan.plan import Plan
@@ -83,4 +84,4 @@ def pair(option: str, text: str) -> tuple[str, str]:
 
 def say(sentence: Any) -> None:
     """Print a sentence for the person on standard error."""
-    click.echo(f"sepbench: {sentence}", err=True)
+    click.echo(f"sepbench: {printable(str(sentence))}", err=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from bench.cli.help_example import example
 from bench.cli.options import DEVICES, PLUGIN, say
@@ -135,10 +134,10 @@ def _method(text: str) -> str | dict[str, Any]:
     """Return a method's name, or the mapping of its name to its parameters that the text holds."""
     if not text.lstrip().startswith("{"):
         return text
-    from bench.spec.yaml_file import yaml_problem
+    from bench.spec.yaml_text import NotYaml, value_of
 
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SepbenchError(f"--method {text}: this is not YAML: {yaml_problem(error)}") from error
+        found = value_of(text)
+    except NotYaml as error:
+        raise SepbenchError(f"--method {text}: this is not YAML: {error}") from error
     return {str(name): value for name, value in found.items()}

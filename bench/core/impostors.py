@@ -1,9 +1,10 @@
 """What lies where data should: pointers, web pages, error messages, archives, downloads that did not finish."""
 
-import json
 import re
 import zipfile
 from pathlib import Path
+
+from bench.core.outside import json_of
 
 _HEAD = 2048
 _UNFINISHED = (".part", ".partial", ".crdownload", ".incomplete", ".download", ".aria2")
@@ -77,7 +78,7 @@ def _is_json(head: bytes) -> bool:
     if len(head) == _HEAD:  # cut off, maybe within a character
         return b"\0" not in head
     try:
-        json.loads(head)
+        json_of(head)
     except ValueError:
         return False
     return True

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from bench.core.errors import NotHere, SepbenchError
 
@@ -62,6 +62,16 @@ def file_digest(path: Path) -> str:
 def stands(path: Path, digest: str) -> bool:
     """Return whether a file is there and holds what was written to it."""
     return path.is_file() and file_digest(path) == digest
+
+
+def is_below(name: str) -> bool:
+    """Tell whether a relative path that a file names stays in the folder, and can be the name of anything."""
+    path = PurePath(name)
+    return (
+        not path.is_absolute()
+        and ".." not in path.parts
+        and all(len(one.encode(errors="replace")) < 256 for one in path.parts)
+    )
 
 
 def _files_below(root: Path) -> Iterator[Path]:

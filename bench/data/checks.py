@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from bench.contracts.dataset import Source
 from bench.core.errors import SepbenchError
+from bench.core.outside import is_printable
 
 
 def with_composed_names(name: str, part: str, source: Source) -> Source:
     """Return a split with its class names in composed form, Unicode's NFC, in which all formats compare and show them.
 
     Macs and archives made on them may write é as two characters, where other systems write one. Raises `SepbenchError`
-    where two classes of the split become one so.
+    where two classes of the split become one so, or a name would act on a terminal instead of being shown.
 
     Parameters
     ----------
@@ -28,6 +29,11 @@ def with_composed_names(name: str, part: str, source: Source) -> Source:
         The split as its plug-in opened it.
 
     """
+    odd = next((given for given in source.classes if not is_printable(given)), None)
+    if odd is not None:
+        raise SepbenchError(
+            f"the {part} set of '{name}' has a class called {odd!a}, which cannot be printed: rename it"
+        )
     composed: dict[str, str] = {}
     for given in source.classes:
         other = composed.setdefault(unicodedata.normalize("NFC", given), given)

@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from bench.contracts.dataset import Source
 from bench.core.errors import SepbenchError
 from bench.core.impostors import what_it_is
+from bench.core.outside import memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+RUN = {"EPS"}
+"""Kinds of images that Pillow gives to another program, Ghostscript, which runs what is in them."""
 
 Fit = Literal["crop", "squeeze"]
 """How an image is brought to a square: the middle of it, or all of it in other proportions."""
@@ -25,9 +29,12 @@ def decode(data: bytes | Path, where: str) -> "Image":
     from PIL import Image, UnidentifiedImageError  # not needed by those who import `bench.api` for other names
 
     try:
-        with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
+        with opened(data) as image:
             image.load()
             return image
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise SepbenchError(f"{where} declares more than {most:,} pixels: make it smaller or remove it") from error
     except UnidentifiedImageError as error:
         named = what_it_is(data) if data else "is empty (0 bytes): repair or remove it"
         raise SepbenchError(
@@ -40,6 +47,19 @@ def decode(data: bytes | Path, where: str) -> "Image":
     # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
     except Exception as error:
         raise SepbenchError(f"{where} cannot be decoded ({error}): repair or remove it") from error
+
+
+def opened(data: bytes | Path) -> "Image":
+    """Open an encoded image whose pixels are not decoded yet, as Pillow does, but of no kind that runs a program."""
+    from PIL import Image
+
+    Image.preinit()  # the usual kinds come first
+    Image.init()
+    kinds = [kind for kind in Image.ID if kind not in RUN]
+    with warnings.catch_warnings():
+        # Pillow warns at half of what it refuses; cameras take such pictures.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(BytesIO(data) if isinstance(data, bytes) else data, formats=kinds)
 
 
 def stack(
@@ -75,6 +95,7 @@ def stack(
             if resize:
                 image = to_square(image, resize, fit)
             if stacked is None:
+                _refuse_large(len(positions), image)
                 stacked = np.empty((len(positions), 3, image.height, image.width), np.uint8)
             if stacked.shape[2:] != (image.height, image.width):
                 first = source.where(int(positions[0]))
@@ -86,6 +107,15 @@ def stack(
             stacked[row] = np.asarray(image).transpose(2, 0, 1)
     assert stacked is not None, "a split was opened without images"
     return stacked, np.array(unclear, np.int64)
+
+
+def _refuse_large(count: int, image: "Image") -> None:
+    needed = count * 3 * image.width * image.height
+    if needed > memory():
+        raise SepbenchError(
+            f"{count:,} images of {image.width}x{image.height} take {needed / 2**30:.1f} GiB, more than this machine's "
+            f"memory: set dataset.resize to a smaller side, or dataset.limit to fewer images"
+        )
 
 
 def to_square(image: "Image", side: int, fit: Fit) -> "Image":

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bench import __version__
 from bench.core.disk import writing
 from bench.core.errors import SepbenchError
+from bench.core.outside import memory
 from bench.core.validation import describe, first_mistake
 from bench.data.images import ImageSet, Splits
 from bench.data.loading import load_planned
@@ -129,6 +130,12 @@ class Incoming:
         needed = sum(file.size for one in self._catalogue.work for file in one.files.values())
         there = next(folder for folder in (self._home.root, *self._home.root.parents) if folder.is_dir())
         free = shutil.disk_usage(there).free
+        largest = max((file.size for one in self._catalogue.work for file in one.files.values()), default=0)
+        if largest > memory() // 2:
+            raise SepbenchError(
+                f"a file of {largest / 2**30:.1f} GiB in it is more than half of this machine's memory: bring it to a "
+                f"larger machine"
+            )
         if needed > free:
             raise SepbenchError(
                 f"it takes {needed / 2**30:.2f} GiB, and {there} has {free / 2**30:.2f} GiB left: free some space, or "

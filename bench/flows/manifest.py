@@ -1,6 +1,5 @@
 """What stands in manifest.json beside protected pictures: of each what it is and spent, and of all how they came."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench import __version__
-from bench.core.paths import stands
+from bench.core.outside import json_of
+from bench.core.paths import is_below, stands
 from bench.data.originals import Written
 from bench.data.releases.opening import MANIFEST
 from bench.engine.recipe import Recipe
@@ -120,8 +120,8 @@ def written_by(told: Mapping[str, Any]) -> tuple[Written, ...]:
 
 def altered(out: Path, told: Mapping[str, Any]) -> list[str]:
     """Return which files of an output folder are gone, or not what its manifest says was written."""
-    files = {one["file"]: one["sha256_out"] for one in told.get("archives") or told["files"]}
-    return [name for name, digest in files.items() if not stands(out / name, digest)]
+    files = {str(one["file"]): str(one["sha256_out"]) for one in told.get("archives") or told["files"]}
+    return [name for name, digest in files.items() if not (is_below(name) and stands(out / name, digest))]
 
 
 def others_in(out: Path, told: Mapping[str, Any]) -> list[str]:
@@ -139,8 +139,8 @@ def others_in(out: Path, told: Mapping[str, Any]) -> list[str]:
 def read_manifest(out: Path) -> dict[str, Any] | None:
     """Return the manifest of an output folder, None where there is none that can be read."""
     try:
-        found = json.loads((out / MANIFEST).read_bytes())
+        found = json_of((out / MANIFEST).read_bytes())
         written_by(found)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     return dict(found)

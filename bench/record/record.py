@@ -8,13 +8,18 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 
 from bench.core.errors import SepbenchError
+from bench.core.outside import bytes_of, is_printable, texts_in
 from bench.core.validation import describe, first_mistake
 
 DATA_FIELDS = ("classes", "n_train", "train_per_class", "test_per_class", "n_test_in_train")
 """What a record says of the images of its data set; None in records of earlier versions."""
+
+
+_LARGEST = 2**24  # bytes of a record's file
+_FROM_OUTSIDE = {"outside": True}
 
 
 class Record(BaseModel):
@@ -105,6 +110,15 @@ class Record(BaseModel):
     host_cores: int
     plugins: dict[str, dict[str, Any]] | None = None
 
+    @model_validator(mode="after")
+    def _shows_as_written(self, info: ValidationInfo) -> "Record":
+        """Refuse, of a record from outside, names that would act on a terminal or turn a line round."""
+        for name, value in self if info.context is _FROM_OUTSIDE else ():
+            odd = next((text for text in texts_in(value) if not is_printable(text)), None)
+            if odd is not None and name != "reason":  # sentences of errors may have lines
+                raise ValueError(f"{name} holds what cannot be printed, {odd!a}")
+        return self
+
     @property
     def method_defaults(self) -> dict[str, Any] | None:
         """Defaults of the method's parameters where it did not come with sepbench, None where it did."""
@@ -160,11 +174,19 @@ def record_files(folder: Path) -> list[Path]:
 def read_record(path: Path) -> Record:
     """Read one record; raises `SepbenchError` that names the file and the field."""
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return record_of(bytes_of(path, _LARGEST, "a record"))
     except OSError as error:
         raise SepbenchError(f"{path} cannot be read ({error.strerror}): make it readable or remove it") from error
     except ValidationError as error:
         raise SepbenchError(f"{path} is not a valid record: {trouble(error)}: repair or remove it") from error
+
+
+def record_of(document: bytes | str) -> Record:
+    """Return the record that a JSON document is; raises `ValidationError` where it is none."""
+    data = document.encode() if isinstance(document, str) else document
+    # What cannot be printed is written with an escape, or is none of ASCII: other records need no second look.
+    plain = data.isascii() and b"\\" not in data
+    return Record.model_validate_json(data, context=None if plain else _FROM_OUTSIDE)
 
 
 def trouble(error: ValidationError) -> str:

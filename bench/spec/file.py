@@ -6,12 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_origin
 
-import yaml
 from pydantic import ValidationError
 
 from bench.contracts.augment import Augmentation
 from bench.contracts.normalisation import Constants
 from bench.core.errors import FieldError, SepbenchError
+from bench.core.outside import bytes_of
 from bench.core.registry import UnknownName
 from bench.core.shipped import shipped
 from bench.core.validation import describe, first_mistake, no_such_field
@@ -23,8 +23,10 @@ from bench.engine.recipe import (
 )
 from bench.spec.experiment import Experiment
 from bench.spec.layout import TableLayout
-from bench.spec.yaml_file import YamlFile, yaml_problem
+from bench.spec.yaml_file import YamlFile
+from bench.spec.yaml_text import NotYaml, value_of
 
+_LARGEST = 2**18  # bytes of an experiment file
 _Path = tuple[str | int, ...]
 _COMMAND_LINE_FIELDS = {"profile", "overrides"}
 _FIELDS: dict[str, list[str]] = {
@@ -105,7 +107,7 @@ def _is_view(field: str) -> bool:
 def _read(name: str) -> YamlFile:
     if name.endswith((".yaml", ".yml")):
         try:
-            return YamlFile.parse(name, Path(name).read_bytes())
+            return YamlFile.parse(name, bytes_of(Path(name), _LARGEST, "an experiment"))
         except FileNotFoundError as error:
             raise SepbenchError(
                 f"there is no experiment file {name}: check the path, or see sepbench ls experiments"
@@ -179,9 +181,9 @@ def _of_override(text: str) -> _Change:
     if not (equals and _is_field(field)):
         raise SepbenchError(f"--set {text}: write --set FIELD=VALUE, such as --set recipe.epochs=5")
     try:
-        return _Change(tuple(field.split(".")), yaml.safe_load(value), f"--set {text}")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SepbenchError(f"--set {text}: the value is not YAML: {yaml_problem(error)}") from error
+        return _Change(tuple(field.split(".")), value_of(value), f"--set {text}")
+    except NotYaml as error:
+        raise SepbenchError(f"--set {text}: the value is not YAML: {error}") from error
 
 
 def _is_one_of_several(field: Sequence[str], value: Any) -> bool:

@@ -11,6 +11,9 @@ NOTHING = "\N{EN DASH}"
 NAMES_FILES = "letters, digits, '.', '_' and '-'"
 """What names of experiments, and of what gives its name to one, may hold."""
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell of a spreadsheet begins with that is computed, and may then run a program."""
+
 USUAL_BUDGET = ("linf", 8.0)
 """Norm and size that most of this field measures."""
 REFERENCES = {"none": "clean", "random-noise": "noise"}

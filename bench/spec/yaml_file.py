@@ -7,9 +7,9 @@ from pathlib import PurePath
 from typing import Any
 
 import yaml
-from yaml.composer import ComposerError
 
 from bench.core.errors import SepbenchError
+from bench.spec.yaml_text import NotYaml, composed, yaml_problem
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,15 @@ class YamlFile:
         """Read a mapping of fields; raises `SepbenchError` with the line for anything else, or a repeated field."""
         try:
             text = data.decode()
-            root, content = yaml.compose(text), yaml.safe_load(text)
+            root, content = composed(text)
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise SepbenchError(f"{label}:{line}: this is not text in UTF-8: save the file in that encoding") from error
-        except (yaml.YAMLError, ValueError) as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f"{label}:{mark.line + 1}" if mark else label
-            raise SepbenchError(f"{where}: this is not YAML: {yaml_problem(error)}") from error
-        except RecursionError as error:
-            raise SepbenchError(f"{label}: what is written here is nested too deeply: write it flat") from error
+        except NotYaml as error:
+            where = label if error.line is None else f"{label}:{error.line}"
+            if error.deep:
+                raise SepbenchError(f"{label}: what is written here is nested too deeply: write it flat") from error
+            raise SepbenchError(f"{where}: this is not YAML: {error}") from error
         if root is None or not isinstance(content, dict):
             what = "the file is empty" if root is None else "this is not a mapping of fields"
             raise SepbenchError(f"{label}: {what}: write fields, such as name: my-experiment")
@@ -89,12 +88,6 @@ def as_yaml(what: str, value: Any) -> str:
     except RecursionError as error:
         raise SepbenchError(f"{what} is nested too deeply: write it flat") from error
     return str(text).removesuffix("\n").removesuffix("\n...")
-
-
-def yaml_problem(error: Exception) -> str:
-    """Return in one line what makes a text no YAML."""
-    problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
-    return f"{error.context}, {problem}" if isinstance(error, ComposerError) and error.context else problem
 
 
 def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:

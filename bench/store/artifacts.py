@@ -18,7 +18,16 @@ from bench.core.disk import (
     write_atomically,
     writing,
 )
-from bench.store.sealed import Damage, read_sealed, read_verified, refused, seal, size_of
+from bench.store.sealed import (
+    Damage,
+    check_entry,
+    read_files,
+    read_sealed,
+    read_verified,
+    refused,
+    seal,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +74,7 @@ class Store:
         try:
             return all(
                 size_of(folder / f"{name}.safetensors") == entry["size"]
-                for name, entry in read_sealed(folder / _META)["files"].items()
+                for name, entry in read_files(folder / _META)["files"].items()
             )
         except Damage:
             return False
@@ -151,7 +160,7 @@ class Store:
         for folder in sorted(self.root.glob(f"set-aside/{kind}-{key}-*"), key=_number, reverse=True):
             try:
                 if (folder / "reason.txt").read_text(encoding="utf-8").strip() == reason:
-                    meta: dict[str, Any] = read_sealed(folder / _META)["meta"]
+                    meta: dict[str, Any] = read_files(folder / _META)["meta"]
                     return meta
             except (OSError, UnicodeDecodeError, Damage):
                 continue
@@ -187,7 +196,7 @@ class Store:
 
     def _document(self, kind: str, key: str) -> dict[str, Any]:
         try:
-            return read_sealed(self.folder(kind, key) / _META)
+            return read_files(self.folder(kind, key) / _META)
         except Damage as damage:
             raise CorruptArtifact(kind, key, str(damage)) from damage
 
@@ -321,6 +330,9 @@ class Draft:
 
     def _read(self, name: str) -> tuple[Path, dict[str, Any], bytes]:
         sidecar = read_sealed(self.folder / (name + _SIDECAR))
+        check_entry(sidecar.get("file"), self.folder / (name + _SIDECAR))
+        if not isinstance(sidecar.get("info"), dict):
+            raise Damage(f"{name}{_SIDECAR} is not ours")
         path = self.folder / f"{name}.{sidecar['file']['sha256']}.safetensors"
         if not path.exists():
             path = self.folder / f"{name}.safetensors"  # a commit was killed halfway

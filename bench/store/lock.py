@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.core import process
 from bench.core.disk import make_folder, write_atomically, writing
+from bench.core.outside import json_of
 
 _LOG = logging.getLogger("sepbench")
 
@@ -145,7 +146,7 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, float]:
         beaten = os.fstat(file.fileno()).st_mtime
         text = file.read()
     try:
-        holder = json.loads(text)
+        holder = json_of(text)
         valid = all(isinstance(holder[field], str) for field in ("host", "token"))
         valid = valid and isinstance(holder["pid"], int) and holder["pid"] > 0
     except (ValueError, KeyError, TypeError):

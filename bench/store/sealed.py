@@ -3,11 +3,15 @@
 import errno
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.core.disk import DiskError
+from bench.core.outside import json_of
+
+_NAME, _DIGEST = re.compile(r"[A-Za-z0-9_-]+"), re.compile(r"[0-9a-f]{64}")
 
 
 class Damage(Exception):  # noqa: N818 - reads as what it is
@@ -64,14 +68,39 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return unseal(_bytes_of(path), path.name)
 
 
+def read_files(path: Path) -> dict[str, Any]:
+    """Return what `read_sealed` does of a document with `files`, `size` and `sha256` by name; their names lead nowhere.
+
+    Raises `Damage` where they do, or it is another document.
+    """
+    body = read_sealed(path)
+    files, meta = body.get("files"), body.get("meta")
+    if not isinstance(files, dict) or not isinstance(meta, dict) or not all(map(_NAME.fullmatch, files)):
+        raise Damage(f"{path.name} is not ours")
+    for entry in files.values():
+        check_entry(entry, path)
+    return body
+
+
+def check_entry(entry: Any, path: Path) -> None:
+    """Raise `Damage` where what the document `path` says of a file is not its `size` and `sha256`."""
+    told = entry if isinstance(entry, dict) else {}
+    if type(told.get("size")) is not int or not _DIGEST.fullmatch(str(told.get("sha256"))):
+        raise Damage(f"{path.name} is not ours")
+
+
 def unseal(data: bytes, name: str) -> dict[str, Any]:
     """Return what `seal` was given; raises `Damage`, which calls the bytes `name`."""
     try:
-        body: dict[str, Any] = json.loads(data)
+        body: dict[str, Any] = json_of(data)
         digest = body.pop("sha256")
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise Damage(f"{name} is truncated or not ours") from error
     # What it says, and that it is all there: to write it anew and compare takes five times as long.
-    if digest != _content(body) or not data.endswith(b"}\n"):
+    try:
+        same = digest == _content(body)
+    except RecursionError as error:
+        raise Damage(f"{name} is nested too deeply") from error
+    if not same or not data.endswith(b"}\n"):
         raise Damage(f"{name} was changed: it does not match its digest")
     return body

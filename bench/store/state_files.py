@@ -24,7 +24,10 @@ SMALLEST_LIMIT = 2 * BLOCK
 """Bytes of the lowest limit of a file's size: a block that cannot be compressed has to fit."""
 
 _CATALOGUE, _PART = "catalogue", "part"
-_LONGEST_TEXT = 2**28
+_LONGEST_TEXT = 2**25
+"""Bytes of a catalogue before it is packed: some 200,000 pieces, which are 800 GB."""
+_SHORTEST_TEXT = 2**12
+_MOST_FILES = 10**6
 _ROOM = 2**16
 """Bytes of a file that are for its directory and what tells which file it is."""
 _ENTRY = 256
@@ -74,7 +77,12 @@ class StateWriter:
     def finish(self, catalogue: Mapping[str, Any]) -> list[Path]:
         """Add the catalogue and return the files; those of an earlier export to the same place go."""
         body = {**catalogue, "pieces": [piece.model_dump() for piece in self.pieces]}
-        self._write(_CATALOGUE, zlib.compress(seal(body), 9))
+        text = seal(body)
+        if len(text) > _LONGEST_TEXT:
+            raise SepbenchError(
+                f"{len(self.pieces):,} pieces are more than one export can tell of: export fewer cells with --only"
+            )
+        self._write(_CATALOGUE, zlib.compress(text, 9))
         self._close()
         count = len(self._temporary)
         paths = [self._path] if count == 1 else [_part_beside(self._path, n + 1, count) for n in range(count)]
@@ -180,17 +188,19 @@ def state_files(paths: Sequence[Path]) -> list[StateFiles]:
     for path in (file for one in paths for file in _files_of(one)):
         archive = _opened(path)
         try:
-            told = unseal(_member(path, archive, _PART, _LONGEST_TEXT), "what it says of itself")
-            form, name, number = told["format"], told["id"], told["part"]
+            told = unseal(_member(path, archive, _PART, _SHORTEST_TEXT), "what it says of itself")
+            form, name, number = told["format"], str(told["id"]), told["part"]
         except (Damage, KeyError) as error:
             raise SepbenchError(damaged(path, "what it says of itself is not what was written")) from error
         finally:
             archive.close()
-        if form != FORMAT or not isinstance(number, int):
+        if form == FORMAT and (type(number) is not int or not 0 <= number < _MOST_FILES):
+            raise SepbenchError(damaged(path, "what it says of itself is not what was written"))
+        if form != FORMAT:
             raise SepbenchError(
                 f"{path} is of format {form}, which this sepbench does not read: import it with a newer one"
             )
-        found[str(name)][number] = path
+        found[name][number] = path
     return [StateFiles(parts) for parts in found.values()]
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from bench.api import SepbenchError, what_it_is
+from bench.api import SepbenchError, refuse_inflated, what_it_is
 
 Tensors = dict[str, Tensor]
 
@@ -41,6 +41,7 @@ def read_states(path: Path) -> list[tuple[str, Tensors]]:
     Nothing in the file is run. Wrappers are joined by points, such as `ema.state_dict`; a file that is a mapping of
     tensors has none, and an empty text. Raises `SepbenchError` where there is no mapping of tensors.
     """
+    refuse_inflated(path)
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _load(path)
     except SepbenchError:
@@ -48,9 +49,9 @@ def read_states(path: Path) -> list[tuple[str, Tensors]]:
     except Exception as error:  # what a broken file makes of a reader is without bounds
         named = what_it_is(path) or "cannot be read as weights: save a dictionary of tensors"
         raise SepbenchError(f"pretrained: {path} {named}") from error
-    found = list(_states(content, ()))
+    found = list(_states(content, (), set()))
     if not found:
-        whole = next(_inert(content, 0), None)
+        whole = next(_inert(content, 0, set()), None)
         what = "no dictionary of tensors" if whole is None else f"a whole pickled object ({whole})"
         raise SepbenchError(f"pretrained: {path} holds {what}: save the network's state_dict()")
     return found
@@ -70,22 +71,30 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _states(content: Any, wrappers: tuple[str, ...]) -> Iterator[tuple[str, Tensors]]:
+def _states(content: Any, wrappers: tuple[str, ...], seen: set[int]) -> Iterator[tuple[str, Tensors]]:
+    if id(content) in seen:  # a small file may hold a list of lists without end
+        return
+    seen.add(id(content))
     if isinstance(content, Mapping):
-        tensors = {
-            name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
-        }
+        tensors = {name: value for name, value in content.items() if isinstance(name, str) and _is_here(value)}
         if tensors:
             yield ".".join(wrappers), tensors
     for name, value in _parts(content) if len(wrappers) < _DEPTH else ():
-        yield from _states(value, (*wrappers, str(name)))
+        yield from _states(value, (*wrappers, str(name)), seen)
 
 
-def _inert(content: Any, depth: int) -> Iterator[str]:
+def _is_here(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.device.type == "cpu"  # others of a file have no numbers
+
+
+def _inert(content: Any, depth: int, seen: set[int]) -> Iterator[str]:
+    if id(content) in seen:
+        return
+    seen.add(id(content))
     if isinstance(content, _Inert):
         yield type(content).__name__
     for _, value in _parts(content) if depth < _DEPTH else ():
-        yield from _inert(value, depth + 1)
+        yield from _inert(value, depth + 1, seen)
 
 
 def _parts(content: Any) -> list[tuple[Any, Any]]:

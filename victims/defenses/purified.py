@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.api import DEFENSES, Defense, Field, Params, SepbenchError, what_it_is
+from bench.api import DEFENSES, Defense, Field, Params, SepbenchError, refuse_large_archive, what_it_is
 
 
 class PurifiedParams(Params):
@@ -36,6 +36,7 @@ class Purified(Defense[PurifiedParams]):
     def dataset(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the copy of these images; raises `SepbenchError` where there is none, or it does not fit them."""
         path = self.own_copy()
+        refuse_large_archive(path, ["images"])
         try:
             with np.load(path, allow_pickle=False) as archive:
                 copy = archive["images"]

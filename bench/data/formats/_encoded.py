@@ -38,6 +38,12 @@ def reading(path: Path) -> Iterator[Any]:
         ) from error
 
 
+def refuse_many(path: Path, metadata: Any) -> None:
+    """Raise `SepbenchError` where a file declares more rows than a bit of it each: no images, but packed labels."""
+    if metadata.num_rows > 8 * path.stat().st_size:
+        raise SepbenchError(f"{path} declares {metadata.num_rows:,} rows, more than it has room for: replace it")
+
+
 @contextmanager
 def filled(path: Path, column: Column, with_what: str) -> Iterator[None]:
     """Turn what pyarrow says of null rows in lists of a fixed size, which it cannot read, into a `SepbenchError`."""

@@ -35,14 +35,14 @@ _IMAGE_KINDS = {
     for endings in (
         "avif avifs heic heics heif heifs hif j2c j2k jp2 jpc jpf jpx jxl jxr webp",  # phones and browsers
         "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mos mrw nef nrw orf pef raf rw2 sr2 srf srw x3f",  # cameras
-        "dcm emf exr svg svgz wmf xcf",
+        "dcm emf eps exr svg svgz wmf xcf",
     )
     for ending in endings.split()
 }
 """Endings of images that Pillow reads nowhere, or not everywhere."""
 
-_NAMES_ALONE = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
-"""What Pillow recognises and cannot decode."""
+_NAMES_ALONE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+"""What Pillow recognises and cannot decode, or has another program decode, which is not done."""
 
 _OPENED_AS_ANOTHER = {"MPO"}
 """What Pillow registers no opener for, and decodes: several JPEG images in one file, of which the first is read."""

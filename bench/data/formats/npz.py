@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import model_validator
 
-from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, what_it_is
+from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, refuse_large_archive, what_it_is
 from bench.data.formats._classes import Labelled, Stored, own_classes, shared_classes, whole_numbers
 from bench.data.formats._mistaken import its_text, what_is_there
 from bench.data.formats._paths import existing_file
@@ -96,6 +96,7 @@ class _Part:
 
 def _arrays(path: Path, image_name: str, label_name: str) -> dict[str, NDArray[Any]]:
     name = None
+    refuse_large_archive(path, [image_name, label_name, "classes"])
     try:
         with np.load(path, allow_pickle=False) as archive:
             present = archive.files

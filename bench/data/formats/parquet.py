@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 from bench.api import DATASETS, DatasetPlugin, Field, Params, SepbenchError, Source
 from bench.data.formats._classes import Labelled, Names, Stored, own_classes, shared_classes
 from bench.data.formats._columns import Column, find, labels_of
-from bench.data.formats._encoded import damaged, encoded, filled, images, reading
+from bench.data.formats._encoded import damaged, encoded, filled, images, reading, refuse_many
 from bench.data.formats._shards import shards
 
 _OTHER_SPELLINGS = {"image": ("img",), "label": ("fine_label", "labels")}
@@ -105,6 +105,7 @@ class Parquet(DatasetPlugin[ParquetParams]):
                     f"must be the bytes of an encoded image, or a struct with a field 'bytes'"
                 )
             names = _class_names(path, schema.metadata, label)
+            refuse_many(path, file.metadata)
             with filled(path, label, "a label"):
                 stored = label.of(file.read([label.name]))
             groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -188,7 +189,7 @@ def _class_names(path: Path, metadata: dict[bytes, bytes] | None, label: Column)
             names = {int(number): name for number, name in names.items()}
         else:
             names = dict(enumerate(names))
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError):
         return None
     if sorted(names) != list(range(len(names))):
         raise SepbenchError(f"{path} numbers its class names {', '.join(map(str, names))}: they must count from 0")

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from bench.core.disk import is_temporary, make_folder, sync_folder
 from bench.core.errors import SepbenchError
+from bench.core.outside import json_of
 
 _NAME = ".sepbench-unfinished.jsonl"
 
@@ -48,6 +49,13 @@ class Written:
         measured = dict(told)
         own = {field: str(measured.pop(field)) for field in ("name", "file", "sha256_in", "sha256_out")}
         return cls(**own, notes=tuple(measured.pop("notes", ())), measured=measured)
+
+    @classmethod
+    def from_line(cls, line: str) -> "Written":
+        """Return what a line of a journal tells; raises ValueError, TypeError or LookupError for any other line."""
+        fields = json_of(line)
+        own = {field: str(fields[field]) for field in ("name", "file", "sha256_in", "sha256_out")}
+        return cls(**own, notes=tuple(map(str, fields["notes"])), measured=dict(fields["measured"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a manifest says of it; `notes` and what was measured stand among the rest."""
@@ -138,7 +146,7 @@ class Journal:
         """Take in what is written; return whether the folder says whose it is."""
         if self._out.exists() and not self._out.is_dir():
             raise SepbenchError(f"{self._out} is a file: give a folder that is not there yet, or is empty")
-        text = self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.is_file() else ""
         head, ended, lines = text.partition("\n")
         if not ended:  # there is none, or its writer was killed at the first line
             if not self._known:
@@ -151,10 +159,10 @@ class Journal:
             )
         for line in lines.splitlines():
             try:
-                fields = json.loads(line)
-            except ValueError:  # the last line of a killed run
+                written = Written.from_line(line)
+            except (ValueError, TypeError, LookupError):  # the last line of a killed run, or another's
                 continue
-            self._written[fields["name"]] = Written(**{**fields, "notes": tuple(fields["notes"])})
+            self._written[written.name] = written
         return True
 
     def _refuse_what_is_of_others(self) -> None:

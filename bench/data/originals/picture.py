@@ -4,14 +4,13 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import SepbenchError
-from bench.data.decoding import decode, to_rgb, turn_upright
+from bench.data.decoding import decode, opened, to_rgb, turn_upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -111,7 +110,11 @@ def picture_of(data: bytes, where: str) -> Picture:
 
 
 def _refuse(image: "Image", data: bytes, where: str) -> None:
-    frames, raw = _as_stored(data)
+    try:
+        frames, raw = _as_stored(data)
+    # Where its first picture is whole and what follows is not, readers raise SyntaxError, TypeError and more.
+    except Exception as error:
+        raise SepbenchError(f"{where} is damaged behind its first picture ({error}): repair or remove it") from error
     if frames > 1 and image.format != "MPO":  # of which phones store the picture first, and views of it after it
         what, each = ("has several pages", "pages") if image.format == "TIFF" else ("is animated", "frames")
         raise Unfit(where, f"{what} ({frames} {each})", "of several frames")
@@ -124,9 +127,8 @@ def _refuse(image: "Image", data: bytes, where: str) -> None:
 
 def _as_stored(data: bytes) -> tuple[int, str]:
     """Return the number of frames or pages, and what Pillow calls the layouts of stored pixels."""
-    from PIL import Image
-
-    with Image.open(BytesIO(data)) as image:
+    with warnings.catch_warnings(), opened(data) as image:
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
         layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
         return int(getattr(image, "n_frames", 1)), layouts
 

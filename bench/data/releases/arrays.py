@@ -1,20 +1,19 @@
 """Arrays in files of NumPy and torch, read without running what else may be in them."""
 
-import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import SepbenchError
 from bench.core.impostors import what_it_is
+from bench.data.array_heads import ArrayHead, head_of, refuse_inflated, refuse_large
 
 _VALUES = (
     "images",
@@ -61,23 +60,11 @@ class Arrays:
     unread: str | None = None
 
 
-@dataclass(frozen=True)
-class _Member:
-    """One array before it is read."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def bytes(self) -> int:
-        return prod(self.shape) * self.dtype.itemsize
-
-
 def read_npy(path: Path) -> Arrays:
     """Read the one array that `numpy.save` wrote, as a map of the file: nothing is allocated."""
     with _reading(path, "an array of numbers, as numpy.save writes it"):
         with path.open("rb") as file:
-            head = _head(file)
+            head = head_of(file)
         _check(path, path.name, head)
         return Arrays(np.load(path, mmap_mode="r", allow_pickle=False), None, None, path.name)
 
@@ -86,11 +73,11 @@ def read_npz(path: Path) -> Arrays:
     """Read images or perturbations, labels and class names from what `numpy.savez` wrote."""
     with _reading(path, "an archive of plain arrays, as numpy.savez writes it"):
         with zipfile.ZipFile(path) as archive:
-            heads: dict[str, _Member] = {}
+            heads: dict[str, ArrayHead] = {}
             for name in archive.namelist():
                 if name.endswith(".npy"):
                     with archive.open(name) as member:
-                        heads[name.removesuffix(".npy")] = _head(member)
+                        heads[name.removesuffix(".npy")] = head_of(member)
         if not heads and (named := what_it_is(path)):
             raise SepbenchError(f"{path} {named}")
         values, labels = _chosen(path, heads)
@@ -100,6 +87,8 @@ def read_npz(path: Path) -> Arrays:
             for name, head in heads.items():
                 if name in (values, labels, "classes"):
                     _check(path, f"'{name}' of {path.name}", head, text=name != values)
+            read = {values, labels, "classes"} & {*heads}
+            refuse_large(path, str(path), [heads[name] for name in read if name is not None])
             names = _text(archive["classes"]) if "classes" in heads else None
             found = None if labels is None else read_labels(archive[labels])
             return Arrays(
@@ -122,6 +111,7 @@ def read_torch(path: Path) -> Arrays:
             if named
             else f"{path} is not a file as torch.save has written them since 1.6: load it and save its tensor again"
         )
+    refuse_inflated(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of tensors that nobody reads, such as sparse ones
@@ -131,7 +121,7 @@ def read_torch(path: Path) -> Arrays:
             f"{path} cannot be read as tensors alone, and other objects could run code: save just the tensor, as "
             f"torch.save(tensor, FILE) does"
         ) from error
-    found = dict(_tensors(content, ""))
+    found = dict(_tensors(content, "", set()))
     heads = {name: _member(tensors) for name, tensors in found.items()}
     values, labels = _chosen(path, heads)
     what = f"'{values}' of {path.name}" if values else path.name
@@ -147,17 +137,23 @@ READERS = {".npy": read_npy, ".npz": read_npz, ".pt": read_torch, ".pth": read_t
 """By the ending of a file."""
 
 
-def _tensors(content: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield every tensor with the way to it, or the list of those that are one together; numbers in a list are one."""
+def _tensors(content: Any, name: str, seen: set[int], depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield every tensor with the way to it, or the list of those that are one together; numbers in a list are one.
+
+    What stands in several places is found in the first: a small file may hold a list of lists without end.
+    """
     import torch
 
+    if id(content) in seen:
+        return
+    seen.add(id(content))
     if isinstance(content, torch.Tensor):
         if _is_plain(content):
             yield name, content.detach()
     elif depth < _DEEPEST and isinstance(content, Mapping):
         for key, value in content.items():
-            yield from _tensors(value, f"{name}.{key}" if name else str(key), depth + 1)
-    elif depth < _DEEPEST and isinstance(content, Sequence) and not isinstance(content, str | bytes) and content:
+            yield from _tensors(value, f"{name}.{key}" if name else str(key), seen, depth + 1)
+    elif depth < _DEEPEST and isinstance(content, list | tuple) and content:
         if all(isinstance(one, int) for one in content):
             if all(-(2**63) <= one < 2**63 for one in content):
                 yield name, torch.tensor(content)
@@ -166,13 +162,15 @@ def _tensors(content: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any
                 yield name, [one.detach() for one in content]
         else:
             for number, value in enumerate(content):
-                yield from _tensors(value, f"{name}[{number}]", depth + 1)
+                yield from _tensors(value, f"{name}[{number}]", seen, depth + 1)
 
 
 def _is_plain(tensor: Any) -> bool:
     """Tell whether a tensor holds real numbers, one for each place, in a type that can be widened."""
     import torch
 
+    if tensor.device.type != "cpu" or tensor.is_nested or tensor.is_neg():  # without numbers, or as views of others
+        return False
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
         return False
     return bool(tensor.dtype.is_floating_point) or _numpy_type(tensor.dtype) is not None
@@ -188,10 +186,10 @@ def _numpy_type(dtype: Any) -> np.dtype[Any] | None:
         return None
 
 
-def _member(tensors: Any) -> _Member:
+def _member(tensors: Any) -> ArrayHead:
     """Return what can be said of a tensor, or of a list of equal ones, before anything is made of it."""
     one, count = (tensors[0], (len(tensors),)) if isinstance(tensors, list) else (tensors, ())
-    return _Member((*count, *one.shape), _numpy_type(one.dtype) or np.dtype(np.float32))
+    return ArrayHead((*count, *one.shape), _numpy_type(one.dtype) or np.dtype(np.float32))
 
 
 def _array(tensors: Any) -> NDArray[Any]:
@@ -225,7 +223,7 @@ def read_labels(array: NDArray[Any]) -> NDArray[Any] | None:
     return array if array.dtype.kind in "iuU" else None
 
 
-def _chosen(path: Path, heads: Mapping[str, _Member]) -> tuple[str, str | None]:
+def _chosen(path: Path, heads: Mapping[str, ArrayHead]) -> tuple[str, str | None]:
     """Return the name of the values and that of their labels, None where there are none."""
     shaped = [name for name, head in heads.items() if head.dtype.kind in _NUMBERS and len(head.shape) in (2, 3, 4)]
     large = [name for name in shaped if len(heads[name].shape) > 2 or heads[name].shape[1] > 2]
@@ -249,31 +247,18 @@ def _chosen(path: Path, heads: Mapping[str, _Member]) -> tuple[str, str | None]:
     return values, named or (fits[0] if len(fits) == 1 else next(iter(called), None))
 
 
-def _for_each(values: _Member, labels: _Member) -> bool:
+def _for_each(values: ArrayHead, labels: ArrayHead) -> bool:
     """Tell whether labels have an entry, or a row, for each of the values, and are plain."""
     return len(labels.shape) in (1, 2) and labels.shape[0] == values.shape[0] and not labels.dtype.hasobject
 
 
-def _head(file: IO[bytes]) -> _Member:
-    """Return what the head of an array's file says of it."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return _Member(shape, dtype)
-
-
-def _check(path: Path, what: str, head: _Member, text: bool = False) -> None:
+def _check(path: Path, what: str, head: ArrayHead, text: bool = False) -> None:
     """Refuse what is no array of numbers, or would not fit into memory, before any of it is read."""
     if head.dtype.hasobject:
         raise SepbenchError(f"{what} holds Python objects, which could run code: save an array of plain numbers")
     if head.dtype.kind not in _NUMBERS and not (text and head.dtype.kind in "US"):
         raise SepbenchError(f"{what} has dtype {head.dtype}: images and perturbations are numbers")
-    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    if head.bytes > room:
-        raise SepbenchError(
-            f"{what} says that it has shape {list(head.shape)}, {head.bytes / 2**30:.1f} GiB, more than half of this "
-            f"machine's memory: check the file {path}, or save it with uint8 or float16 values"
-        )
+    refuse_large(path, what, [head])
 
 
 @contextmanager

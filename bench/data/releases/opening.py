@@ -1,6 +1,5 @@
 """From a path to the protected set that lies there, whatever it is stored as."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -11,6 +10,7 @@ from PIL import Image
 
 from bench.contracts.dataset import DATASETS, Source
 from bench.core.errors import SepbenchError
+from bench.core.outside import json_of
 from bench.core.paths import is_there
 from bench.core.validation import shown
 from bench.data.checks import with_composed_names
@@ -68,9 +68,9 @@ def size_made_for(path: Path) -> tuple[int, Fit] | None:
     that tells names a size that no data set can be brought to.
     """
     try:
-        told = json.loads((path / MANIFEST).read_bytes())
+        told = json_of((path / MANIFEST).read_bytes())
         side, fit = told["crafted_at"]["width"], told["fit"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
     if type(side) is not int or fit not in get_args(Fit):
         return None
@@ -162,7 +162,7 @@ def _names_in_folder(source: Source) -> tuple[str, ...]:
 
 def _numbers(path: Path, clean: Clean, wanted: Kind | None, scale: float | None) -> Release:
     arrays = READERS[path.suffix.lower()](path)
-    if not len(arrays.values):
+    if not arrays.values.ndim or not len(arrays.values):
         raise SepbenchError(f"{arrays.what} holds no images: give the protected set")
     arrays = _as_one_in_colour(_unflattened(arrays, clean), clean)
     everything = np.arange(len(clean))

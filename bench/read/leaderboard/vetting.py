@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bench.core.errors import SepbenchError
 from bench.core.norms import NORMS, budget_text
+from bench.core.outside import texts_in
 from bench.engine.recipe import recipe_names
 from bench.record.record import Record, read_record, record_files
-from bench.spec.names import REFERENCES, as_text
+from bench.spec.names import FORMULA, REFERENCES, as_text
 
 _BOUNDS = {norm: ball.bound for norm, ball in NORMS.items() if ball.bound is not None}
 
@@ -43,6 +44,10 @@ def mistake(record: Record) -> str | None:
     known = recipe_names()
     if re.sub(r"\[.*\]$", "", record.recipe) not in known:
         return f"recipe '{record.recipe}' is none of {', '.join(known)}"
+    named = (text for field, value in record if field not in ("reason", "classes") for text in texts_in(value))
+    formula = next((text for text in named if text.startswith(FORMULA)), None)
+    if formula is not None:
+        return f"'{formula}' begins as a formula of a spreadsheet does"
     infinite = [name for name, value in record if isinstance(value, float) and not math.isfinite(value)]
     if infinite:
         return f"{infinite[0]} is not a finite number"

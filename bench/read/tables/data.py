@@ -10,6 +10,7 @@ from bench.core.keys import canonical
 from bench.core.norms import Beside
 from bench.read.tables.table import SummaryCell, Table, TableCell
 from bench.spec.axes import AXES
+from bench.spec.names import FORMULA
 
 # The order that programs read since the first version: axes that came later follow the numbers.
 _FIRST = ("method", "budget", "dataset", "victim", "defense")
@@ -27,9 +28,10 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["experiment", "value", *cells[0].fields(), *numbers, *beside, "keys"])
     for cell in cells:
-        identity = [canonical(value) if isinstance(value, Mapping) else value for value in cell.fields().values()]
+        fields = cell.fields().values()
+        identity = [canonical(value) if isinstance(value, Mapping) else _as_cell(value) for value in fields]
         values = [*(getattr(cell, name) for name in numbers), *map(dict(cell.beside).get, beside)]
-        writer.writerow([table.experiment, table.value, *identity, *values, " ".join(cell.keys)])
+        writer.writerow([_as_cell(table.experiment), table.value, *identity, *values, " ".join(cell.keys)])
     return text.getvalue()
 
 
@@ -56,6 +58,11 @@ def to_json(table: Table) -> str:
     if summaries:
         document["summaries"] = summaries
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _as_cell(value: Any) -> Any:
+    """Return a value as spreadsheets show it: a text that they would take for a formula begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _cell(cell: TableCell) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from bench.core.errors import SepbenchError
-from bench.record.record import Record
+from bench.record.record import Record, record_of
 from bench.record.tracking.address import sqlite_file, without_password
 from bench.record.tracking.connection import cause, connected
 from bench.record.tracking.runs import ENDED, RECORD_FILE, RECORD_TAG, all_runs
@@ -78,7 +78,7 @@ def _record(client: "MlflowClient", run: "Run") -> Record | None:
             )
             return None
     try:
-        return Record.model_validate_json(document)
+        return record_of(document)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the document"
