@@ -36,7 +36,7 @@ def composed(text: str) -> tuple[yaml.Node | None, Any]:
     except NotYaml:
         raise
     except RecursionError as error:
-        raise NotYaml("it is nested too deeply", deep=True) from error
+        raise NotYaml(str(error), deep=True) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise NotYaml(yaml_problem(error), mark.line + 1 if mark else None) from error

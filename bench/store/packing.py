@@ -49,8 +49,6 @@ def restored(blocks: bytes, like: Mapping[str, Bytes]) -> bytes:
     """Return the file of which these are the blocks, one after the other; raises `NotPacked` for anything else."""
     start, tensors = _header(blocks)
     sizes = [tensor["data_offsets"][1] - tensor["data_offsets"][0] for _, tensor in tensors]
-    if start + sum(sizes) != len(blocks):
-        raise NotPacked("its header names tensors of another size")
     at_small = start
     at_large = start + sum(size for size in sizes if size < _SMALL)
     parts = [blocks[:start]]
@@ -110,11 +108,13 @@ def _header(data: bytes) -> tuple[int, list[tuple[str, dict[str, Any]]]]:
         at = 0
         for _, tensor in tensors:
             begin, end = map(operator.index, tensor["data_offsets"])
-            if begin != at or end < begin or (end - begin) % _width(tensor):
+            if not isinstance(tensor["shape"], list) or begin != at or end < begin or (end - begin) % _width(tensor):
                 raise ValueError
             at = end
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NotPacked("its header is no safetensors header") from error
+    if start + at != len(data):
+        raise NotPacked("its header names tensors of another size")
     return start, tensors
 
 
