@@ -14,6 +14,7 @@ from bench.read.tables import Setting, Table, TableCell, build
 from bench.read.tables.marking import meaning_of_bold
 from bench.record.published import Published, read_published
 from bench.record.record import Record
+from bench.spec.axes import AXES
 from bench.spec.layout import SummaryKind, TableLayout
 
 BOLD = meaning_of_bold("lowest", "ttest", "column")
@@ -86,8 +87,8 @@ def compare(lines: Sequence[Sequence[Row]], defenses: Sequence[str], *, ranked: 
     return Compared(
         () if shown is None else shown.warnings,
         (*_but(BOLD, tested), *_which_sets(rivals, everywhere)),
-        {(_line_of(cell), cell["defense"]): cell.best for cell in _cells(tested)},
-        {(_line_of(cell), cell["defense"]): cell.published for cell in _cells(shown)},
+        {(_line_of(cell), _defense(cell)): cell.best for cell in _cells(tested)},
+        {(_line_of(cell), _defense(cell)): cell.published for cell in _cells(shown)},
         summaries,
     )
 
@@ -133,6 +134,11 @@ def _cells(table: Table | None) -> list[TableCell]:
 
 def _but(sentence: str, table: Table | None) -> list[str]:
     return [] if table is None else [note for note in table.notes if note != sentence]
+
+
+def _defense(cell: Setting) -> str:
+    """Return what the column of a cell is called, as in `Row.columns`."""
+    return AXES["defense"].label(cell["defense"])
 
 
 def _line_of(cell: Setting) -> _Line:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
+from bench.read.plots.chance_lines import chance_level, chance_note, chances_of
 from bench.read.plots.classes import Judged, classes
 from bench.read.plots.curves import MEASURES, curves
 from bench.read.plots.material import Sources
@@ -52,7 +53,10 @@ def curves_of(sources: Sources) -> Figure:
         if (panel.title, cell) not in present
     ]
     missing = f" Missing: {'; '.join(absent)}." if absent else ""
-    return curves(frame, sources.title, f"{footnote}{missing}".strip())
+    chances = chances_of(sources.records)
+    levels = {panel.title: level for panel in panels(sources.table) if (level := chance_level(chances, panel.cells))}
+    note = chance_note(chances)
+    return curves(frame, sources.title, f"{footnote}{note}{missing}".strip(), levels, sources.sheet)
 
 
 def classes_of(sources: Sources) -> Figure:
@@ -75,7 +79,10 @@ def classes_of(sources: Sources) -> Figure:
         f"outputs are renamed by the one-to-one assignment that makes it highest."
     ).strip()
     shown = sources.class_names(judged.confusion.shape[1])
-    return classes(judged, reference, shown, sources.title, footnote)
+    chances = chances_of(sources.records)
+    note = chance_note(chances)
+    chance = chance_level(chances, [cell])
+    return classes(judged, reference, shown, sources.title, f"{footnote}{note}", chance, sources.sheet)
 
 
 def _trained(sources: Sources, kind: str) -> list[tuple[Panel, TableCell, list[dict[str, Any]]]]:
@@ -108,4 +115,6 @@ def _judged(label: str, victims: Sequence[dict[str, Any]], classes: int | None) 
 
 def _interval(counts: set[int], what: str) -> str:
     n = f"n = {max(counts)}" + (" unless marked" if len(counts) > 1 else "")
+    if max(counts) < 2:
+        return f"{n}."
     return f"{n}; mean over seeds, {what} are the {100 * CONFIDENCE:g} % half-width (Student t)."
