@@ -1,5 +1,6 @@
 """Commands that read what runs have left."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -33,12 +34,13 @@ def table(
 ) -> None:
     """Print the table of an experiment that has run, or of several side by side, such as one for each data set.
 
+    On a terminal it fits the window, in blocks below each other where it is too wide; elsewhere it is Markdown.
     What `sepbench evaluate` judged is called evaluate-NAME.
     """
     from bench.read.evaluated import evaluation_table
     from bench.read.evaluated_records import are_evaluations, evaluation_records
     from bench.read.standins import loaded
-    from bench.read.tables import check_format, render
+    from bench.read.tables import check_format, render, to_terminal
     from bench.read.tabulation import compile_table
     from bench.store.home import Home
 
@@ -50,7 +52,10 @@ def table(
     else:
         with loaded(experiments, home, records, profile=profile, overrides=overrides) as specs:
             compiled = compile_table(specs, home, records, chosen)
-    click.echo(for_machines(render(compiled, form), form), nl=False)
+    if form == "md" and sys.stdout.isatty():
+        click.echo(to_terminal(compiled, shutil.get_terminal_size().columns), nl=False)
+    else:
+        click.echo(for_machines(render(compiled, form), form), nl=False)
     if strict and compiled.missing:
         say(f"{compiled.missing} of {compiled.runs} runs are missing")
         sys.exit(1)

@@ -32,4 +32,5 @@ def _row(number: Published) -> Row:
         mean=number.test_acc,
         std=number.std,
         n=number.n,
+        shared={"defense": named["defense"]},
     )

@@ -70,7 +70,9 @@ def ablation(table: Table, title: str = "", chances: Chances | None = None, shee
             axes.set_ylabel(value_title(table.value))
             chance = chance_level(chances, panel.cells)
             if is_percent(table.value):
-                spread_over(axes, [cell for cell in panel.cells if _at(cell, parameter) is not None], panel.cells, chance)
+                spread_over(
+                    axes, [cell for cell in panel.cells if _at(cell, parameter) is not None], panel.cells, chance
+                )
             _draw(figure, axes, panel, parameter, names, known, chance)
         return finish(figure)
 

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, chain, groupby
+from dataclasses import dataclass
+from itertools import accumulate, chain
 from math import ceil, nan
 
 from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ from bench.read.plots.style import (
     theme,
 )
 from bench.read.tables import Table, TableCell
-from bench.spec.names import NOTHING
+from bench.read.tables.unmeasured import measured_rows, row_name
 
 _BAR = 0.16  # inches
 _BETWEEN = 0.7  # bars
@@ -77,7 +77,7 @@ def bars(table: Table, title: str = "", chances: Chances | None = None, sheet: S
     """
     if all(cell.mean is None for cell in planned(table)):
         raise SepbenchError(f"no finished run of {table.experiment} has a value of {table.value}: nothing to draw")
-    table, unmeasured = _measured_rows(table)
+    table, unmeasured = measured_rows(table)
     chances, cells = chances or {}, planned(table)
     facets = _facets(table)
     names = list(dict.fromkeys(name for facet in facets for group in facet.groups for name, _ in group if name))
@@ -85,7 +85,7 @@ def bars(table: Table, title: str = "", chances: Chances | None = None, sheet: S
     # Heights are in bars, from the top; between groups there is more room than between bars.
     sizes = [max(map(len, groups)) for groups in zip(*(facet.groups for facet in facets), strict=True)]
     starts = list(accumulate((size + _BETWEEN for size in sizes), initial=0.0))
-    rows_named = [wrapped(name, _LINE) for name in _row_names(table)]
+    rows_named = [wrapped(row_name(header), _LINE) for header in table.rows]
     wide = _LETTER * max(len(line) for name in rows_named for line in name.splitlines())
     beside = sheet.beside(_NARROW, len(facets), wide)
     rows = ceil(len(facets) / beside)
@@ -115,19 +115,6 @@ def bars(table: Table, title: str = "", chances: Chances | None = None, sheet: S
             unused.remove()
         _legend(figure, names if len(names) > 1 else [], sheet)
         return finish(figure)
-
-
-def _measured_rows(table: Table) -> tuple[Table, str]:
-    """Return the table without the rows that have no number, and what these are called: outer labels once."""
-    kept = [any(cell.mean is not None for cell in row) for row in table.cells]
-    shown = replace(
-        table,
-        rows=tuple(header for header, keep in zip(table.rows, kept, strict=True) if keep),
-        cells=tuple(row for row, keep in zip(table.cells, kept, strict=True) if keep),
-    )
-    gone = [header for header, keep in zip(table.rows, kept, strict=True) if not keep]
-    groups = groupby(gone, key=lambda header: header[:-1])
-    return shown, "; ".join(_name((*outer, ", ".join(header[-1] for header in own))) for outer, own in groups)
 
 
 def _facets(table: Table) -> list[_Facet]:
@@ -164,14 +151,6 @@ def _looks(names: Sequence[str], facets: Sequence[_Facet]) -> dict[str, Look]:
     return looks(name for name in names if name not in grey) | dict.fromkeys(grey, _REFERENCE)
 
 
-def _row_names(table: Table) -> list[str]:
-    return [_name(header) for header in table.rows]
-
-
-def _name(header: Sequence[str]) -> str:
-    return " · ".join(label for label in header if label != NOTHING)
-
-
 def _legend(figure: Figure, names: Sequence[str], sheet: Sheet) -> None:
     """Write above the first facet what bars and lines of any facet are."""
     handles = {
@@ -198,9 +177,7 @@ def _legend(figure: Figure, names: Sequence[str], sheet: Sheet) -> None:
     )
 
 
-def _draw(
-    axes: Axes, facet: _Facet, starts: Sequence[float], known: dict[str, Look], chance: float | None
-) -> None:
+def _draw(axes: Axes, facet: _Facet, starts: Sequence[float], known: dict[str, Look], chance: float | None) -> None:
     placed = [
         (start + i + 0.5, name, cell)
         for start, group in zip(starts, facet.groups, strict=False)

@@ -25,7 +25,7 @@ def spread_over(
     if not ends:
         axes.set_ylim(0, 104)
         return
-    levels = sorted({end for cell in others for end in _interval(cell)} | ({chance} - {None}))  # type: ignore[type-var]
+    levels = sorted({end for cell in others for end in _interval(cell)} | ({chance} if chance is not None else set()))
     low, high = min(ends), max(ends)
     room = max(_ROOM * (high - low), (_LEAST - (high - low)) / 2)
     low, high = max(0.0, low - room), min(104.0, high + room)
@@ -40,7 +40,9 @@ def spread_over(
     for beyond, upper in ((above, True), (below, False)):
         if beyond:
             _extend(places, shares, beyond, room, upper=upper)
-    axes.set_yscale("function", functions=(lambda y: np.interp(y, places, shares), lambda y: np.interp(y, shares, places)))
+    axes.set_yscale(
+        "function", functions=(lambda y: np.interp(y, places, shares), lambda y: np.interp(y, shares, places))
+    )
     axes.set_ylim(places[0], places[-1])
     ticks = [tick for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
     beyond = [round(float(np.mean(part)), 1) for part in (below, above) if part]

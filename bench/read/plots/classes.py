@@ -51,7 +51,8 @@ def classes(
     """Draw the accuracy of each class, the confusion matrix, and the matrix after the best renaming of outputs.
 
     The renaming is the Hungarian assignment of outputs to classes that makes the mean accuracy highest. The reference
-    is a mark beside each bar, and `chance`, in percent, a line across. The matrix as trained has the outputs of the classes that are judged alone.
+    is a mark beside each bar, and `chance`, in percent, a line across. The matrix as trained has the outputs of the
+    classes that are judged alone.
     """
     count = len(judged.confusion)
     own = names[:count]

@@ -30,8 +30,9 @@ def examples(
 ) -> Figure:
     """Draw images as they are and under each protection, with the difference amplified, one row per image.
 
-    On a sheet that is too narrow for that images stand beside and protections below each other. Grey is no change; the factor is the same throughout, and the largest that keeps every change in range. PSNR (dB)
-    and SSIM of each image stand below it.
+    On a sheet that is too narrow for that images stand beside and protections below each other. Grey is no change; the
+    factor is the same throughout, and the largest that keeps every change in range. PSNR (dB) and SSIM of each image
+    stand below it.
 
     Parameters
     ----------

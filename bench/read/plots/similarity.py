@@ -18,9 +18,7 @@ def similarity_heatmap(similarity: Similarity) -> Figure:
     return similarity_heatmaps([similarity], "", "Mean over training images of the cosine of input gradients.")
 
 
-def similarity_heatmaps(
-    similarities: Sequence[Similarity], title: str, footnote: str, sheet: Sheet = SCREEN
-) -> Figure:
+def similarity_heatmaps(similarities: Sequence[Similarity], title: str, footnote: str, sheet: Sheet = SCREEN) -> Figure:
     """Return one matrix for each, side by side, on one scale: from 0 to 1, or from -1 where a cosine is negative."""
     low = 0 if all((value or 0) >= 0 for one in similarities for row in one.cosine for value in row) else -1
     count = max(len(one.networks) for one in similarities)

@@ -145,7 +145,7 @@ def test_points_stand_at_the_passes_of_their_setting_on_a_logarithmic_axis() -> 
     assert list(points[0].get_xdata()) == [10, 50, 150]
     assert list(points[0].get_ydata()) == [42, 32, 23]
     assert level(axes, "none") == 91
-    assert {"1", "5", "15", "sep", "none", "random-noise"} <= words(figure)
+    assert {"1", "5", "15", "sep", "none (clean)", "random-noise"} <= words(figure)
     assert "0" not in [label.get_text() for label in axes.get_xticklabels()]
     footnote = figure._supxlabel.get_text().replace("\n", " ")  # type: ignore[attr-defined]
     assert "Beside points: checkpoints." in footnote
