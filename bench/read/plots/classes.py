@@ -81,6 +81,7 @@ def _axes(side: float, title: str, footnote: str, sheet: Sheet) -> tuple[Figure,
         figure = canvas(width, side + 0.9, title, footnote, sheet)
         return figure, figure.subplots(1, 3, width_ratios=[0.75, 1, 1])
     figure = canvas(width, 3 * side + 1.2, title, footnote, sheet)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.03)  # squares leave labels less room than is reckoned
     return figure, figure.subplots(3, 1, height_ratios=[0.75, 1, 1])
 
 

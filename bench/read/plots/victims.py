@@ -44,7 +44,7 @@ def curves_of(sources: Sources) -> Figure:
                 for epoch, values in enumerate(zip(means, halves, strict=True), 1)
             ]
     frame = pd.DataFrame(rows, columns=["panel", "method", "label", "note", "measure", "epoch", "mean", "half_width"])
-    footnote = f"{sources.table.context} Training accuracy is that of the batches as seen. {_interval(counts, 'bands')}"
+    footnote = f"{sources.table.context} Training accuracy is that of the batches as seen. {interval_note(counts, 'bands')}"
     present = {(panel.title, cell) for panel, cell, _ in trained}
     absent = [
         full_name(names[cell.method, cell.method_params], panel)
@@ -75,7 +75,7 @@ def classes_of(sources: Sources) -> Figure:
     judged, n = _judged(label, victims, sources.experiment.dataset.protected_classes)
     reference = None if clean is None else _judged("none", clean[2], sources.experiment.dataset.protected_classes)[0]
     footnote = (
-        f"{sources.table.context} {_interval({n}, 'error bars')} Above each matrix the mean accuracy of its classes; "
+        f"{sources.table.context} {interval_note({n}, 'error bars')} Above each matrix the mean accuracy of its classes; "
         f"outputs are renamed by the one-to-one assignment that makes it highest."
     ).strip()
     shown = sources.class_names(judged.confusion.shape[1])
@@ -113,7 +113,8 @@ def _judged(label: str, victims: Sequence[dict[str, Any]], classes: int | None) 
     return Judged(label, means, halves.diagonal()), n
 
 
-def _interval(counts: set[int], what: str) -> str:
+def interval_note(counts: set[int], what: str) -> str:
+    """Return a sentence on n, and on what the intervals are where there are some: one victim has none."""
     n = f"n = {max(counts)}" + (" unless marked" if len(counts) > 1 else "")
     if max(counts) < 2:
         return f"{n}."

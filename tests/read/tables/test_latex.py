@@ -95,7 +95,9 @@ def test_what_a_column_of_two_has_room_for_is_no_table_across_both() -> None:
 def test_a_table_higher_than_a_page_goes_on_in_a_further_float_of_the_same_number() -> None:
     records = [one for i in range(80) for one in runs([50.0 + i / 10], method=f"m{i:02}")]
     latex = to_latex(build(records, TableLayout()))
-    assert latex.count(r"\begin{table}") == latex.count(r"\caption{") == latex.count(r"\addtocounter{table}{-1}") + 1 > 1
+    assert (
+        latex.count(r"\begin{table}") == latex.count(r"\caption{") == latex.count(r"\addtocounter{table}{-1}") + 1 > 1
+    )
     assert len(set(re.findall(r"\\label\{(.*?)\}", latex))) == latex.count(r"\label{")
     assert re.findall(r"^m\d\d", latex, re.MULTILINE) == [f"m{i:02}" for i in range(80)]
 

@@ -29,15 +29,15 @@ def test_no_line_is_wider_than_the_window_and_no_number_is_lost(width: int, tabl
     for row in table.cells:
         for cell in row:
             assert cell.mean is None or f"{cell.mean:.1f}" in text
-    assert text.count("10.5 ±") == to_markdown(table).count("10.5 ±") == 4
+    assert text.count("**10.5**") == to_markdown(table).count("**10.5**") == 4
 
 
 def test_each_block_names_its_rows_and_columns_keep_their_order(table: Table) -> None:
     lines = to_terminal(table, 60).splitlines()
     rows = [line for line in lines if line.startswith("sep ")]
     assert len(rows) > 1
-    heads = [line for line in lines if line.startswith("method ")]
-    assert " ".join(heads).split() == ["method", "plain", "jpeg-10", "grayscale", "method", "3", "steps"]
+    heads = " ".join(line.removeprefix("method") for line in lines if line.startswith("method "))
+    assert heads.split() == ["plain", "jpeg-10", "grayscale", "3", "steps"]
 
 
 def test_a_wide_window_has_one_block(table: Table) -> None:
