@@ -14,6 +14,11 @@ SEVEN = ("--set", "seeds=[7]")
 NOISE = ("--no-mlflow", "--only", "method=random-noise")
 
 
+def keys(*options: str) -> list[str]:
+    """Return the keys of the stages that an experiment has."""
+    return [stage["key"] for stage in json.loads(done("plan", *options, "--json"))["stages"]]
+
+
 def test_another_view_of_the_table_finds_the_same_records(finished: Finished) -> None:
     for value, title in (("ssim", "SSIM"), ("peak_acc", "peak test accuracy (%)")):
         assert done("table", "tiny.yaml", "--set", f"table.value={value}").startswith(f"**tiny: {title}**\n")
@@ -88,3 +93,24 @@ def test_results_of_ones_own_experiment_are_made_anew_with_its_file(finished_cop
     done("rebuild", "--results", "results", "--experiment", "tiny.yaml")
     assert {path: path.read_bytes() for path in Path("results/tables").iterdir()} == made
     assert "tiny" in Path("results/index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("one", "listed"),
+    [
+        ("budgets=linf-16", "budgets=[linf-16]"),
+        ("seeds=3", "seeds=[3]"),
+        ("defenses=grayscale", "defenses=[grayscale]"),
+        ("methods=random-noise", "methods=[random-noise]"),
+        ("methods={random-noise: {}}", "methods=[random-noise]"),
+    ],
+)
+def test_one_value_of_a_list_needs_no_brackets(one: str, listed: str, finished: Finished) -> None:
+    assert keys("tiny.yaml", "--set", one) == keys("tiny.yaml", "--set", listed)
+
+
+def test_a_folder_is_told_from_an_experiment(finished: Finished) -> None:
+    assert refusal("run", "home/") == (
+        "home/ is a folder, not an experiment: sepbench protect home/ --out FOLDER protects the pictures in it, and "
+        "sepbench ls experiments lists the experiments"
+    )

@@ -76,7 +76,7 @@ def _levels(matrix: Matrix) -> dict[str, float]:
     """Return what points are compared with: what there is to lose, and what guessing reaches."""
     found = [_accuracy(line) for line in matrix.lines if line.reference == "clean"]
     clean = found[0].mean if found and found[0] is not None else None
-    levels = {"clean images": clean, "chance": matrix.chance}
+    levels = {"clean images": clean, "guessing": matrix.chance}
     return {name: level for name, level in levels.items() if level is not None}
 
 

@@ -12,7 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 from bench.core.errors import SepbenchError
 from bench.core.keys import canonical
 from bench.read.plots.broken_axis import spread_over
-from bench.read.plots.chance_lines import Chances, chance_level, chance_note, mark_chance
+from bench.read.plots.chance_lines import Chances, chance_level, mark_chance
 from bench.read.plots.frame import (
     SCREEN,
     Sheet,
@@ -64,7 +64,7 @@ def ablation(table: Table, title: str = "", chances: Chances | None = None, shee
     known = looks(names[one.method, one.method_params] for one in cells if one.method not in REFERENCE_LOOKS)
     shown = [panel for panel in panels(table) if any(_at(cell, parameter) is not None for cell in panel.cells)]
     with theme():
-        footnote = table_footnote(table) + chance_note(chances)
+        footnote = table_footnote(table)
         figure, grid = panel_canvas(len(shown), 2.5, title or table.experiment, footnote, sheet)
         for axes, panel in zip(grid, shown, strict=True):
             axes.set_ylabel(value_title(table.value))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.core.errors import SepbenchError
-from bench.read.plots.chance_lines import CHANCE, Chances, chance_level, chance_note
+from bench.read.plots.chance_lines import CHANCE, Chances, chance_level
 from bench.read.plots.frame import (
     SCREEN,
     Sheet,
@@ -89,7 +89,7 @@ def bars(table: Table, title: str = "", chances: Chances | None = None, sheet: S
     wide = _LETTER * max(len(line) for name in rows_named for line in name.splitlines())
     beside = sheet.beside(_NARROW, len(facets), wide)
     rows = ceil(len(facets) / beside)
-    footnote = table_footnote(table) + chance_note(chances)
+    footnote = table_footnote(table)
     if unmeasured:
         footnote += f" Not drawn, as nothing of them is measured: {unmeasured}."
     with theme():

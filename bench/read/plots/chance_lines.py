@@ -14,11 +14,15 @@ from bench.record.values import OF_TEST_IMAGES
 Chances = Mapping[str, float]
 """What guessing gets right, in percent, by data set; empty where a figure is of no test accuracies."""
 
-CHANCE = "chance"
+CHANCE = "guessing"
+"""What the line is called, as below tables."""
 
 
 def chances_of(records: Sequence[Record], value: str = "test_acc") -> Chances:
-    """Return what guessing gets right of each data set, as far as `value` is compared with it and records tell it."""
+    """Return what guessing gets right of each data set, as far as `value` is compared with it and records tell it.
+
+    Captions say it in the words of the table.
+    """
     if value not in OF_TEST_IMAGES:
         return {}
     known = {name: chance_of(one for one in records if one.dataset == name) for name in _datasets(records)}
@@ -29,14 +33,6 @@ def chance_level(chances: Chances, settings: Iterable[Setting]) -> float | None:
     """Return the level that settings share that stand on one pair of axes, None where they have none or several."""
     found = {chances.get(one["dataset"]) for one in settings}
     return found.pop() if len(found) == 1 else None
-
-
-def chance_note(chances: Chances) -> str:
-    """Return a sentence on the line for a caption; nothing without a level."""
-    levels = dict.fromkeys(f"{chance:.3g} %" for chance in chances.values())
-    if len(levels) < 2:
-        return "".join(f" Chance: {level}." for level in levels)
-    return f" Chance: {', '.join(f'{name} {chance:.3g} %' for name, chance in chances.items())}."
 
 
 def mark_chance(axes: Axes, level: float | None) -> list[Label]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.core.errors import SepbenchError
 from bench.read.plots.broken_axis import spread_over
-from bench.read.plots.chance_lines import Chances, chance_level, chance_note, mark_chance
+from bench.read.plots.chance_lines import Chances, chance_level, mark_chance
 from bench.read.plots.frame import (
     SCREEN,
     Sheet,
@@ -99,7 +99,7 @@ def passes(
     fields, settings = settings_within(cells)
     placed = [cell for cell in cells if _place(cell, spent) is not None]
     known = looks(cell.method for cell in placed if cell.method not in REFERENCE_LOOKS)
-    footnote = table_footnote(table) + chance_note(chances)
+    footnote = table_footnote(table)
     if len(every) > 1:
         footnote += " Of budgets, victims and defenses those are drawn that most methods have; the table has all."
     if better is not None:

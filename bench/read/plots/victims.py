@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
-from bench.read.plots.chance_lines import chance_level, chance_note, chances_of
+from bench.read.plots.chance_lines import chance_level, chances_of
 from bench.read.plots.classes import Judged, classes
 from bench.read.plots.curves import MEASURES, curves
 from bench.read.plots.material import Sources
@@ -44,7 +44,9 @@ def curves_of(sources: Sources) -> Figure:
                 for epoch, values in enumerate(zip(means, halves, strict=True), 1)
             ]
     frame = pd.DataFrame(rows, columns=["panel", "method", "label", "note", "measure", "epoch", "mean", "half_width"])
-    footnote = f"{sources.table.context} Training accuracy is that of the batches as seen. {interval_note(counts, 'bands')}"
+    footnote = (
+        f"{sources.table.context} Training accuracy is that of the batches as seen. {interval_note(counts, 'bands')}"
+    )
     present = {(panel.title, cell) for panel, cell, _ in trained}
     absent = [
         full_name(names[cell.method, cell.method_params], panel)
@@ -55,8 +57,7 @@ def curves_of(sources: Sources) -> Figure:
     missing = f" Missing: {'; '.join(absent)}." if absent else ""
     chances = chances_of(sources.records)
     levels = {panel.title: level for panel in panels(sources.table) if (level := chance_level(chances, panel.cells))}
-    note = chance_note(chances)
-    return curves(frame, sources.title, f"{footnote}{note}{missing}".strip(), levels, sources.sheet)
+    return curves(frame, sources.title, f"{footnote}{missing}".strip(), levels, sources.sheet)
 
 
 def classes_of(sources: Sources) -> Figure:
@@ -75,14 +76,13 @@ def classes_of(sources: Sources) -> Figure:
     judged, n = _judged(label, victims, sources.experiment.dataset.protected_classes)
     reference = None if clean is None else _judged("none", clean[2], sources.experiment.dataset.protected_classes)[0]
     footnote = (
-        f"{sources.table.context} {interval_note({n}, 'error bars')} Above each matrix the mean accuracy of its classes; "
-        f"outputs are renamed by the one-to-one assignment that makes it highest."
+        f"{sources.table.context} {interval_note({n}, 'error bars')} Above each matrix the mean accuracy of its "
+        f"classes; outputs are renamed by the one-to-one assignment that makes it highest."
     ).strip()
     shown = sources.class_names(judged.confusion.shape[1])
     chances = chances_of(sources.records)
-    note = chance_note(chances)
     chance = chance_level(chances, [cell])
-    return classes(judged, reference, shown, sources.title, f"{footnote}{note}", chance, sources.sheet)
+    return classes(judged, reference, shown, sources.title, footnote, chance, sources.sheet)
 
 
 def _trained(sources: Sources, kind: str) -> list[tuple[Panel, TableCell, list[dict[str, Any]]]]:

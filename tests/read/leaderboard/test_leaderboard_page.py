@@ -42,6 +42,20 @@ def test_a_page_without_rows_at_eight_levels_opens_where_most_were_measured(open
     assert board.means
 
 
+def test_another_accuracy_of_the_same_victims_can_be_chosen(open_board: OpenBoard) -> None:
+    clean = submission(method="none", test_acc=90.0, peak_acc=91.0, relabelled_acc=90.0)
+    sep = submission(test_acc=10.0, peak_acc=36.2, relabelled_acc=12.0, test_acc_per_class=(10.0,) * 10)
+    board = open_board([clean, sep])
+    assert board.texts("tbody.measured .tag:not(.why)") == ["peak 36.2 %", "clean reference"]
+    assert board.means == [10.0, 90.0, 3.85]
+    board.choose("value", "peak_acc")
+    assert board.means == [36.2, 91.0]  # nobody published one
+    assert "value=peak_acc" in board.run("return location.hash")
+    assert len(board.all("tbody .chance")) == 1
+    board.visit("#track=linf-8&value=relabelled_acc")
+    assert board.means == [12.0, 90.0]
+
+
 def test_only_rows_of_one_setting_are_ranked_together(board: Board) -> None:
     assert board.texts("tbody .heading th") == [
         "digits · resnet8 · plain · digits",

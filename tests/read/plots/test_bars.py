@@ -73,20 +73,17 @@ def test_outer_labels_of_rows_without_numbers_are_named_once() -> None:
     assert "measured: linf-2 · ar; linf-8 · em, tap." in footnote(figure)
 
 
-def test_chance_is_a_line_that_the_legend_and_the_footnote_name() -> None:
+def test_chance_is_a_line_that_the_legend_names() -> None:
     figure = bars(checkpoint_table(), chances={"digits": 10.0})
-    (line,) = [line for line in figure.axes[0].lines if line.get_label() == "chance"]
+    (line,) = [line for line in figure.axes[0].lines if line.get_label() == "guessing"]
     assert list(line.get_xdata()) == [10.0, 10.0]  # type: ignore[arg-type]
-    assert "chance" in words(figure)
-    assert footnote(figure).endswith("Not drawn, as nothing of them is measured: sep (checkpoints=3).")
-    assert "Chance: 10 %." in footnote(figure)
+    assert "guessing" in words(figure)
 
 
 def test_data_sets_of_different_chance_have_no_line_in_common() -> None:
     table = build([*runs([10.0]), *runs([20.0], dataset="other")], TableLayout(rows=["dataset", "method"]))
     figure = bars(table, chances={"digits": 10.0, "other": 1.0})
-    assert "chance" not in [line.get_label() for line in figure.axes[0].lines]
-    assert "Chance: digits 10 %, other 1 %." in footnote(figure)
+    assert "guessing" not in [line.get_label() for line in figure.axes[0].lines]
 
 
 def test_very_many_bars_are_a_facet_for_each_column_with_all_rows_in_each() -> None:

@@ -86,7 +86,7 @@ def test_the_axis_spreads_over_the_lines_and_the_clean_level_stands_beyond_a_bre
     assert up(90) - up(60) < 0.2
     assert 90.1 in axes.get_yticks()
     assert [line.get_label() for line in axes.lines].count("_break") == 2
-    assert level(axes, "chance") == 10
+    assert level(axes, "guessing") == 10
 
 
 def test_levels_near_the_lines_need_no_break() -> None:
@@ -98,10 +98,9 @@ def test_levels_near_the_lines_need_no_break() -> None:
     assert 50 < high < 60
 
 
-def test_the_clean_level_and_chance_have_a_word_each() -> None:
+def test_the_clean_level_and_guessing_have_a_word_each() -> None:
     figure = ablation(checkpoint_table(), chances={"digits": 10.0})
-    assert {"none (clean)", "chance"} <= words(figure)
-    assert "Chance: 10 %." in figure._supxlabel.get_text()  # type: ignore[attr-defined]
+    assert {"none (clean)", "guessing"} <= words(figure)
 
 
 def test_every_budget_has_its_panel_with_the_clean_reference() -> None:

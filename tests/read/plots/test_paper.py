@@ -43,7 +43,7 @@ def test_a_figure_is_a_column_wide_without_title_and_caption_and_keeps_chance() 
         assert "A title" not in said
         assert "half-width" not in said
         assert "foot" not in said
-        assert ("chance" in said) == (kind != "examples"), kind
+        assert ("guessing" in said) == (kind != "examples"), kind
 
 
 def test_nothing_stands_beyond_the_edges() -> None:

@@ -45,16 +45,16 @@ def test_one_legend_names_the_lines_of_all_panels_and_all_bands_lie_below_them()
     first = frame()
     figure = curves(pd.concat([first.assign(panel="a"), first.assign(panel="b")]), "", "", {"a": 10.0, "b": 10.0})
     (legend,) = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
-    assert [text.get_text() for text in legend.get_texts()] == ["none", "sep (1 of 3)", "chance"]
+    assert [text.get_text() for text in legend.get_texts()] == ["none", "sep (1 of 3)", "guessing"]
     for axes in figure.axes:
-        lowest = min(line.get_zorder() for line in axes.lines if line.get_label() != "chance")
+        lowest = min(line.get_zorder() for line in axes.lines if line.get_label() != "guessing")
         assert all(band.get_zorder() < lowest for band in axes.collections)
 
 
 def test_chance_is_a_level_of_test_images_alone() -> None:
     above, below = curves(frame(), "", "", {"": 10.0}).axes
-    assert [list(line.get_ydata()) for line in above.lines if line.get_label() == "chance"] == [[10.0, 10.0]]  # type: ignore[arg-type]
-    assert "chance" not in [line.get_label() for line in below.lines]
+    assert [list(line.get_ydata()) for line in above.lines if line.get_label() == "guessing"] == [[10.0, 10.0]]  # type: ignore[arg-type]
+    assert "guessing" not in [line.get_label() for line in below.lines]
 
 
 def test_many_panels_stand_in_several_rows() -> None:
@@ -120,7 +120,7 @@ def test_classes_show_accuracies_and_both_matrices() -> None:
     assert middle.images[0].get_array().tolist() == confusion.tolist()  # type: ignore[union-attr]
     assert right.images[0].get_array().tolist() == confusion[:, [1, 2, 0]].tolist()  # type: ignore[union-attr]
     assert [label.get_text() for label in right.get_xticklabels()] == ["bee", "cow", "ant"]
-    assert {"title: sep", "as trained: 18.3 %", "outputs renamed: 70.0 %", "chance"} <= words(figure)
+    assert {"title: sep", "as trained: 18.3 %", "outputs renamed: 70.0 %", "guessing"} <= words(figure)
 
 
 def test_a_class_without_test_images_has_no_bar_and_no_share_of_the_mean() -> None:
