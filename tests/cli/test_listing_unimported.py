@@ -62,6 +62,10 @@ def test_the_registries_look_where_their_places_say() -> None:
         assert (registry.kind, registry.package, registry.group) == place[:3]
 
 
+RECORDS = REPOSITORY / "results" / "records"
+KEY = next((RECORDS / "quickstart").iterdir()).stem
+
+
 @pytest.mark.slow
 def test_no_listing_imports_what_takes_long() -> None:
     script = (
@@ -69,6 +73,8 @@ def test_no_listing_imports_what_takes_long() -> None:
         f"for kind in {KINDS}:\n"
         "    for options in ([], ['--json']):\n"
         "        cli.main(['ls', kind, *options], standalone_mode=False)\n"
+        f"for name in ('quickstart', 'digits', '{KEY}'):\n"
+        f"    cli.main(['show', name, '--records', {str(RECORDS)!r}], standalone_mode=False)\n"
         f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
     )
     environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -76,6 +82,8 @@ def test_no_listing_imports_what_takes_long() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "[]\n")
     assert "self-ensemble" in done.stdout.lower()
+    assert "\nname: quickstart\n" in done.stdout
+    assert f'"key": "{KEY}"' in done.stdout
 
 
 def test_a_name_and_the_first_line_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
