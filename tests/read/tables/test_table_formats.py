@@ -163,7 +163,7 @@ def test_the_same_records_give_the_same_json() -> None:
 
 
 def test_csv_read_by_pandas_says_what_the_json_says(small: Table) -> None:
-    frame = pd.read_csv(io.StringIO(to_csv(small)))
+    frame = pd.read_csv(io.StringIO(to_csv(small)), float_precision="round_trip")
     cells = json.loads(to_json(small))["cells"]
     assert len(frame) == len(cells)
     assert set(frame["experiment"]) == {"small"}
