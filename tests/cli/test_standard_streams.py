@@ -46,9 +46,9 @@ REQUESTS: dict[str, Sequence[str]] = {
 }
 """A request of each command that succeeds where the tiny experiment has run."""
 
-every_command = pytest.mark.parametrize(
-    "command", [pytest.param(name, marks=pytest.mark.slow if name == "perf" else ()) for name in REQUESTS]
-)
+MARKS = {"perf": pytest.mark.slow, "sync": pytest.mark.usefixtures("mlflow")}
+
+every_command = pytest.mark.parametrize("command", [pytest.param(name, marks=MARKS.get(name, ())) for name in REQUESTS])
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 
 

@@ -385,6 +385,7 @@ def test_the_page_is_opened_by_the_shortest_command_that_works(tmp_path: Path, m
     assert "pw" not in ui_command("postgresql://me:pw@host/mlflow")
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_the_command_works_where_the_environment_is_not_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Path(sys.executable).parent
     monkeypatch.setenv("PATH", str(tmp_path))
