@@ -280,6 +280,7 @@ def test_a_run_that_mlflow_could_not_end_is_closed_once_its_process_is_gone(
     assert sorted(run.info.status for run in parents(uri)) == ["KILLED", "RUNNING", "RUNNING"]
 
 
+@pytest.mark.usefixtures("mlflow")
 @pytest.mark.slow
 def test_two_first_runs_at_once_share_one_new_database_without_a_word(tmp_path: Path) -> None:
     processes = [python("-c", KILLED_RUN, str(tmp_path)) for _ in range(2)]

@@ -204,9 +204,7 @@ class Table:
 
         from bench.read.tables.data import to_csv
 
-        return pd.read_csv(
-            StringIO(to_csv(self)), keep_default_na=False, na_values=[""], float_precision="round_trip"
-        ).drop(columns="keys")
+        return pd.read_csv(StringIO(to_csv(self)), keep_default_na=False, na_values=[""]).drop(columns="keys")
 
     def __repr__(self) -> str:
         from bench.read.tables.markdown import to_markdown

@@ -163,7 +163,7 @@ def test_the_same_records_give_the_same_json() -> None:
 
 
 def test_csv_read_by_pandas_says_what_the_json_says(small: Table) -> None:
-    frame = pd.read_csv(io.StringIO(to_csv(small)), float_precision="round_trip")
+    frame = pd.read_csv(io.StringIO(to_csv(small)))
     cells = json.loads(to_json(small))["cells"]
     assert len(frame) == len(cells)
     assert set(frame["experiment"]) == {"small"}
@@ -171,7 +171,10 @@ def test_csv_read_by_pandas_says_what_the_json_says(small: Table) -> None:
     assert frame["missing"].sum() == small.missing
     for row, cell in zip(frame.to_dict("records"), cells, strict=True):
         for name in ("method", "norm", "budget", "dataset", "victim", "defense", "mean", "half_width", "n"):
-            assert (None if pd.isna(row[name]) else row[name]) == cell[name]
+            expected = cell[name]
+            if isinstance(expected, float):  # before pandas 3 the last bit of what it reads may be off
+                expected = pytest.approx(expected, rel=1e-15, abs=0)
+            assert (None if pd.isna(row[name]) else row[name]) == expected
         assert json.loads(row["method_params"]) == cell["method_params"]
         assert ([] if pd.isna(row["keys"]) else row["keys"].split()) == cell["keys"]
 
