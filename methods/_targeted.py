@@ -34,6 +34,10 @@ class TargetedMethod(Method[P_co]):
         """How the harness turns the crafted images into bytes."""
         return "truncate" if self.params.truncate else "nearest"
 
+    def reach(self, budget: Budget) -> float | None:
+        """Return the length of all steps together, as a share of the budget."""
+        return self.params.steps * step_length(budget, self.params) / budget.radius
+
 
 def targets(data: CraftData, shift: int | None) -> Tensor:
     """Return the target class of each image, int64 [N]: the true class plus `shift`, or plus half the classes."""

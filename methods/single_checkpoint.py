@@ -45,6 +45,10 @@ class SingleCheckpoint(TargetedMethod[SingleCheckpointParams]):
         """Return steps times restarts."""
         return self.params.steps * self.params.restarts
 
+    def reach(self, budget: Budget) -> float | None:
+        """Return the length of all steps together, as a share of the budget; None from random starts."""
+        return self.params.steps * self._step_length(budget) / budget.radius if self.params.start == "clean" else None
+
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the checkpoint."""
         self.ensemble = Ensemble(ctx.networks, precision=self.params.precision)

@@ -18,5 +18,17 @@ def end(summary: "Summary", home: "Home") -> None:
         say(sentence)
     summary.check_stopped()
     if summary.failures:
-        say(f"{len(summary.failures)} of {len(summary.records)} cells failed; tracebacks are in {home.logs}")
+        say(f"{len(summary.failures)} of {len(summary.records)} cells failed{_tracebacks(summary, home)}")
         sys.exit(1)
+
+
+def _tracebacks(summary: "Summary", home: "Home") -> str:
+    """Return where to read how stages failed, as the end of a sentence; nothing where another process has told it."""
+    from bench.data.counts import names_of
+    from bench.run.executors.local import traceback_of
+
+    files = (traceback_of(one.stage, home.logs) for one in summary.broken if one.cause is None)
+    kept = list(dict.fromkeys(str(file) for file in files if file.is_file()))
+    if not kept:
+        return ""
+    return f"; the traceback is in {kept[0]}" if len(kept) == 1 else f"; tracebacks are in {names_of(kept)}"

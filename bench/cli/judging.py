@@ -8,7 +8,8 @@ import click
 from bench.cli.ending import end
 from bench.cli.help_example import example
 from bench.cli.lists import listed
-from bench.cli.options import DEVICES, JOBS, PLUGIN, SET, say
+from bench.cli.naming import SET
+from bench.cli.options import DEVICES, JOBS, PLUGIN, say
 
 
 @click.command(epilog=example("sepbench evaluate theirs.npy --clean cifar10-cpu --name theirs --plan"))

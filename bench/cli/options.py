@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from bench.plan.plan import Plan
 
 EXPERIMENT = click.argument("experiment")
-SET = click.option(
-    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field, such as recipe.epochs=5."
-)
-PROFILE = click.option("--profile", metavar="NAME", help="Apply a named set of changes from the experiment file.")
 ONLY = click.option(
     "--only", multiple=True, metavar="FIELD=VALUE", help="Cells with this method, budget, victim, defense or seed."
 )

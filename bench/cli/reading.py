@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
+from bench.cli.carrying import write_state
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, PROFILE, SET, WHERE, pair, planned, say
+from bench.cli.naming import changing
+from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
 from bench.cli.streams import for_machines
 from bench.core.errors import SepbenchError
 
 
 @click.command(epilog=example("sepbench table quickstart --format latex --where defense=plain"))
 @click.argument("experiments", metavar="EXPERIMENT...", nargs=-1, required=True)
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @FORMAT
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
@@ -58,8 +59,7 @@ def table(
 
 @click.command(epilog=example("sepbench plot quickstart --kind bars --out plots"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @click.option(
     "--kind",
@@ -107,10 +107,40 @@ def plot(
                 say(f"no {drawn.kind}: {drawn.reason}")
 
 
+@click.command(epilog=example("sepbench diff cifar10-cpu cifar10-cpu-replicates --records results/records"))
+@click.argument("first", metavar="KEY|EXPERIMENT")
+@click.argument("second", metavar="KEY|EXPERIMENT")
+@click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder, not in the home.")
+@click.option(
+    "--value", default="test_acc", show_default=True, metavar="FIELD", help="What experiments are compared by."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(first: str, second: str, records: Path | None, value: str, as_json: bool) -> None:
+    """Say what two records, or two experiments, differ in, and whether by more than their seeds explain."""
+    from bench.read import differences_text
+    from bench.read.differences import named
+    from bench.record.record import read_records
+    from bench.record.tracking.rebuilt import kept_records
+    from bench.spec.layout import TableLayout
+    from bench.store.home import Home
+
+    value = TableLayout(value=value).value
+    known = read_records(records) if records else [one for kept in kept_records(Home.find()).values() for one in kept]
+    ours, theirs = named(first, known), named(second, known)
+    single = [len(side) == 1 and side[0].key.startswith(name) for side, name in ((ours, first), (theirs, second))]
+    if single[0] != single[1]:
+        raise SepbenchError("one of them is a record and the other an experiment: name two of a kind")
+    if as_json:
+        click.echo(differences_text.as_json(ours, theirs, value, single=single[0]))
+    elif single[0]:
+        click.echo(differences_text.diff_records(ours[0], theirs[0], known))
+    else:
+        click.echo(differences_text.diff_experiments(ours, theirs, (first, second), value))
+
+
 @click.command(epilog=example("sepbench diagnose quickstart --checkpoints 5"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @ONLY
 @DEVICES
@@ -164,11 +194,10 @@ def diagnose(
 
 @click.command(epilog=example("sepbench export quickstart --hub quickstart-sets --only method=sep"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @PLUGIN
 @ONLY
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write NumPy archives to.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write NumPy archives, or --state, to.")
 @click.option(
     "--hub",
     type=click.Path(path_type=Path),
@@ -180,6 +209,16 @@ def diagnose(
     type=click.Path(path_type=Path),
     help="Of --hub: a folder of records that tell what defenses give back, besides those of the home.",
 )
+@click.option("--state", is_flag=True, help="Write to --out what sepbench import takes in to go on elsewhere.")
+@click.option("--bf16", is_flag=True, help="Of --state: checkpoints in bfloat16; records of what follows say so.")
+@click.option(
+    "--leave-out",
+    multiple=True,
+    type=click.Choice(["protected", "checkpoints", "drafts"]),
+    help="Of --state: what stays behind.",
+)
+@click.option("--file-size", metavar="SIZE", help="Of --state: the most that a file may take, such as 16M.")
+@DEVICES
 def export(
     experiment: str,
     overrides: Sequence[str],
@@ -189,8 +228,16 @@ def export(
     hub: Path | None,
     with_test: bool,
     records: Path | None,
+    state: bool,
+    bf16: bool,
+    leave_out: Sequence[str],
+    file_size: str | None,
+    devices: str,
 ) -> None:
     """Write the protected sets of an experiment as NumPy archives, or ready for the Hugging Face Hub.
+
+    With --state what there is of it, finished or begun, in small files for another machine: protected sets,
+    victims, and the checkpoints that are still needed. --devices is where it was begun.
 
     Archives are for purifiers and other tools: for victims with the defense purified that have only part of a set, or
     clean images besides, also what they have. Nothing is uploaded.
@@ -200,9 +247,16 @@ def export(
 
     if (out is None) == (hub is None):
         raise SepbenchError("give --out FOLDER for NumPy archives, or --hub FOLDER for the layout of the Hub")
+    if not state and (bf16 or leave_out or file_size):
+        raise SepbenchError("--bf16, --leave-out and --file-size go with --state: add --state")
+    if state and hub is not None:
+        raise SepbenchError("--state goes with --out: the Hub takes protected sets alone")
     if hub is None and (with_test or records is not None):
         raise SepbenchError(f"{'--with-test' if with_test else '--records'} goes with --hub: add --hub FOLDER")
     left, home, wanted = 0, Home.find(), planned(experiment, overrides, profile, only)
+    if state and out is not None:
+        write_state(wanted, home, out, devices, bf16, leave_out, file_size)
+        return
     if hub is not None:
         from bench.read.hub import hand_on, upload_command
 
@@ -254,10 +308,18 @@ def leaderboard(records: Path, out: Path) -> None:
     type=click.Path(path_type=Path),
     help="Folder whose records/ is read.",
 )
-def rebuild(results: Path) -> None:
+@click.option(
+    "--experiment",
+    "experiments",
+    multiple=True,
+    metavar="FILE.yaml",
+    help="The file of an experiment that has records there and did not come with sepbench.",
+)
+@PLUGIN
+def rebuild(results: Path, experiments: Sequence[str]) -> None:
     """Make tables, plots and the leaderboard page of a folder of results anew from its records."""
     from bench.read.rebuild import rebuild as make
     from bench.store.home import Home
 
-    for path in make(results, Home.find()):
+    for path in make(results, Home.find(), experiments):
         click.echo(path)

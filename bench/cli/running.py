@@ -8,14 +8,14 @@ import click
 
 from bench.cli.ending import end
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, PROFILE, SET, planned, say
+from bench.cli.naming import changing
+from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
 from bench.core.errors import Stopped
 
 
 @click.command(epilog=example("sepbench run cifar10-cpu --only method=sep --time-limit 9m"))
 @EXPERIMENT
-@SET
-@PROFILE
+@changing
 @ONLY
 @PLUGIN
 @DEVICES
@@ -50,6 +50,7 @@ def run(
     from bench.core.duration import parse_duration
     from bench.flows.carry_out import Means, carry_out
     from bench.plan.outlook import worth_knowing
+    from bench.plan.unreached import unreached
     from bench.read.publish import make_results_folder, publish
     from bench.read.tables import render
     from bench.read.tabulation import table_of
@@ -75,7 +76,7 @@ def run(
     )
     home = means.home
     wanted = planned(experiment, overrides, profile, only)
-    for clause in worth_knowing(wanted.card, wanted.experiment.dataset.name):
+    for clause in (*worth_knowing(wanted.card, wanted.experiment.dataset.name), *unreached(wanted.experiment)):
         say(clause)
     if results is not None:
         make_results_folder(results)
@@ -121,15 +122,16 @@ def work(file: Path) -> None:
         say(f"{len(summary.failures)} of {len(summary.records)} cells failed")
 
 
-@click.command(epilog=example("sepbench sync"))
-def sync() -> None:
-    """Send MLflow what it could not take while experiments ran, and what it has lost of them since."""
+@click.command(epilog=example("sepbench sync --all"))
+@click.option("--all", "upstream", is_flag=True, help="Surrogates and protected sets, too: for a server that is new.")
+def sync(upstream: bool) -> None:
+    """Send MLflow what it could not take while experiments ran, and what it lacks of the victims finished here."""
     from bench.record.tracking import default_uri
     from bench.record.tracking import sync as send
     from bench.store.home import Home
 
     home = Home.find()
-    result = send(default_uri(home.root), home)
+    result = send(default_uri(home.root), home, upstream=upstream)
     click.echo(f"{result.sent} sent, {result.already} were there already, {result.left} left")
     if result.again:
         click.echo(f"{result.again} of those sent stood in the records of {home.root} and not in MLflow")

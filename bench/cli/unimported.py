@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from bench.contracts import places
+from bench.core.beside import folders_of
 from bench.core.registry import Place
 
 _NAMES = {place.registry for place in (places.METHODS, places.ARCHITECTURES, places.DEFENSES, places.DATASETS)}
@@ -43,8 +44,7 @@ def read_summaries(place: Place) -> dict[str, str] | None:
 
 def _modules(package: str) -> Iterator[Path]:
     """Yield the files of the modules that a registry imports; raises `_Unreadable` where one is no such file."""
-    spec = find_spec(package)
-    for folder in map(Path, spec.submodule_search_locations or [] if spec else []):
+    for folder in folders_of(package):
         for path in folder.iterdir():
             if path.name.startswith(("_", ".")):
                 continue

@@ -1,5 +1,6 @@
 """How far a protected image may be from the original."""
 
+import difflib
 import re
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -43,7 +44,11 @@ class Budget(BaseModel):
         numbered = re.fullmatch(r"-?\d+(?:\.\d+)?", size) if dash else None
         if ball is None or bool(numbered) != (ball.bound is not None) or bool(numbered) != bool(dash):
             *usages, last = (one.usage for one in NORMS.values())
-            raise SepbenchError(f"'{text}' is not a budget: write {', '.join(usages)}, or {last}")
+            meant = _meant(text)
+            raise SepbenchError(
+                f"'{text}' is not a budget: "
+                + (f"did you mean {meant}?" if meant else f"write {', '.join(usages)}, or {last}")
+            )
         mistake = ball.size_mistake(float(size)) if numbered else None
         if mistake is not None:
             raise SepbenchError(f"budget '{text}' {mistake}")
@@ -83,3 +88,16 @@ class Budget(BaseModel):
 
 UNLIMITED = Budget(norm="unbounded", size=None)
 """The ball that holds every image: what a method that adds nothing is given."""
+
+
+def _meant(text: str) -> str | None:
+    """Return the budget that somebody may have meant who wrote none, such as `linf-8` for `Linf8` or `inf-8`."""
+    parts = re.fullmatch(r"([a-z]+(?:2|0)?)[-_ =]?(\d+(?:\.\d+)?)?", text.strip().lower())
+    close = difflib.get_close_matches(parts[1], NORMS, n=1, cutoff=0.7) if parts else []
+    if not parts or not close:
+        return None
+    ball = NORMS[close[0]]
+    if ball.bound is None:
+        return close[0]
+    fits = parts[2] is not None and ball.size_mistake(float(parts[2])) is None
+    return f"{close[0]}-{parts[2]}" if fits else None

@@ -159,6 +159,13 @@ class Method(Plugin[P_co]):
         """Return how many passes of single images it costs besides, whatever their number: steps times batch size."""
         return 0
 
+    def reach(self, budget: Budget) -> float | None:
+        """Return how far all steps together can move an image, as a share of the budget; None where nothing tells.
+
+        Less than 1 leaves some of the budget unused, whatever the images are: steps are too few or too short.
+        """
+        return None
+
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Do once what all shards share; `data()` iterates over all clean images that are to be protected."""
 

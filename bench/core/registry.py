@@ -11,6 +11,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions, entry_po
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from bench.core.beside import import_beside
 from bench.core.broken import Broken, told
 from bench.core.errors import SepbenchError
 from bench.core.origin import PACKAGE, Origin, file_of, is_ours
@@ -263,7 +264,7 @@ class Registry(Generic[T]):
 
     def _import_ours(self) -> None:
         if self._modules is None:
-            package = importlib.import_module(self.package)
+            package = import_beside(self.package)
             modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
             self._modules = [name for name in modules if not name.startswith("_")]
         while self._modules:  # one that asks for another while it is imported finds the rest of them here

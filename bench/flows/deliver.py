@@ -21,6 +21,7 @@ from bench.flows.choices import FIT
 from bench.flows.manifest import altered, manifest, measure, others_in, read_manifest, written_by
 from bench.flows.protection import Protection
 from bench.run.executors.executor import Workplace
+from bench.run.executors.local import traceback_of
 from bench.run.invocation import Invocation, run_plan
 from bench.store.artifacts import CorruptArtifact
 
@@ -138,7 +139,8 @@ def _craft(protection: Protection, place: Workplace) -> tuple[str, ...]:
         summary.check_stopped()
         if summary.broken:
             failed = summary.broken[0]
-            kept = f"its traceback is in {place.home.logs}" if place.home.kept else "home=FOLDER keeps its traceback"
+            file = traceback_of(failed.stage, place.home.logs)
+            kept = f"its traceback is in {file}" if place.home.kept else "home=FOLDER keeps its traceback"
             raise SepbenchError(f"{failed.stage.label} failed: {failed.reason}; {kept}")
         try:
             store.tensors("craft", protection.stage.key, "protected")

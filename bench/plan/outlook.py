@@ -17,6 +17,7 @@ from bench.plan.estimate import Basis, Estimator, measured_seconds, threads_of_e
 from bench.plan.paces import Paces
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Kind, Stage
+from bench.plan.unreached import unreached
 from bench.spec.names import NOTHING, passes_text
 from bench.store.home import Home
 
@@ -89,6 +90,8 @@ class Outlook:
         What keeps the device from its usual speed just now.
     sharing
         What --jobs changes, where it asks for more than one process.
+    unreached
+        Rows that cannot use their budget, see `bench.plan.unreached`.
 
     """
 
@@ -101,6 +104,7 @@ class Outlook:
     missing: str | None
     busy: str | None
     sharing: Sharing | None
+    unreached: tuple[str, ...]
     stages: tuple[PlannedStage, ...]
 
 
@@ -151,6 +155,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
         missing=missing,
         busy=_busy(device),
         sharing=_sharing(plan, todo, device, paces, jobs) if jobs > 1 else None,
+        unreached=tuple(unreached(plan.experiment)),
         stages=tuple(map(planned, plan.stages.values())),
     )
 
@@ -257,6 +262,7 @@ def _table(stages: Iterable[PlannedStage]) -> list[str]:
 
 
 def _notes(view: Outlook) -> Iterator[str]:
+    yield from view.unreached
     if all(stage.done for stage in view.stages):
         return
     if view.missing:

@@ -8,6 +8,7 @@ from bench.data.counts import names_of
 from bench.read.evaluated import names_evaluation
 from bench.read.logged_or_kept import logged_or_kept
 from bench.read.tables.selection import choose
+from bench.read.variants import changes_text
 from bench.record.record import Record, read_records
 from bench.spec.file import counted
 from bench.store.home import Home
@@ -67,6 +68,6 @@ def _as_asked(name: str, records: list[Record], overrides: Sequence[str], folder
     if len(made) == 1 and not asked:
         return records
     if asked not in made:
-        ways = [" ".join(f"--set {one}" for one in each) or "no --set" for each in made]
+        ways = [changes_text(None, each) for each in made]
         raise SepbenchError(f"{name} was not made so, but with {names_of(ways)}: ask for it as it was made")
     return [one for one in records if one.overrides == asked]

@@ -14,13 +14,15 @@ from bench.read.standins import loaded
 from bench.read.tables import Table, render
 from bench.read.tabulation import TABLE_FORMS
 from bench.record.record import Record, read_records
+from bench.spec.file import experiment_names, load_experiment
 from bench.store.home import Home
 
 
-def rebuild(results: Path, home: Home) -> Iterator[Path]:
+def rebuild(results: Path, home: Home, files: Sequence[str] = ()) -> Iterator[Path]:
     """Make tables, plots and the page of `results` from its records, and remove tables and plots of none.
 
     `records/NAME/*.json` give `tables/NAME.*`, `plots/NAME-KIND.svg` and `index.html`, each yielded when it is written.
+    `files` are paths of experiments that did not come with sepbench.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def rebuild(results: Path, home: Home) -> Iterator[Path]:
     _, refused = vet(results / "records")
     if refused:
         raise SepbenchError(refused[0])
-    kept = [_kept_in(folder, home) for folder in folders]
+    named = {load_experiment(file).name: file for file in files}
+    kept = [_kept_in(folder, home, named) for folder in folders]
     made: set[Path] = set()
     for one in kept:
         for path in (*_tables(one, results / "tables"), *_plots(one, results / "plots")):
@@ -59,7 +62,7 @@ class _Kept:
     title: str
 
 
-def _kept_in(folder: Path, home: Home) -> _Kept:
+def _kept_in(folder: Path, home: Home, files: Mapping[str, str]) -> _Kept:
     records = read_records(folder)
     if not records:
         raise SepbenchError(f"{folder} holds no record: run its experiment with --results, or remove the folder")
@@ -67,7 +70,12 @@ def _kept_in(folder: Path, home: Home) -> _Kept:
     if is_evaluation(records):
         kept = _Kept(evaluation_name(records), records, evaluation_table(records), first.experiment)
     else:
-        with loaded([first.experiment], home, folder, profile=first.profile, overrides=first.overrides) as (one,):
+        name = files.get(first.experiment, first.experiment)
+        if name not in experiment_names() and name not in files.values():
+            raise SepbenchError(
+                f"{folder} holds records of {name}, which did not come with sepbench: name its file with --experiment"
+            )
+        with loaded([name], home, folder, profile=first.profile, overrides=first.overrides) as (one,):
             sources = Sources(one, home, folder)
             kept = _Kept(one.published_name, sources.records, sources.table, sources.title)
     if kept.name != folder.name:

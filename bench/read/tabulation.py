@@ -10,6 +10,7 @@ from bench.core.errors import SepbenchError
 from bench.plan.plan import Plan
 from bench.read.logged_or_kept import logged_or_kept
 from bench.read.tables import CellId, Table, build
+from bench.read.variants import variants_known
 from bench.record.record import Record, read_records
 from bench.spec.cell import Cell
 from bench.spec.experiment import Experiment
@@ -43,9 +44,10 @@ def experiment_records(experiment: Experiment, home: Home, folder: Path | None) 
         if one.experiment == experiment.name and _same_variant(one, experiment)
     ]
     if not records:
+        known = variants_known(experiment.name, source, None if folder else home)
         raise SepbenchError(
-            f"there are no records of {experiment.name} as asked for in {folder or 'MLflow'}: run it first, or name "
-            f"the profile and overrides that it was run with"
+            f"there are no records of {experiment.name} as asked for in {folder or 'MLflow'}: "
+            + ("run it first" if known is None else f"there are those of {known}: ask for one of these, or run it so")
         )
     return records
 

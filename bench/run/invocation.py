@@ -144,4 +144,5 @@ def _open_log(plan: Plan, todo: list[Stage], tracker: Tracker | NullTracker) -> 
         experiment.model_dump(mode="json"),
         {"stages": [{"kind": stage.kind, "key": stage.key, "label": stage.label} for stage in todo]},
         {"recipe": experiment.recipe.name, "dataset": experiment.dataset.name},
+        " ".join([*([f"@{experiment.profile}"] if experiment.profile else []), *experiment.overrides]),
     )

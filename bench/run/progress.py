@@ -74,7 +74,7 @@ class PlainProgress:
     def progress(self, fraction: float) -> None:
         """Say where the stage is, where half a minute passed in silence."""
         self._clock.advance(fraction)
-        if time.monotonic() - self._spoke > _LINE_EVERY_SECONDS:
+        if fraction < 1 and time.monotonic() - self._spoke > _LINE_EVERY_SECONDS:  # else its end is told next
             self._say(f"{self._label}: {fraction:.0%}, about {duration(self._clock.seconds_left)} left in all")
 
     def ended(self, result: StageResult) -> None:

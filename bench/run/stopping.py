@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from bench.core.duration import duration
 from bench.core.errors import Stopped
 
 TIME_IS_UP = "stopped by --time-limit"
+_LATE_SECONDS, _LATE_SHARE = 2.0, 0.1
+"""How long after its time limit, in seconds and as a share of it, a run may stop without a word on it."""
+_INDIVISIBLE = "what was at work, such as an epoch or a shard, is finished first"
 
 
 class Stop:
@@ -17,6 +21,7 @@ class Stop:
 
     def __init__(self, time_limit: float | None = None) -> None:
         self._deadline = None if time_limit is None else time.monotonic() + time_limit
+        self._late = max(_LATE_SECONDS, _LATE_SHARE * (time_limit or 0.0))
         self._signal: str | None = None
         self.when_asked: list[Callable[[], None]] = []
 
@@ -29,8 +34,8 @@ class Stop:
         """Raise `Stopped` where the run is to end here."""
         if self._signal is not None:
             raise Stopped(f"stopped by {self._signal}")
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            raise Stopped(TIME_IS_UP)
+        if self._deadline is not None and (late := time.monotonic() - self._deadline) >= 0:
+            raise Stopped(TIME_IS_UP if late < self._late else f"{TIME_IS_UP}, {duration(late)} late: {_INDIVISIBLE}")
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

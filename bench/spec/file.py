@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -37,7 +37,10 @@ _FIELDS: dict[str, list[str]] = {
     "recipe.schedule.one-cycle": list(OneCycle.model_fields),
     "table": list(TableLayout.model_fields),
 }
-# Where the same images lie on this machine: no change of the experiment.
+_LISTS = {name for name, field in Experiment.model_fields.items() if get_origin(field.annotation) is tuple}
+# What its results are called and how they are shown: the records are the same.
+_SHOWN = {"table", "title"}
+# Where the same images lie on this machine.
 _LOCATIONS = {f"dataset.{field}" for field in ("train", "test", "root", "path", "download")}
 
 
@@ -59,7 +62,7 @@ def load_experiment(
         A set of overrides that the file carries under `profiles`.
     overrides
         `field=value` each, dotted fields and YAML values, applied after the profile. Those that only say where
-        the data set lies do not count as a change of the experiment.
+        the data set lies, or what the table shows, do not count as a change of the experiment.
 
     Raises
     ------
@@ -91,8 +94,12 @@ def with_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dict
 
 
 def counted(overrides: Sequence[str]) -> list[str]:
-    """Return those overrides that change an experiment, not only the place of its data set."""
-    return [text for text in overrides if text.partition("=")[0] not in _LOCATIONS]
+    """Return those overrides that change what is run, not only the place of its data set or what its table shows."""
+    return [text for text in overrides if not _is_view(text.partition("=")[0])]
+
+
+def _is_view(field: str) -> bool:
+    return field in _LOCATIONS or field.partition(".")[0] in _SHOWN
 
 
 def _read(name: str) -> YamlFile:
@@ -109,6 +116,11 @@ def _read(name: str) -> YamlFile:
         return YamlFile.parse(f"{name}.yaml", (files("bench.experiments") / f"{name}.yaml").read_bytes())
     if Path(name).is_file():
         raise SepbenchError(f"{name} is not an experiment file: its name must end in .yaml")
+    if Path(name).is_dir():
+        raise SepbenchError(
+            f"{name} is a folder, not an experiment: sepbench protect {name} --out FOLDER protects the pictures in it, "
+            "and sepbench ls experiments lists the experiments"
+        )
     beside = [f"{name}.yaml"] if Path(f"{name}.yaml").is_file() else []
     raise UnknownName("experiment", name, [*experiment_names(), *beside])
 
@@ -134,7 +146,7 @@ class _Change:
                 raise SepbenchError(f"{self.where()}: {part} is not a mapping of fields: set {part} as a whole")
             above[part] = dict(below)
             above = above[part]
-        above[last] = self.value
+        above[last] = [self.value] if _is_one_of_several(self.field, self.value) else self.value
 
     def where(self, below: Sequence[str | int] = ()) -> str:
         """Return where it was written, down to a part of the value."""
@@ -170,6 +182,11 @@ def _of_override(text: str) -> _Change:
         return _Change(tuple(field.split(".")), yaml.safe_load(value), f"--set {text}")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SepbenchError(f"--set {text}: the value is not YAML: {yaml_problem(error)}") from error
+
+
+def _is_one_of_several(field: Sequence[str], value: Any) -> bool:
+    """Tell whether a value is the only one of a field that takes a list of names, numbers or methods."""
+    return len(field) == 1 and field[0] in _LISTS and isinstance(value, str | int | float | Mapping)
 
 
 def _is_field(text: Any) -> bool:

@@ -11,6 +11,8 @@ NOTHING = "\N{EN DASH}"
 NAMES_FILES = "letters, digits, '.', '_' and '-'"
 """What names of experiments, and of what gives its name to one, may hold."""
 
+USUAL_BUDGET = ("linf", 8.0)
+"""Norm and size that most of this field measures."""
 REFERENCES = {"none": "clean", "random-noise": "noise"}
 """What others are measured against, with what each stands for: never the best protection."""
 

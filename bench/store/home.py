@@ -53,6 +53,11 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def incoming(self) -> Path:
+        """What is being brought from another home, until it is whole; on the disk of the store."""
+        return self.store.root / "incoming"
+
+    @property
     def arrays(self) -> Path:
         """Images that Python handed over in memory, and what became of them."""
         return self.root / "arrays"
@@ -65,3 +70,7 @@ class Home:
     def records(self, experiment: str, variant: str) -> Path:
         """Return the folder of an experiment's records; `variant` is what `Experiment.variant` calls it."""
         return self.root / "records" / experiment / variant
+
+    def variants(self, experiment: str) -> Path:
+        """Return the folder with the changes of an experiment that somebody gave a name."""
+        return self.root / "variants" / experiment

@@ -131,7 +131,7 @@ def test_a_table_of_another_variant_does_not_say_that_nothing_was_run(home: Path
     delete_experiment(home)
     sentence = refusal("table", "tiny.yaml", "--set", "seeds=[7]")
     assert "no records of tiny as asked for" in sentence
-    assert "the profile and overrides that it was run with" in sentence
+    assert sentence.endswith("there are those of no changes (3): ask for one of these, or run it so")
 
 
 def test_a_broken_record_in_the_home_is_named_where_mlflow_lacks_it(home: Path) -> None:
@@ -144,3 +144,27 @@ def test_a_broken_record_in_the_home_is_named_where_mlflow_lacks_it(home: Path) 
     answer = ask("table", "tiny.yaml")
     assert answer.code == 2
     assert answer.err.count("is not a valid record") == 3
+
+
+def test_a_new_server_gets_all_that_is_finished(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {run.info.run_name for run in children(default_uri(home), "tiny")}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
+    assert done("sync", "--all") == (
+        f"7 sent, 0 were there already, 0 left\n7 of those sent stood in the records of {home} and not in MLflow\n"
+    )
+    sent = children(f"sqlite:///{tmp_path}/new.db", "tiny")
+    assert {run.info.run_name for run in sent} == before
+    assert sorted(run.data.tags["stage"] for run in sent) == [*["craft"] * 3, "surrogate", *["victim"] * 3]
+    (crafted,) = (run for run in sent if run.info.run_name == "craft sep linf-32")
+    assert crafted.data.metrics["cost/passes"] == 4
+    assert crafted.data.metrics["audit/linf_levels"] == 16
+    assert done("sync", "--all") == "0 sent, 0 were there already, 0 left\n"
+
+
+def test_runs_with_changes_are_told_apart_by_their_names(home: Path) -> None:
+    done("run", "tiny.yaml", "--set", "seeds=[7]", "--only", "method=random-noise")
+    with connected(default_uri(home)) as client:
+        found = client.get_experiment_by_name("tiny")
+        assert found is not None
+        parents = [one for one in client.search_runs([found.experiment_id]) if "stage" not in one.data.tags]
+    assert sorted(str(one.info.run_name) for one in parents) == ["tiny", "tiny seeds=[7]"]

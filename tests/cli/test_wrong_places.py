@@ -51,8 +51,7 @@ def test_a_table_before_any_run_says_what_to_do(tmp_path: Path) -> None:
     assert refusal("table", "tiny.yaml", "--records", "gone") == "no records at gone: the folder does not exist"
     Path("empty").mkdir()
     assert refusal("table", "tiny.yaml", "--records", "empty") == (
-        "there are no records of tiny as asked for in empty: run it first, or name the profile and overrides that "
-        "it was run with"
+        "there are no records of tiny as asked for in empty: run it first"
     )
 
 

@@ -254,3 +254,14 @@ def test_people_read_a_budget_with_its_sign(text: str, title: str) -> None:
 def test_the_budget_that_a_message_advises_is_one(norm: str) -> None:
     assert Budget.parse(NORMS[norm].example).norm == norm
     assert set(NORMS) == set(get_args(Norm)), "the table of norms and the type name the same"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("inf-8", "linf-8"), ("linf8", "linf-8"), ("Linf-8", "linf-8"), ("l2=1.5", "l2-1.5"), ("unbound", "unbounded")],
+)
+def test_a_budget_that_is_nearly_written_right_is_named(text: str, meant: str) -> None:
+    with pytest.raises(SepbenchError) as refused:
+        Budget.parse(text)
+    assert str(refused.value) == f"'{text}' is not a budget: did you mean {meant}?"
+    Budget.parse(meant)

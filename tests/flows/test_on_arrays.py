@@ -191,7 +191,9 @@ def test_what_fails_is_said_without_a_folder_that_is_gone(nowhere: Path) -> None
     assert said.startswith("craft em linf-8 failed: em: after 1 round its network mistakes ")
     assert said.endswith("and it begins anew; home=FOLDER keeps its traceback")
     kept = complaint(bench.protect, COLOURED, LABELS, method=never, home=nowhere / "home", **options)
-    assert kept.endswith(f"; its traceback is in {nowhere / 'home' / 'logs'}")
+    (traceback,) = (nowhere / "home" / "logs").glob("craft-*.log")
+    assert kept.endswith(f"; its traceback is in {traceback}")
+    assert "Traceback (most recent call last)" in traceback.read_text()
 
 
 def test_one_name_or_number_stands_for_a_list_of_it() -> None:

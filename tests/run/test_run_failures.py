@@ -34,7 +34,10 @@ def test_failing_methods_leave_the_others_alone_and_are_tried_again(sepbench: Se
     rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in run.table.splitlines() if "|" in line}
     assert rows["raises"] == rows["leaves-budget"] == MISSING
     assert float(rows["none"]) > 50
-    assert run.complaints[-1].startswith("sepbench: 2 of 4 cells failed")
+    assert run.complaints[-1].startswith("sepbench: 2 of 4 cells failed; tracebacks are in ")
+    logs = [path for path in (sepbench.home / "logs").iterdir() if "Traceback" in path.read_text()]
+    assert len(logs) == 2
+    assert all(str(path) in run.complaints[-1] for path in logs)
     assert sum(line.startswith("sepbench: failed: raises resnet8 plain seed 0: ") for line in run.complaints) == 1
     assert "Traceback" not in run.err
     (traceback,) = (path.read_text() for path in (sepbench.home / "logs").iterdir() if "raises" in path.read_text())

@@ -1,12 +1,13 @@
 """From records to the rows of the leaderboard: one for each setting, never two settings in one."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from bench.core.keys import canonical
 from bench.core.norms import Beside
+from bench.read.above_last import OTHERS, far_above_last
 from bench.read.chance import near_chance
 from bench.read.leaderboard.contexts import COMPARED, context_of, place_of
 from bench.read.leaderboard.page_columns import column_axes
@@ -36,6 +37,7 @@ class Row:
     Behind the mean are `sets` protected sets and up to `victims` victim seeds on each; of published numbers `n` is all
     that is known. `place` is the `context` without its defense, `params` are those named in `parameters`, and `chosen`
     says why this setting stands for its method, None where another one does. `records` are those of finished runs.
+    `mean` is of the last epochs; `others` has mean and half-width of the accuracies in `bench.read.above_last.OTHERS`.
     """
 
     context: str
@@ -58,6 +60,7 @@ class Row:
     shared: dict[str, Any] = field(default_factory=dict)
     runs: tuple[dict[str, Any], ...] = ()
     audit: dict[str, float | None] = field(default_factory=dict)
+    others: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     sets: int | None = None
     victims: int | None = None
     place: str = ""
@@ -170,6 +173,8 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
     summary = summarise_cell(done, "test_acc") if done else None
     left_out = {"test_acc_per_class", "classes", "train_per_class", "test_per_class"}  # as long as there are classes
     left_out |= {name for name in (*DATA_FIELDS, "plugins") if all(getattr(record, name) is None for record in records)}
+    if not any(record.rounded_checkpoints for record in records):
+        left_out.add("rounded_checkpoints")
     if len(done) == len(records):
         left_out |= {"status", "reason"}
     fields = [record.model_dump(mode="json", exclude=left_out) for record in records]
@@ -185,7 +190,7 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
         parameters=parameters_text(changed),
         columns={axis.name: axis.label(values[axis.name]) for axis in column_axes()},
         reference=REFERENCES.get(first.method),
-        marks=marks,
+        marks=(*marks, *(_flattered(done) if first.method not in REFERENCES else ())),
         changed=first.profile is not None or bool(first.overrides) or first.recipe.endswith("]"),
         # Libraries differ in the last bits, and the page must not.
         mean=None if summary is None else round(summary.mean, 6),
@@ -194,6 +199,7 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
         counts=_what_n_counts(done),
         failed=len(records) - len(done),
         shared={name: fields[0][name] for name in shared},
+        others=dict(_others(done)),
         audit={name: over_protected_sets(done, name) for name in get_args(Beside)},
         runs=tuple({name: value for name, value in one.items() if name not in shared} for one in fields),
         sets=len({replicate_of(record) for record in done}),
@@ -203,6 +209,19 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
         release=_release_marks(first, experiment),
         records=tuple(done),
     )
+
+
+def _others(done: Sequence[Record]) -> Iterator[tuple[str, tuple[float, float | None]]]:
+    for name in OTHERS:
+        known = [record for record in done if getattr(record, name) is not None]
+        if known:
+            found = summarise_cell(known, name)
+            yield name, (round(found.mean, 6), None if found.half_width is None else round(found.half_width, 6))
+
+
+def _flattered(done: Sequence[Record]) -> tuple[str, ...]:
+    """Return what is said beside the accuracy of the last epoch where another one is far above it."""
+    return tuple(f"{OTHERS[name]} {mean:.1f} %" for name, mean in far_above_last(done).items())
 
 
 def replicate_of(record: Record) -> tuple[int, int]:

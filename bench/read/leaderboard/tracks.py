@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bench.core.norms import NORMS, UNBOUNDED, beside, budget_text
+from bench.spec.names import USUAL_BUDGET
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Track:
 
 
 CLEAN_ONLY = Track(None)
+USUAL = Track(*USUAL_BUDGET)
 
 
 def track_of(method: str, norm: str | None, size: float | None) -> Track | None:

@@ -15,6 +15,7 @@ from bench.read.tables.captions import (
     describe_images,
     describe_oddities,
 )
+from bench.read.tables.flattering import describe_flattering
 from bench.read.tables.grid import (
     axis_labels,
     header_labels,
@@ -34,6 +35,7 @@ from bench.read.tables.table import (
     TableCell,
 )
 from bench.read.tables.telling_apart import smallest_difference
+from bench.read.tables.unspent import describe_unspent
 from bench.read.tables.warnings import doubtful_contexts, warnings
 from bench.record.published import Published, read_published
 from bench.record.record import Record
@@ -119,7 +121,7 @@ def build(
         runs=len(runs),
         missing=sum(result is None for result in runs.values()),
         warnings=warnings(doubtful, list(cells.values()), labels, by_key.values()),
-        context=describe_context(labels, {*row_axes, *column_axes}, done),
+        context=describe_context(labels, {*row_axes, *column_axes}, done, layout.value),
         images=describe_images(done),
         settings=describe_settings(cells.values(), done),
         caption=describe_counts(list(cells.values()), layout.value, n, runs, failed),
@@ -127,6 +129,8 @@ def build(
             *about_marks,
             *smallest_difference(grid, layout),
             *describe_summaries(summaries, layout.value),
+            *describe_flattering(list(cells.values()), layout.value, labels, by_key),
+            *describe_unspent(list(cells.values()), labels, by_key),
             *describe_oddities(list(cells.values()), layout.value, runs, done),
         ),
         summaries=summaries,

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 
 from bench.data.counts import names_of
+from bench.read.chance import chance_of
 from bench.read.data_counts import counts_of
 from bench.read.stats import CONFIDENCE, OF_THE_PROTECTED_SET
 from bench.read.tables.table import CellId, Labels, TableCell
 from bench.record.record import Record
+from bench.record.values import OF_TEST_IMAGES
 from bench.spec.axes import axes_in_order, is_usual
 
 
@@ -17,8 +19,11 @@ def common_n(cells: Iterable[TableCell]) -> int | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[Record]) -> str:
-    """Name what the headers leave out, such as `Data set cifar10, victim resnet18.`"""
+def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[Record], value: str) -> str:
+    """Name what the headers leave out, and of accuracies what guessing gives.
+
+    Such as `Data set cifar10, victim resnet18. Guessing gives 10 %.`
+    """
     parts = [
         axis.phrase(value, list(labels[axis.name]))
         for axis in axes_in_order("dataset", "victim", "recipe", "budget", "defense")
@@ -30,7 +35,20 @@ def describe_context(labels: Mapping[str, Labels], shown: set[str], done: list[R
     if done and done[0].overrides:
         parts.append(f"with {', '.join(done[0].overrides)}")
     text = ", ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    named = [f"{text[:1].upper()}{text[1:]}."] if text else []
+    return " ".join([*named, *_guessing(done)]) if value in OF_TEST_IMAGES else " ".join(named)
+
+
+def _guessing(done: list[Record]) -> list[str]:
+    chances: dict[float, list[str]] = {}
+    for dataset in dict.fromkeys(record.dataset for record in done):
+        chance = chance_of(record for record in done if record.dataset == dataset)
+        if chance is not None:
+            chances.setdefault(chance, []).append(dataset)
+    if len(chances) == 1:
+        return [f"Guessing gives {next(iter(chances)):.3g} %."]
+    told = [f"{chance:.3g} % on {names_of(datasets)}" for chance, datasets in chances.items()]
+    return [f"Guessing gives {names_of(told)}."] if told else []
 
 
 def describe_images(done: Iterable[Record]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Reports of victims made anew from the home's records, for an MLflow that has lost theirs."""
+"""Reports made anew from the home's records and artifacts, for an MLflow that never had them or has lost them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -46,6 +46,34 @@ def rebuilt_report(made: Record, home: Home) -> StageReport:
         curves={shown: history[name] for name, shown in _CURVES.items() if name in history},
         datasets=list(_datasets(made)),
         record=made,
+    )
+
+
+def reports_upstream(made: Record, home: Home) -> Iterator[StageReport]:
+    """Yield the reports of what a victim rests on, surrogates first, as far as the store has it and tells."""
+    crafted = [] if made.protected_key is None else [("craft", made.protected_key)]
+    for kind, key in [*(("surrogate", one) for one in made.surrogate_keys), *crafted]:
+        with suppress(CorruptArtifact, DiskError, KeyError, TypeError, ValueError):
+            yield _upstream(kind, key, made, home.store.meta(kind, key))
+
+
+def _upstream(kind: str, key: str, made: Record, meta: Mapping[str, Any]) -> StageReport:
+    started = datetime.fromisoformat(meta["provenance"]["started"]).timestamp()
+    measured = {f"cost/{name}": meta[name] for name in ("seconds", "passes", "peak_memory_mb") if name in meta}
+    measured |= {f"audit/{name}": value for name, value in meta.get("audit", {}).items() if value is not None}
+    method = {"method": made.method} if kind == "craft" else {}
+    fields = ("recipe", "dataset", *(("method", "norm", "budget") if kind == "craft" else ()))
+    return StageReport(
+        kind="craft" if kind == "craft" else "surrogate",
+        key=key,
+        started=started,
+        ended=started + meta["seconds"],
+        status="done",
+        params={"label": meta.get("label", f"{kind} {key[:10]}"), "recipe.name": made.recipe, **method},
+        tags={name: str(getattr(made, name)) for name in fields if getattr(made, name) is not None},
+        metrics={name: float(value) for name, value in measured.items()},
+        curves={shown: meta["history"][name] for name, shown in _CURVES.items() if name in meta.get("history", {})},
+        datasets=[DatasetRef(made.dataset, "training", made.train_sha256)] if made.clean_images == 0 else [],
     )
 
 

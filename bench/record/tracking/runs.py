@@ -28,6 +28,9 @@ _PAGE = 1000
 # MLflow's page opens an experiment of this kind on its training runs instead of on traces of language models.
 _OPENS_AS = {"mlflow.experimentKind": "custom_model_development"}
 
+_LONGEST_NAME = 250
+"""Of a run, in characters: databases behind MLflow take no more."""
+
 
 def find_or_create_experiment(client: "MlflowClient", uri: str, name: str) -> str:
     """Return the id of the experiment `name`; one that was deleted is restored, with a warning.
@@ -58,7 +61,7 @@ def open_parent(client: "MlflowClient", experiment_id: str, name: str, tags: Map
     from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
     short = {key: _cut(value, MAX_TAG_VAL_LENGTH) for key, value in tags.items()}
-    run = client.create_run(experiment_id, tags={**short, **_own_tags()}, run_name=name)
+    run = client.create_run(experiment_id, tags={**short, **_own_tags()}, run_name=_cut(name, _LONGEST_NAME))
     return str(run.info.run_id)
 
 

@@ -16,7 +16,7 @@ from bench.record.tracking import outbox, signs
 from bench.record.tracking.address import without_password
 from bench.record.tracking.connection import cause, connected
 from bench.record.tracking.files import Files, send_file
-from bench.record.tracking.rebuilt import kept_records, rebuilt_report
+from bench.record.tracking.rebuilt import kept_records, rebuilt_report, reports_upstream
 from bench.record.tracking.report import StageReport
 from bench.record.tracking.runs import (
     ENDED,
@@ -63,27 +63,28 @@ class _NoFiles(_Left):
     """MLflow takes no files of this experiment, and need not be asked again."""
 
 
-def sync(uri: str, home: Home) -> SyncResult:
+def sync(uri: str, home: Home, *, upstream: bool = False) -> SyncResult:
     """Send MLflow every report and file that waits in the home, and the victims of its records that MLflow lacks.
 
-    They stand below one parent run named "sync" per experiment. Can be repeated: a report whose run is complete is
-    only removed, a half-written run is written anew. Raises nothing for MLflow's troubles: the result tells what
-    stays and why. Of several at once only the first sends.
+    With `upstream` also the surrogates and protected sets behind these records, as far as the store has them: for a
+    server that is new. They stand below one parent run named "sync" per experiment. Can be repeated: a report whose run
+    is complete is only removed, a half-written run is written anew. Raises nothing for MLflow's troubles: the result
+    tells what stays and why. Of several at once only the first sends.
     """
     if not home.root.is_dir():
         return SyncResult(sent=0, left=0, already=0)
     try:
         alone = acquire(home.locks, _LOCK)
     except SepbenchError:  # a home that cannot be written to can be sent from
-        return _sync(uri, home)
+        return _sync(uri, home, upstream)
     if alone is None:
         reason = f"another sepbench sync is at it ({owner(home.locks, _LOCK)})"
         return SyncResult(sent=0, left=outbox.count(home.outbox), already=0, reason=reason)
     with alone:
-        return _sync(uri, home)
+        return _sync(uri, home, upstream)
 
 
-def _sync(uri: str, home: Home) -> SyncResult:
+def _sync(uri: str, home: Home, upstream: bool) -> SyncResult:
     waiting = dict(outbox.waiting(home.outbox))
     done: Counter[str] = Counter()
     unreadable = reason = None
@@ -92,7 +93,7 @@ def _sync(uri: str, home: Home) -> SyncResult:
     except SepbenchError as error:
         kept, unreadable = {}, str(error)
     try:
-        for outcome in chain(_send_reports(uri, home, waiting, kept), _send_all_files(uri, home)):
+        for outcome in chain(_send_reports(uri, home, waiting, kept, upstream), _send_all_files(uri, home)):
             if isinstance(outcome, _Left):
                 reason = str(outcome)
             else:
@@ -109,13 +110,13 @@ def _sync(uri: str, home: Home) -> SyncResult:
 
 
 def _send_reports(
-    uri: str, home: Home, waiting: Mapping[str, list[Path]], kept: Mapping[str, list[Record]]
+    uri: str, home: Home, waiting: Mapping[str, list[Path]], kept: Mapping[str, list[Record]], upstream: bool
 ) -> Iterator[str | _Left]:
     for experiment in sorted({*waiting, *kept}):
         with connected(uri) as client:
             try:
                 sender = _Sender(client, uri, home, experiment)
-                yield from sender.send(waiting.get(experiment, []), kept.get(experiment, []))
+                yield from sender.send(waiting.get(experiment, []), kept.get(experiment, []), upstream)
             except Exception as error:
                 _ask(client)
                 yield _Left(f"the reports of {experiment} are refused: {cause(error)}")
@@ -154,10 +155,12 @@ class _Sender:
         self._parent_id: str | None = None
         self._sign: Lock | None = None
 
-    def send(self, paths: list[Path], kept: list[Record]) -> Iterator[str | _Left]:
+    def send(self, paths: list[Path], kept: list[Record], upstream: bool) -> Iterator[str | _Left]:
         """Send reports that wait, then what MLflow lacks of the records; yield what became of each."""
         close_dead(self._client, self._experiment_id, self._home.locks)
         yield from self._send_waiting(paths)
+        if upstream:
+            yield from self._send_upstream(kept)
         yield from self._send_lost(kept)
         if self._parent_id is not None:
             self._client.set_terminated(self._parent_id)
@@ -200,6 +203,21 @@ class _Sender:
             except Exception as error:
                 self._client.get_experiment(self._experiment_id)
                 yield _Left(f"the record {made.key}.json of {self._experiment} is refused: {cause(error)}")
+            else:
+                yield "again"
+
+    def _send_upstream(self, kept: list[Record]) -> Iterator[str | _Left]:
+        there = outbox.keys(self._home.outbox, self._experiment)
+        there |= {key for _, key, _ in stage_runs(self._client, self._experiment_id)}
+        for report in chain.from_iterable(reports_upstream(made, self._home) for made in kept):
+            if report.key in there:
+                continue
+            there.add(report.key)
+            try:
+                self._log(report)
+            except Exception as error:
+                self._client.get_experiment(self._experiment_id)
+                yield _Left(f"the {report.kind} {report.key} of {self._experiment} is refused: {cause(error)}")
             else:
                 yield "again"
 

@@ -62,8 +62,12 @@ class Tracker:
         spec: Mapping[str, Any],
         plan: Mapping[str, Any] | str,
         tags: Mapping[str, str] | None = None,
+        changes: str = "",
     ) -> None:
-        """Open the parent run with the resolved `spec` and the `plan`; end runs of killed processes."""
+        """Open the parent run with the resolved `spec` and the `plan`; end runs of killed processes.
+
+        `changes` follow the experiment in the run's name.
+        """
         import yaml
 
         self._experiment = experiment
@@ -72,7 +76,7 @@ class Tracker:
         def work(client: "MlflowClient") -> None:
             self._experiment_id = find_or_create_experiment(client, self._uri, experiment)
             close_dead(client, self._experiment_id, self._locks)
-            self._parent_id = open_parent(client, self._experiment_id, experiment, tags or {})
+            self._parent_id = open_parent(client, self._experiment_id, f"{experiment} {changes}".strip(), tags or {})
             self._sign = signs.give(self._locks, self._parent_id)
             self._log_text(client, "spec.yaml", yaml.safe_dump(_plain(spec), sort_keys=False))
             if isinstance(plan, str):
@@ -190,6 +194,7 @@ class NullTracker:
         spec: Mapping[str, Any],
         plan: Mapping[str, Any] | str,
         tags: Mapping[str, str] | None = None,
+        changes: str = "",
     ) -> None:
         """Do nothing."""
 

@@ -6,9 +6,12 @@ import traceback
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
+import torch
+
 from bench.core.disk import DiskError
 from bench.core.errors import SepbenchError, Stopped
 from bench.data.loading import load_planned
+from bench.engine.memory import give_back
 from bench.plan.plan import Plan
 from bench.plan.plugin_sources import sources_of_data
 from bench.plan.stage import Stage, StageResult
@@ -42,6 +45,8 @@ class Local:
 
 def _workbench(plan: Plan, place: Workplace) -> Workbench:
     experiment, home = plan.experiment, place.home
+    if place.device.type == "cuda":
+        torch.cuda.set_device(place.device)  # what asks torch for "cuda" is to get this one
     splits = load_planned(experiment.dataset.located(), plan.card, home.cards, experiment.added_images)
     return Workbench(
         splits,
@@ -76,6 +81,7 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
                 broken = None if is_made(stage) else next(unmade, None)
                 try:
                     result = _not_reached(stage, broken) if broken else _run(stage, bench, place.home.logs, watcher)
+                    give_back(bench.device)
                 except CorruptArtifact as damage:
                     bench.store.set_aside(damage.kind, damage.key, damage.what)
                     left = {**{again.key: again for again in plan.upstream(damage.key, bench.store.has)}, **left}
@@ -132,8 +138,13 @@ def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageR
     return StageResult(stage, "done", started, time.time(), meta=meta)
 
 
+def traceback_of(stage: Stage, logs: Path) -> Path:
+    """Return the file in the home's `logs` that the traceback of a stage goes to where it fails."""
+    return logs / f"{stage.kind}-{stage.key[:16]}.log"
+
+
 def _keep_traceback(logs: Path, stage: Stage, error: BaseException) -> None:
-    path = logs / f"{stage.kind}-{stage.key[:16]}.log"
+    path = traceback_of(stage, logs)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{stage.label}\n{''.join(traceback.format_exception(error))}", encoding="utf-8")

@@ -32,6 +32,29 @@ def test_the_page_opens_on_undefended_victims_at_eight_levels(board: Board) -> N
     assert set(board.texts("tbody td.defense")) == {"plain"}
 
 
+def test_a_page_without_rows_at_eight_levels_opens_where_most_were_measured(open_board: OpenBoard) -> None:
+    norms = [("linf", 16.0, [30.0]), ("l2", 1.0, [20.0, 21.0])]
+    records = [one for norm, size, found in norms for one in submissions(found, norm=norm, budget=size)]
+    other = submission(method="tap", norm="l2", budget=1.0, test_acc=40.0, key="f" * 64)
+    board = open_board([*records, other])
+    assert board.find("input[name=track]:checked").get_attribute("value") == "l2-1"
+    assert board.means
+
+
+def test_another_accuracy_of_the_same_victims_can_be_chosen(open_board: OpenBoard) -> None:
+    clean = submission(method="none", test_acc=90.0, peak_acc=91.0, relabelled_acc=90.0)
+    sep = submission(test_acc=10.0, peak_acc=36.2, relabelled_acc=12.0, test_acc_per_class=(10.0,) * 10)
+    board = open_board([clean, sep])
+    assert board.texts("tbody.measured .tag:not(.why)") == ["peak 36.2 %", "clean reference"]
+    assert board.means == [10.0, 90.0, 3.85]
+    board.choose("value", "peak_acc")
+    assert board.means == [36.2, 91.0]  # nobody published one
+    assert "value=peak_acc" in board.run("return location.hash")
+    assert len(board.all("tbody .chance")) == 1
+    board.visit("#track=linf-8&value=relabelled_acc")
+    assert board.means == [12.0, 90.0]
+
+
 def test_only_rows_of_one_setting_are_ranked_together(board: Board) -> None:
     assert board.texts("tbody .heading th") == [
         "digits · resnet8 · plain · digits",

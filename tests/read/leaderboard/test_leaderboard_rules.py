@@ -254,10 +254,17 @@ def test_every_field_of_a_record_can_be_opened() -> None:
     (row,) = embedded(render(rows_of(records)))["rows"]
     told_elsewhere = {"status", "reason", "test_acc_per_class", "classes", "train_per_class", "test_per_class"}
     told_elsewhere |= {"plugins"}  # where there were some, in words
+    told_elsewhere |= {"rounded_checkpoints"}  # where there were any
     for record, run in zip(records, row["runs"], strict=True):
         assert {**row["shared"], **run} == {
             name: value for name, value in record.model_dump(mode="json").items() if name not in told_elsewhere
         }
+
+
+def test_the_page_tells_of_rounded_checkpoints() -> None:
+    records = submissions([10, 20], rounded_checkpoints=True)
+    (row,) = embedded(render(rows_of(records)))["rows"]
+    assert row["shared"]["rounded_checkpoints"] is True
 
 
 def test_the_page_names_no_other_place() -> None:

@@ -1,12 +1,12 @@
 // The rows that are shown as CSV, numbers unrounded.
 
-function csvOf(rows, track) {
+function csvOf(rows, { track, value }) {
   const audit = beside(track).map(({ name }) => name);
-  const names = ["source", "track", "method", "parameters", "marks", ...FILTERS, "mean", "half_width", "std", ...COUNTS, "failed",
+  const names = ["source", "track", "method", "parameters", "marks", ...FILTERS, "value", "mean", "half_width", "std", ...COUNTS, "failed",
     ...audit, "differs", "keys"];
   const lines = rows.map((row) => {
     const keys = row.shared.key ? [row.shared.key] : row.runs.map((run) => run.key);
-    const fields = { ...row, track, source: row.source ?? "sepbench", marks: row.marks.join("; "), keys: keys.join(" ") };
+    const fields = { ...row, track, value, source: row.source ?? "sepbench", marks: row.marks.join("; "), keys: keys.join(" ") };
     return names.map((name) => quoted(fields[name])).join(",");
   });
   return [names.join(","), ...lines].join("\r\n") + "\r\n";

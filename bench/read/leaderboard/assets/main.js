@@ -16,6 +16,7 @@ document.getElementById("tracks").append(
 );
 
 document.getElementById("filters").replaceWith(
+  element("label", {}, "Accuracy ", element("select", { name: "value" }, ...data.values.map(({ name, title }) => element("option", { value: name }, title)))),
   ...data.columns.map(({ name, title }) => element("label", {}, `${capital(title)} `, element("select", { name }))),
 );
 
@@ -36,12 +37,14 @@ function fillForm() {
     form.elements[name].replaceChildren(...options.map((value) => element("option", { value }, value || "all")));
     form.elements[name].value = view[name];
   }
+  form.elements.value.value = view.value;
   for (const name of BOXES) form.elements[name].checked = view[name];
 }
 
 function fill() {
   const rows = rowsOf(view);
-  table.caption.textContent = `Accuracy on clean test images after training on the release, ${title(view.track)}`;
+  const which = view.value === VALUES[0] ? "" : ` (${data.values.find(({ name }) => name === view.value).title})`;
+  table.caption.textContent = `Accuracy on clean test images${which} after training on the release, ${title(view.track)}`;
   table.classList.toggle("grouped", view.grouped);
   fillHead(table.tHead.rows[0], view);
   for (const body of [...table.tBodies]) body.remove();
@@ -95,7 +98,7 @@ more.addEventListener("click", () => {
   table.querySelectorAll("tbody .mean button")[before]?.focus();
 });
 document.getElementById("download").addEventListener("click", () => {
-  save(csvOf(rowsOf(view), view.track), `sepbench-${view.track}.csv`);
+  save(csvOf(rowsOf(view), view), `sepbench-${view.track}.csv`);
 });
 dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
 document.getElementById("skip").addEventListener("click", (event) => {

@@ -144,6 +144,9 @@ function graphic(row) {
   if (row.clean !== null && row.reference !== "clean") {
     svg.append(shape("line", { class: "clean", x1: at(row.clean), x2: at(row.clean), y1: "10%", y2: "90%" }));
   }
+  if (row.chance !== null) {
+    svg.append(shape("line", { class: "chance", x1: at(row.chance), x2: at(row.chance), y1: "20%", y2: "80%" }));
+  }
   if (row.mean === null) return svg;
   if (row.half_width !== null) {
     const ends = { x1: at(row.mean - row.half_width), x2: at(row.mean + row.half_width) };

@@ -4,6 +4,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const FILTERS = data.columns.map(({ name }) => name);
 // What a number rests on: protected sets, and victims on each.
 const COUNTS = ["sets", "victims"];
+// Accuracies of the same victims, the usual one first.
+const VALUES = data.values.map(({ name }) => name);
 const SWITCHES = ["published", "changed", "grouped"];
 const FOLDED = ["variants"]; // what is shown only where it is asked for
 const BOXES = [...SWITCHES, ...FOLDED];
@@ -20,9 +22,10 @@ function sorts(track) {
 function readView(hash) {
   const asked = new URLSearchParams(hash.replace(/^#/, ""));
   const names = data.tracks.map((track) => track.name);
-  const track = names.includes(asked.get("track")) ? asked.get("track") : names.includes("linf-8") ? "linf-8" : names[0];
+  const track = names.includes(asked.get("track")) ? asked.get("track") : data.opens;
   const view = {
     track,
+    value: VALUES.includes(asked.get("value")) ? asked.get("value") : VALUES[0],
     sort: asked.get("sort") ?? "mean",
     descending: asked.get("order") === "descending",
     published: asked.get("published") !== "no",
@@ -39,6 +42,7 @@ function readView(hash) {
 function writeView(view) {
   const parts = new URLSearchParams({ track: view.track ?? "" });
   for (const name of FILTERS) if (view[name]) parts.set(name, view[name]);
+  if (view.value !== VALUES[0]) parts.set("value", view.value);
   if (view.sort !== "mean") parts.set("sort", view.sort);
   if (view.descending) parts.set("order", "descending");
   for (const name of SWITCHES) if (!view[name]) parts.set(name, "no");
@@ -66,7 +70,14 @@ function rowsOf(view) {
     (view.published || row.source === null) &&
     (view.changed || !row.changed) &&
     (view.variants || !row.variant);
-  return data.rows.filter(fits).sort(order(view));
+  return data.rows.filter(fits).map((row) => valued(row, view.value)).filter(Boolean).sort(order(view));
+}
+
+// A row with the accuracy that is asked for; nothing where it is not known, as of published numbers.
+function valued(row, value) {
+  if (value === VALUES[0]) return row;
+  const other = row.others[value];
+  return other && { ...row, ...other, text: { ...row.text, ...other.text } };
 }
 
 function order({ sort, descending }) {

@@ -1,0 +1,87 @@
+"""Options that change an experiment, and names for what they changed."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from bench.core.disk import make_folder, write_atomically, writing
+from bench.core.errors import SepbenchError
+
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field, such as recipe.epochs=5."
+)
+_PROFILE = click.option("--profile", metavar="NAME", help="Apply a named set of changes from the experiment file.")
+_AS = click.option(
+    "--as", "called", metavar="NAME", help="Call the changes of --set and --profile so, or make those called so."
+)
+
+
+class Changes(NamedTuple):
+    """How an experiment is changed from its file: a profile, and `field=value` each."""
+
+    profile: str | None
+    overrides: tuple[str, ...]
+
+    def __str__(self) -> str:
+        from bench.read.variants import changes_text
+
+        return changes_text(*self)
+
+
+def changing(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--set`, `--profile` and `--as`; it takes `overrides` and `profile`, whatever told them."""
+
+    @functools.wraps(command)
+    def changed(overrides: Sequence[str], profile: str | None, called: str | None, **rest: Any) -> None:
+        given = Changes(profile, tuple(overrides))
+        if called is not None:
+            given = _called(called, rest.get("experiments") or (rest["experiment"],), given)
+        command(overrides=given.overrides, profile=given.profile, **rest)
+
+    return SET(_PROFILE(_AS(changed)))
+
+
+def _called(name: str, experiments: Sequence[str], given: Changes) -> Changes:
+    """Return the changes of a name, which are given now or were before.
+
+    Raises `SepbenchError` where no changes are called so, or others are.
+    """
+    from bench.spec.file import load_experiment
+    from bench.spec.names import NAMES_FILES, names_files
+    from bench.store.home import Home
+
+    if not names_files(name):
+        raise SepbenchError(f"--as {name}: '{name}' cannot name files: use {NAMES_FILES}")
+    if len(experiments) > 1:
+        raise SepbenchError(f"--as {name}: a name is of one experiment's changes: ask for the table of each alone")
+    experiment, home = experiments[0], Home.find()
+    path = home.variants(Path(experiment).stem) / f"{name}.json"
+    known = _read(path)
+    if given == Changes(None, ()):
+        if known is None:
+            others = sorted(other.stem for other in path.parent.glob("*.json"))
+            there = f"changes of it are called {', '.join(others)}" if others else "none have a name"
+            advice = "give them once with --set or --profile"
+            raise SepbenchError(f"--as {name}: no changes of {experiment} are called so ({there}): {advice}")
+        return known
+    if known not in (None, given):
+        raise SepbenchError(f"--as {name}: {known} is called so: choose another name, or leave these changes out")
+    load_experiment(experiment, profile=given.profile, overrides=given.overrides)  # no name for what cannot be
+    with writing(home.root):
+        make_folder(path.parent)
+        write_atomically(path, json.dumps(given._asdict(), indent=1).encode())
+    return given
+
+
+def _read(path: Path) -> Changes | None:
+    try:
+        told = json.loads(path.read_bytes())
+        return Changes(told["profile"], tuple(told["overrides"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SepbenchError(f"{path} cannot be read: remove it, and give the changes again") from error
