@@ -76,6 +76,7 @@ def test_a_diagnosis_shows_gradients_and_what_checkpoints_recognise(finished: Fi
     assert protected["as_target"] > clean["as_target"], "crafting moves images to the target class"
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_a_diagnosis_goes_to_mlflow_with_its_figures(finished: Finished) -> None:
     shown = done("diagnose", "tiny.yaml", "--images", "16")
     assert "| clean | resnet8 · seed 0 |" in shown

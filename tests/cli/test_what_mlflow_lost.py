@@ -15,7 +15,7 @@ from tests.making.asking import Finished, ask, done, refusal
 from tests.making.reports import children, make_report
 
 pytestmark = [
-    pytest.mark.usefixtures("own_place"),
+    pytest.mark.usefixtures("mlflow", "own_place"),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
 ]
 

@@ -63,8 +63,8 @@ def test_references_are_levels_with_the_interval_as_a_band() -> None:
     assert level(axes, "random-noise") == 89.5
     half = cell(table, "none").half_width
     assert half is not None
-    bands = [(patch.get_y(), patch.get_height()) for patch in axes.patches]  # type: ignore[attr-defined]
-    assert any(math.isclose(y, 91 - half) and math.isclose(height, 2 * half) for y, height in bands)
+    bands = [patch.get_path().get_extents(patch.get_patch_transform()) for patch in axes.patches]
+    assert any(math.isclose(band.y0, 91 - half) and math.isclose(band.height, 2 * half) for band in bands)
 
 
 @pytest.mark.parametrize(("values", "scale"), [((1, 3, 15), "log"), ((1, 2, 3), "linear"), ((0, 5, 50), "linear")])
