@@ -69,17 +69,17 @@ def printable(text: str) -> str:
     return "".join(ascii(letter)[1:-1] if _acts(letter) else letter for letter in text)
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """Yield every text in plain data, names of fields too."""
-    if isinstance(value, str):
+def leaves_of(value: Any) -> Iterator[str | float]:
+    """Yield every text and every float in plain data, names of fields too."""
+    if isinstance(value, str | float):
         yield value
     elif isinstance(value, Mapping):
         for name, one in value.items():
-            yield from texts_in(name)
-            yield from texts_in(one)
+            yield from leaves_of(name)
+            yield from leaves_of(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from texts_in(one)
+            yield from leaves_of(one)
 
 
 def _acts(letter: str) -> bool:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RUN = {"EPS"}
 """Kinds of images that Pillow gives to another program, Ghostscript, which runs what is in them."""
 
+_ANYWAY, _PER_BYTE = 2**24, 1000
+"""Pixels that any picture may have, and those of larger ones for each byte of the file."""
+
 Fit = Literal["crop", "squeeze"]
 """How an image is brought to a square: the middle of it, or all of it in other proportions."""
 
@@ -30,11 +33,14 @@ def decode(data: bytes | Path, where: str) -> "Image":
 
     try:
         with opened(data) as image:
+            _refuse_empty(image, len(data) if isinstance(data, bytes) else data.stat().st_size, where)
             image.load()
             return image
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise SepbenchError(f"{where} declares more than {most:,} pixels: make it smaller or remove it") from error
+    except SepbenchError:
+        raise
     except UnidentifiedImageError as error:
         named = what_it_is(data) if data else "is empty (0 bytes): repair or remove it"
         raise SepbenchError(
@@ -47,6 +53,15 @@ def decode(data: bytes | Path, where: str) -> "Image":
     # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
     except Exception as error:
         raise SepbenchError(f"{where} cannot be decoded ({error}): repair or remove it") from error
+
+
+def _refuse_empty(image: "Image", size: int, where: str) -> None:
+    """Refuse many pixels in next to no bytes, before memory is taken for them: a picture of something takes some."""
+    pixels = image.width * image.height
+    if pixels > max(_ANYWAY, _PER_BYTE * size):
+        raise SepbenchError(
+            f"{where} declares {image.width}x{image.height} pixels and has {size:,} bytes: make it smaller or remove it"
+        )
 
 
 def opened(data: bytes | Path) -> "Image":

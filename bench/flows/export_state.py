@@ -21,8 +21,9 @@ from bench.plan.stage import CraftJob, Kind, Stage
 from bench.read.damage import undamaged
 from bench.record.provenance import device_name
 from bench.store import lock
+from bench.store.artifacts import CorruptArtifact
 from bench.store.home import Home
-from bench.store.packing import blocks_of, without_last_bits
+from bench.store.packing import NotPacked, blocks_of, without_last_bits
 from bench.store.state_files import SMALLEST_LIMIT, SUFFIX, StateWriter
 
 PARTS = ("protected", "checkpoints", "drafts")
@@ -197,9 +198,12 @@ class _Packing:
     ) -> Carried:
         before, size, files = sum(piece.packed for piece in writer.pieces), 0, {}
         for name, info in infos.items():
-            data = read(name)
             like = alike(stage, name, self._splits) if isinstance(stage.job, CraftJob) else {}
-            pieces = [writer.add(block) for block in blocks_of(data, like)]
+            try:
+                data = read(name)
+                pieces = [writer.add(block) for block in blocks_of(data, like)]
+            except NotPacked as error:
+                raise CorruptArtifact(stage.kind, stage.key, f"{name}.safetensors: {error}") from error
             digest = hashlib.sha256(data).hexdigest()
             files[name] = CarriedFile(size=len(data), sha256=digest, pieces=pieces, info=info)
             size += len(data)

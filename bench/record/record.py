@@ -4,14 +4,15 @@ It is of some 2 kB, and about 50 bytes more for each class of its data set.
 """
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from bench.core.errors import SepbenchError
-from bench.core.outside import bytes_of, is_printable, texts_in
+from bench.core.outside import bytes_of, is_printable, leaves_of
 from bench.core.validation import describe, first_mistake
 
 DATA_FIELDS = ("classes", "n_train", "train_per_class", "test_per_class", "n_test_in_train")
@@ -20,6 +21,7 @@ DATA_FIELDS = ("classes", "n_train", "train_per_class", "test_per_class", "n_tes
 
 _LARGEST = 2**24  # bytes of a record's file
 _FROM_OUTSIDE = {"outside": True}
+_PLUGIN = ("package", "sha256")
 
 
 class Record(BaseModel):
@@ -54,7 +56,7 @@ class Record(BaseModel):
     method_params: dict[str, Any]
     brought: bool = False
     norm: str | None
-    budget: float | None
+    budget: float | None = Field(allow_inf_nan=False)
     victim: str
     defense: str
     seed: int
@@ -66,9 +68,9 @@ class Record(BaseModel):
     protected_sha256: str | None = None
     train_sha256: str
     test_sha256: str
-    protected_fraction: float = 1.0
+    protected_fraction: float = Field(1.0, allow_inf_nan=False)
     clean_images: int = 0
-    protected_classes: int | None = None
+    protected_classes: int | None = Field(None, ge=1)
     classes: tuple[str, ...] | None = None
     n_train: int | None = None
     train_per_class: tuple[int, ...] | None = None
@@ -111,12 +113,18 @@ class Record(BaseModel):
     plugins: dict[str, dict[str, Any]] | None = None
 
     @model_validator(mode="after")
-    def _shows_as_written(self, info: ValidationInfo) -> "Record":
-        """Refuse, of a record from outside, names that would act on a terminal or turn a line round."""
+    def _can_be_shown(self, info: ValidationInfo) -> "Record":
+        """Refuse, of a record from outside, what no run writes and no table can show."""
         for name, value in self if info.context is _FROM_OUTSIDE else ():
-            odd = next((text for text in texts_in(value) if not is_printable(text)), None)
+            odd = next((one for one in leaves_of(value) if not _is_shown(one)), None)
+            if isinstance(odd, float):
+                raise ValueError(f"{name} is not a finite number")
             if odd is not None and name != "reason":  # sentences of errors may have lines
                 raise ValueError(f"{name} holds what cannot be printed, {odd!a}")
+            if name == "plugins" and any(
+                type(one.get(field)) is not str for one in (value or {}).values() for field in _PLUGIN
+            ):
+                raise ValueError(f"plugins lacks {' or '.join(_PLUGIN)} of one")
         return self
 
     @property
@@ -183,10 +191,11 @@ def read_record(path: Path) -> Record:
 
 def record_of(document: bytes | str) -> Record:
     """Return the record that a JSON document is; raises `ValidationError` where it is none."""
-    data = document.encode() if isinstance(document, str) else document
-    # What cannot be printed is written with an escape, or is none of ASCII: other records need no second look.
-    plain = data.isascii() and b"\\" not in data
-    return Record.model_validate_json(data, context=None if plain else _FROM_OUTSIDE)
+    return Record.model_validate_json(document, context=_FROM_OUTSIDE)
+
+
+def _is_shown(leaf: Any) -> bool:
+    return is_printable(leaf) if isinstance(leaf, str) else math.isfinite(leaf)
 
 
 def trouble(error: ValidationError) -> str:

@@ -179,3 +179,11 @@ def test_rows_that_a_parquet_file_has_no_room_for_are_refused_unread(tmp_path: P
 def test_a_class_that_would_act_on_a_terminal_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=pixels(6), labels=np.arange(6) % 2, classes=np.array(["cat", "\x1b[2J"]))
     assert "a class called '\\x1b[2J', which cannot be printed" in complaint(load, spec(tmp_path / "a.npz", "npz"))
+
+
+def test_a_picture_of_nothing_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = file_of(np.zeros((300, 300, 3), np.uint8), "WEBP", lossless=True)
+    assert decode(data, "it").size == (300, 300)
+    monkeypatch.setattr(decoding, "_ANYWAY", 200 * 200)
+    assert complaint(decode, data, "it").startswith(f"it declares 300x300 pixels and has {len(data)} bytes")
+    assert decode(file_of(photo(300, 300)), "it").size == (300, 300)

@@ -1,11 +1,15 @@
 """YAML, JSON and names from strangers: what stands for too much, never ends, or would act where it is shown."""
 
 import json
+import math
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import bench
 from bench.cli.lists import listed
 from bench.cli.naming import _read as changes_of_name
 from bench.cli.options import say
@@ -145,3 +149,28 @@ def test_lines_of_a_journal_that_no_writer_left_are_passed_over(tmp_path: Path) 
     found = journal.find("a")
     assert found is not None
     assert found.file == "a.png"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"budget": math.nan}, {"test_acc": math.inf}, {"method_params": {"a": math.nan}}, {"protected_classes": 0}),
+        {"plugins": {"method far": {"defaults": {}}}},
+    ],
+)
+def test_a_record_that_no_table_can_show_is_none(fields: dict[str, Any], tmp_path: Path) -> None:
+    document = json.loads(record(test_acc=1.0).to_json())
+    (tmp_path / "a.json").write_text(json.dumps({**document, **fields}))
+    assert "is not a valid record" in complaint(read_record, tmp_path / "a.json")
+
+
+def test_a_table_shows_a_norm_that_is_not_known_here() -> None:
+    assert "l7" in to_csv(build([record(test_acc=20.0, norm="l7")], TableLayout()))
+
+
+def test_nothing_of_sepbench_listens() -> None:
+    root = Path(bench.__file__).parents[1]
+    files = [path for folder in ("bench", "methods", "victims") for path in (root / folder).rglob("*.py")]
+    assert len(files) > 100
+    pattern = re.compile(r"http\.server|socketserver|xmlrpc|\.listen\(|\.bind\(|create_server|start_server")
+    assert [path for path in files if pattern.search(path.read_text(encoding="utf-8"))] == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.core.errors import SepbenchError
 from bench.core.norms import NORMS, budget_text
-from bench.core.outside import texts_in
+from bench.core.outside import leaves_of
 from bench.engine.recipe import recipe_names
 from bench.record.record import Record, read_record, record_files
 from bench.spec.names import FORMULA, REFERENCES, as_text
@@ -44,8 +44,8 @@ def mistake(record: Record) -> str | None:
     known = recipe_names()
     if re.sub(r"\[.*\]$", "", record.recipe) not in known:
         return f"recipe '{record.recipe}' is none of {', '.join(known)}"
-    named = (text for field, value in record if field not in ("reason", "classes") for text in texts_in(value))
-    formula = next((text for text in named if text.startswith(FORMULA)), None)
+    named = (text for field, value in record if field not in ("reason", "classes") for text in leaves_of(value))
+    formula = next((text for text in named if isinstance(text, str) and text.startswith(FORMULA)), None)
     if formula is not None:
         return f"'{formula}' begins as a formula of a spreadsheet does"
     infinite = [name for name, value in record if isinstance(value, float) and not math.isfinite(value)]

@@ -31,7 +31,7 @@ def to_csv(table: Table) -> str:
         fields = cell.fields().values()
         identity = [canonical(value) if isinstance(value, Mapping) else _as_cell(value) for value in fields]
         values = [*(getattr(cell, name) for name in numbers), *map(dict(cell.beside).get, beside)]
-        writer.writerow([_as_cell(table.experiment), table.value, *identity, *values, " ".join(cell.keys)])
+        writer.writerow([_as_cell(table.experiment), table.value, *identity, *values, _as_cell(" ".join(cell.keys))])
     return text.getvalue()
 
 

@@ -23,7 +23,7 @@ def describe_unspent(
     told: dict[str, None] = {}
     for cell in cells:
         norm, size = cell["budget"] or (None, None)
-        bound = NORMS[norm].bound if norm else None
+        bound = NORMS[norm].bound if norm is not None and norm in NORMS else None
         if bound is None or not size or cell.method in REFERENCES:
             continue
         spent = [value for key in cell.keys if (value := getattr(records[key], bound.field)) is not None]
