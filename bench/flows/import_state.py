@@ -130,16 +130,16 @@ class Incoming:
         needed = sum(file.size for one in self._catalogue.work for file in one.files.values())
         there = next(folder for folder in (self._home.root, *self._home.root.parents) if folder.is_dir())
         free = shutil.disk_usage(there).free
+        if needed > free:
+            raise SepbenchError(
+                f"it takes {needed / 2**30:.2f} GiB, and {there} has {free / 2**30:.2f} GiB left: free some space, or "
+                f"set SEPBENCH_HOME to another folder"
+            )
         largest = max((file.size for one in self._catalogue.work for file in one.files.values()), default=0)
         if largest > memory() // 2:
             raise SepbenchError(
                 f"a file of {largest / 2**30:.1f} GiB in it is more than half of this machine's memory: bring it to a "
                 f"larger machine"
-            )
-        if needed > free:
-            raise SepbenchError(
-                f"it takes {needed / 2**30:.2f} GiB, and {there} has {free / 2**30:.2f} GiB left: free some space, or "
-                f"set SEPBENCH_HOME to another folder"
             )
 
     def _taken(self, one: Carried, making: Store) -> Brought:
