@@ -9,7 +9,7 @@ import click
 
 from bench.cli.help_example import example
 from bench.cli.naming import changing
-from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
+from bench.cli.options import DEVICE, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
 from bench.cli.streams import for_machines
 from bench.core.errors import SepbenchError
 
@@ -111,7 +111,7 @@ def plot(
 @changing
 @PLUGIN
 @ONLY
-@DEVICES
+@DEVICE
 @click.option(
     "--checkpoints", default=15, show_default=True, type=click.IntRange(1), help="Of each surrogate, equidistant."
 )
