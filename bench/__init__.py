@@ -11,11 +11,11 @@ read/       what people read: tables, plots, statistics, the leaderboard
 contracts/  what a plug-in promises: method, defense, network, data set, budget
 data/       images, and the formats they come in
 engine/     numerics that know no experiment: training, gradients of ensembles, release, judging
-store/      artifacts under their keys, locks, the home
+store/      artifacts under their keys, locks, the home, the files they travel in
 core/       errors, keys, seeds, files, processes: what knows nothing of images
 perf/       this machine against plain loops
-checks/     what plug-ins promise, as checks that need no checkout
-flows/      what a person asks for in one call: protect, evaluate
+checks/     what plug-ins promise and what this machine computes, as checks that need no checkout
+flows/      what a person asks for in one call: protect, evaluate, carry to another home
 cli/        the commands
 api.py      what a plug-in imports, and all that it may import
 

@@ -26,7 +26,7 @@ from bench.contracts.network import (
 from bench.contracts.normalisation import Constants
 from bench.contracts.placement import Placement
 from bench.contracts.plugin import Params
-from bench.core.device import precision
+from bench.core.device import precision, sent
 from bench.core.errors import NotHere, SepbenchError
 from bench.core.impostors import is_unfinished, what_it_is
 from bench.core.registry import UnknownName
@@ -90,5 +90,6 @@ __all__ = [
     "draw",
     "is_unfinished",
     "precision",
+    "sent",
     "what_it_is",
 ]

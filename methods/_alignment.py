@@ -39,7 +39,7 @@ def align(networks: list[Network], data: Data, params: AlignedParams) -> tuple[F
     if not params.train_mode_means:
         return alignment, later, later
     altered, alignment.means[0] = _means_in_train_mode(networks[0], data)
-    return alignment, Ensemble([altered, *networks[1:]], alignment, params.precision), later
+    return alignment, later.with_network(0, altered), later
 
 
 def clean_means(networks: list[Network], data: Data) -> list[Tensor]:

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.api import Augmentation, CraftContext, CraftData, Draws, augment, draw
+from bench.api import Augmentation, CraftContext, CraftData, Draws, augment, draw, sent
 from methods._pgd import View
 
+MOST_KEPT = 2**30 // 82
+"""Draws of an image at a step that are kept, one GiB of them."""
+
+_KINDS = 4  # of change
 _LUMA = (0.2989, 0.587, 0.114)  # torchvision's
 
 
@@ -60,7 +64,8 @@ class ContrastiveDraws:
         The resized window, and whether it is mirrored.
     order
         int64 [N, 4], which of brightness, contrast, saturation and hue, counted from 0, comes first, second and so on;
-        -1 four times for an image that keeps its colours.
+        -1 four times for an image that keeps its colours. On the CPU, wherever the others are: which images change how
+        is looked up there, since a GPU would have to be waited for.
     amount
         float32 [N, 4], the factors of the first three, and what is added to the hue in circles.
     grey
@@ -75,9 +80,7 @@ class ContrastiveDraws:
 
     def to(self, device: torch.device) -> "ContrastiveDraws":
         """Return the same draws on another device."""
-        return ContrastiveDraws(
-            self.window.to(device), self.order.to(device), self.amount.to(device), self.grey.to(device)
-        )
+        return ContrastiveDraws(self.window.to(device), self.order, sent(self.amount, device), sent(self.grey, device))
 
     def __getitem__(self, part: slice | Tensor) -> "ContrastiveDraws":
         return ContrastiveDraws(self.window[part], self.order[part], self.amount[part], self.grey[part])
@@ -103,12 +106,19 @@ def draw_contrastive(count: int, strength: float, generator: torch.Generator, si
 def contrastive(x: Tensor, draws: ContrastiveDraws) -> Tensor:
     """Return what is seen of each image, [B, 3, H, W] in [0, 1], by its own draws, on its device; differentiable."""
     seen = augment(x, draws.window, 0)
-    for place in draws.order.T:
-        for kind, change in enumerate((_brightness, _contrast, _saturation, _hue)):
-            chosen = (place == kind).nonzero()[:, 0]
-            amount = draws.amount[chosen, kind, None, None, None].to(seen)
-            seen = seen.index_copy(0, chosen, change(seen[chosen], amount))
+    for number, chosen in enumerate(_changed(draws.order, seen.device)):
+        kind = number % _KINDS
+        change = (_brightness, _contrast, _saturation, _hue)[kind]
+        amount = draws.amount[chosen, kind, None, None, None].to(seen)
+        seen = seen.index_copy(0, chosen, change(seen[chosen], amount))
     return torch.where(draws.grey[:, None, None, None], _luma(seen).expand_as(seen), seen)
+
+
+def _changed(order: Tensor, device: torch.device) -> Sequence[Tensor]:
+    """Return the positions, int64, of the images of each kind of change at the first place, at the second and so on."""
+    positions = [(place == kind).nonzero()[:, 0] for place in order.T for kind in range(_KINDS)]
+    parts: Sequence[Tensor] = sent(torch.cat(positions), device).split([len(one) for one in positions])
+    return parts
 
 
 def _brightness(x: Tensor, factor: Tensor) -> Tensor:
@@ -130,9 +140,14 @@ def _hue(x: Tensor, turn: Tensor) -> Tensor:
     r, g, b = x.split(1, dim=1)
     width = torch.where(chroma > 0, chroma, 1)  # a grey pixel has no hue, and keeps its colour and its gradient
     sixth = torch.where(high == r, (g - b) / width, torch.where(high == g, 2 + (b - r) / width, 4 + (r - g) / width))
-    place = (sixth + 6 * turn + x.new_tensor([5.0, 3.0, 1.0]).view(3, 1, 1)) % 6
+    place = (sixth + 6 * turn + _channels(x, 5.0, 3.0, 1.0)) % 6
     return high - chroma * torch.minimum(place, 4 - place).clamp(0, 1)
 
 
 def _luma(x: Tensor) -> Tensor:
-    return (x * x.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+    return (x * _channels(x, *_LUMA)).sum(1, keepdim=True)
+
+
+def _channels(x: Tensor, *values: float) -> Tensor:
+    """Return a value for each channel, [3, 1, 1], in the format of images, made where they are."""
+    return torch.cat([x.new_full((1, 1, 1), value) for value in values])

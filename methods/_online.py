@@ -1,13 +1,13 @@
 """What methods share that train a network and the noise in turns: batches in an order, and a search over all images."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from bench.api import Budget, Cosine, CraftContext, CraftData, Ensemble, Learner, Method, Recipe, Steps
+from bench.api import Budget, Cosine, CraftContext, CraftData, Ensemble, Learner, Method, Recipe, Steps, sent
 from methods._pgd import PGD
 
 _BLOCK_PIXELS = 1024 * 32 * 32
@@ -42,6 +42,9 @@ class Batches:
     size: int
     shuffled: bool
     purpose: str = "order"
+    _kept: dict[tuple[int, int, torch.device], Tensor] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         """Return how many there are in an epoch."""
@@ -55,7 +58,11 @@ class Batches:
         part = slice(batch * self.size, (batch + 1) * self.size)
         if not self.shuffled:
             return torch.arange(self.count, device=device)[part]
-        return torch.randperm(self.count, generator=ctx.generator(self.purpose, epoch))[part].to(device)
+        wanted = ctx.seed, epoch, device
+        if wanted not in self._kept:  # as large as the training set, and steps are many
+            self._kept.clear()
+            self._kept[wanted] = sent(torch.randperm(self.count, generator=ctx.generator(self.purpose, epoch)), device)
+        return self._kept[wanted][part]
 
 
 def learn(

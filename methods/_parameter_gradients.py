@@ -49,7 +49,11 @@ class ParameterGradient:
 
     def of(self, x: Tensor, y: Tensor, loss: SummedLoss = cross_entropy) -> Tensor:
         """Return the gradient of the mean loss, [P], detached. It costs a pass."""
-        parts = self._once.map(lambda images, classes: self._summed(images, classes, loss), x, y)
+
+        def of_part(images: Tensor, classes: Tensor) -> Tensor:
+            return self._summed(images, classes, loss)
+
+        parts = self._once.map(of_part, x, y, trial=of_part)
         return torch.stack(parts).sum(0) / len(x)
 
     def through(self, x: Tensor, y: Tensor, objective: Objective) -> Tensor:
@@ -66,12 +70,17 @@ class ParameterGradient:
 
         def of_part(images: Tensor, classes: Tensor) -> Tensor:
             weights = None if len(images) == len(x) else slope()
+            return differentiated(images, classes, objective if weights is None else lambda one: one @ weights)
+
+        def differentiated(images: Tensor, classes: Tensor, objective: Objective) -> Tensor:
             images = images.detach().requires_grad_()
             gradient = self._summed(images, classes, cross_entropy, kept=True) / len(x)
-            value = objective(gradient) if weights is None else gradient @ weights
-            return torch.autograd.grad(value, images)[0]
+            return torch.autograd.grad(objective(gradient), images)[0]
 
-        return torch.cat(self._twice.map(of_part, x, y))
+        def trial(images: Tensor, classes: Tensor) -> Tensor:
+            return differentiated(images, classes, lambda gradient: gradient.square().sum())
+
+        return torch.cat(self._twice.map(of_part, x, y, trial=trial))
 
     def _summed(self, x: Tensor, y: Tensor, loss: SummedLoss, *, kept: bool = False) -> Tensor:
         # Of attention torch differentiates no other kernel twice.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.api import Augmentation, Budget, CraftContext, CraftData, Ensemble, Network, augment, draw
+from bench.api import Augmentation, Budget, CraftContext, CraftData, Ensemble, Network, augment, draw, sent
 
 View = Callable[[Tensor], Tensor]
 """What the network sees of images, [B, 3, H, W] to [B, 3, H, W], differentiable."""
@@ -117,7 +117,8 @@ class PGD:
         # One stream for each image: what it starts from does not depend on the shard it is in.
         noise = torch.stack(
             [torch.randn(data.x.shape[1:], generator=ctx.generator("start", restart, i)) for i in data.index.tolist()]
-        ).to(data.x)
+        )
+        noise = sent(noise, data.x.device).to(data.x.dtype)
         scale = budget.radius if budget.norm == "linf" else budget.radius / data.x[0].numel() ** 0.5
         return budget.project(data.x, data.x + scale * noise)
 
@@ -156,7 +157,8 @@ class ShiftsAndFlips:
         shift = 2 * self.share * (2 * drawn[:, :2] - 1)  # in the units of a grid, whose images are 2 wide
         theta = torch.zeros(len(drawn), 2, 3)
         theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = flip, 1.0, shift
-        grid = F.affine_grid(theta.to(data.x), list(data.x.shape), align_corners=False)
+        theta = sent(theta, data.x.device).to(data.x.dtype)
+        grid = F.affine_grid(theta, list(data.x.shape), align_corners=False)
         return lambda x: F.grid_sample(x - self.colour, grid, align_corners=False) + self.colour
 
 

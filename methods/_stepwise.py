@@ -21,6 +21,7 @@ from bench.api import (
     Steps,
     augment,
     draw,
+    sent,
 )
 from methods._online import Batches, blocks, recipe_of
 
@@ -117,7 +118,7 @@ class Stepwise(Method[P_co]):
 
     def _search(self, x: Tensor, y: Tensor, learner: Learner, budget: Budget, generator: Draw) -> Tensor:
         """Return images, [B, 3, H, W] in whole levels, whose loss is low; from a random start."""
-        start = 2 * torch.rand(x.shape, generator=generator("start")).to(x) - 1
+        start = 2 * sent(torch.rand(x.shape, generator=generator("start")), x.device).to(x.dtype) - 1
         images = budget.project(x, x + budget.radius * start)
         for step in range(self.params.noise_steps):
             gradient = self._gradient(images, y, learner, partial(generator, "noise", step))
@@ -160,7 +161,7 @@ class Adversary:
         """Return images moved at random."""
         if not self.radius:
             return seen
-        drawn = 2 * torch.rand(seen.shape, generator=generator).to(seen) - 1
+        drawn = 2 * sent(torch.rand(seen.shape, generator=generator), seen.device).to(seen.dtype) - 1
         return (seen + self.radius * drawn).clamp(0, 1)
 
     def attacked(self, seen: Tensor, y: Tensor, learner: Learner, generator: torch.Generator) -> Tensor:

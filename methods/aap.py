@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Surrogate
-from methods._contrastive_views import ContrastiveViews, smallest_window
+from methods._contrastive_views import MOST_KEPT, ContrastiveViews, smallest_window
 from methods._pgd import PGD
 
 PUBLISHED: dict[str, Any] = {
@@ -76,10 +76,13 @@ class _Augmented(Method[P_co]):
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the network."""
         self.ensemble = Ensemble(ctx.networks, precision=self.params.precision)
+        # Every shard needs the draws of all images, and a GPU is done with its steps before these are drawn.
+        keeps = ctx.device.type == "cuda" and self.params.steps * ctx.images <= MOST_KEPT
+        self.views = ContrastiveViews(self.params.strength, kept={} if keeps else None)
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Run PGD from the clean images, a new view of each at every step."""
-        views = ContrastiveViews(self.params.strength) if self.params.strength else None
+        views = self.views if self.params.strength else None
         length = self.params.reach * budget.radius / self.params.steps
         pgd = PGD(self.params.steps, length, views=views, ascend=self.ascend)
         return pgd(data, self._labels(data), self.ensemble, budget, ctx)

@@ -90,7 +90,8 @@ class DUNE(Method[DUNEParams]):
         place, velocity = (drawn * torch.tensor([self.params.spread, self.params.speed]).view(2, 1, 1, 1)).to(
             ctx.device
         )
-        own, lowest, each = place, torch.full_like(place[..., 0], torch.inf).double(), torch.arange(classes)
+        own, lowest = place, torch.full_like(place[..., 0], torch.inf).double()
+        each = torch.arange(classes, device=ctx.device)
         for _ in range(self.params.iterations):
             cost = self._costs(data, place)
             own = torch.where((cost < lowest)[..., None], place, own)
@@ -121,7 +122,7 @@ class DUNE(Method[DUNEParams]):
         for colour in colours.to(x).unbind(1):
             shown = (x + colour[y, :, None, None]).clamp(0, 1)
             logits = torch.stack([network(shown).double() for network in self.ensemble.networks])
-            error = -logits.log_softmax(2)[:, torch.arange(len(y)), target].mean(0)
+            error = -logits.log_softmax(2)[:, torch.arange(len(y), device=y.device), target].mean(0)
             losses.append(error + self._penalty(x, shown))
         return torch.stack(losses, 1)
 

@@ -23,6 +23,7 @@ from bench.api import (
     Rounding,
     SepbenchError,
     Steps,
+    sent,
 )
 from methods._online import Batches, blocks, error, learn, recipe_of, search
 from methods._pgd import PGD
@@ -114,7 +115,8 @@ class EM(Method[EMParams]):
         count = min(max(round(self.params.portion * len(data.x)), 2), len(data.x))
         subset = torch.randperm(len(data.x), generator=ctx.generator("portion"))[:count].to(data.x.device)
         x, y = data.x[subset], data.y[subset]
-        _check_classes(data.y, y)
+        labels = y.cpu()
+        _check_classes(data.y.cpu(), labels)
         order = Batches(count, self.params.batch_size, shuffled=True)
         searched = replace(order, purpose="noise")
         rounds = ctx.rounds(self.params.rounds, learner=learner, noise=noise)
@@ -122,8 +124,9 @@ class EM(Method[EMParams]):
             learn(learner, self._steps_of(round_), order, x + noise[y], y, ctx)
             ensemble = Ensemble([learner.network], precision=self.params.precision, backend=None)
             for batch in ctx.progress(range(len(searched))):
-                chosen = searched(round_ * len(searched) + batch, ctx, data.x.device)
-                self._renew(noise, x[chosen], y[chosen], ensemble, budget)
+                here = searched(round_ * len(searched) + batch, ctx, labels.device)
+                chosen = sent(here, data.x.device)
+                self._renew(noise, x[chosen], y[chosen], labels[here], ensemble, budget)
             ctx.spent += ensemble.passes
         protected = torch.empty_like(data.x)
         for part in blocks(data):
@@ -134,13 +137,16 @@ class EM(Method[EMParams]):
         """Return the steps of the network in a round, counted from the first of all."""
         return range(round_ * self.params.batches, (round_ + 1) * self.params.batches)
 
-    def _renew(self, noise: Tensor, x: Tensor, y: Tensor, ensemble: Ensemble, budget: Budget) -> None:
-        """Let the perturbation of each class that is there be the mean of those of its images after their steps."""
+    def _renew(self, noise: Tensor, x: Tensor, y: Tensor, labels: Tensor, ensemble: Ensemble, budget: Budget) -> None:
+        """Let the perturbation of each class that is there be the mean of those of its images after their steps.
+
+        `labels` are `y` on the CPU: looking for classes on a GPU would have to wait for it.
+        """
         moved, length = budget.project(x, x + noise[y]), self.params.step_fraction * budget.radius
         for _ in range(self._steps):
             moved = budget.project(x, moved - length * budget.direction(ensemble.mean_gradient(moved, y)))
-        for label in y.unique():
-            own = y == label
+        for label in labels.unique().tolist():
+            own = sent((labels == label).nonzero()[:, 0], x.device)
             noise[label] = (moved[own] - x[own]).mean(0)
 
     def _until_learnt(self, rounds: Iterator[int], error: Callable[[], float]) -> Iterator[int]:

@@ -85,7 +85,9 @@ class NTGA(Method[NTGAParams]):
         network = WideNetwork(self.params.layers, self.params.weight_variance, self.params.bias_variance)
         rows = x.flatten(1).requires_grad_()
         kernel = network.kernel(rows, rows)
-        kernel = kernel + self.params.ridge * kernel.diagonal().mean() * torch.eye(len(x)).to(kernel)
+        kernel = kernel + self.params.ridge * kernel.diagonal().mean() * torch.eye(
+            len(x), dtype=kernel.dtype, device=kernel.device
+        )
         weights = descended(kernel, F.one_hot(y, classes).to(kernel), self.params.t)
         fixed = weights.detach().requires_grad_()
         total, of_weights = torch.zeros_like(rows), torch.zeros_like(weights)

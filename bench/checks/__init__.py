@@ -1,1 +1,4 @@
-"""What plug-ins promise, as checks that need no checkout: a function for each promise, which says how it is broken."""
+"""Checks that need no checkout: what plug-ins promise, and in `machine` whether this machine computes it right.
+
+A plug-in's are a function for each promise, which says how it is broken.
+"""

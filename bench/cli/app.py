@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from bench import __version__
-from bench.cli import asking, checking, judging, measuring, protecting, reading, running
+from bench.cli import asking, carrying, checking, judging, measuring, protecting, reading, running
 from bench.cli.breakdown import sentence_on
 from bench.cli.options import say
 from bench.cli.streams import standard_streams
@@ -26,7 +26,8 @@ def cli() -> None:
 
 for command in (
     *(running.run, running.work, running.sync),
-    *(reading.table, reading.plot, reading.diagnose, reading.export, reading.leaderboard, reading.rebuild),
+    *(reading.table, reading.plot, reading.diff, reading.diagnose),
+    *(reading.export, carrying.import_, reading.leaderboard, reading.rebuild),
     *(asking.ls, asking.show, asking.plan, asking.doctor),
     measuring.perf,
     *(protecting.protect, judging.evaluate, checking.check),

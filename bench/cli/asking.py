@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from bench.cli.help_example import example
 from bench.cli.naming import changing
 from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
+from bench.core.errors import SepbenchError
 
 
 @click.command(epilog=example("sepbench ls methods"))
@@ -74,9 +76,26 @@ def plan(
             say(f"times are those of {processes[0]} alone, and {several} devices share the stages")
 
 
-@click.command(epilog=example("sepbench doctor"))
-def doctor() -> None:
-    """Say what this machine can do, and what is missing."""
+@click.command(epilog=example("sepbench doctor --check --devices cpu"))
+@click.option("--check", "measure", is_flag=True, help="Craft and train on small inputs, and hold it against the CPU.")
+@DEVICES
+@click.option("--json", "as_json", is_flag=True, help="With --check: print JSON.")
+@click.pass_context
+def doctor(context: click.Context, measure: bool, devices: str, as_json: bool) -> None:
+    """Say what this machine can do, and what is missing.
+
+    With --check it also says whether the device computes what its CPU does, and how fast, in up to three minutes.
+    Exit code 1 where something is in the way.
+    """
+    if measure:
+        from bench.cli.machine_report import check_machine
+
+        if not check_machine(devices, as_json):
+            sys.exit(1)
+        return
+    for option, given in (("--json", as_json), ("--devices", _given(context, "devices"))):
+        if given:
+            raise SepbenchError(f"{option} belongs to doctor --check: give both, or leave it out")
     from bench.cli.doctor import examine, render_findings
     from bench.store.home import Home
 
@@ -84,3 +103,7 @@ def doctor() -> None:
     click.echo(render_findings(findings))
     if any(one.mark == "✗" for one in findings):
         sys.exit(1)
+
+
+def _given(context: click.Context, parameter: str) -> bool:
+    return context.get_parameter_source(parameter) is not ParameterSource.DEFAULT

@@ -18,10 +18,10 @@ SIZE = click.option(
 )
 
 
-def batch(default: int) -> Callable[[Any], Any]:
-    """Return the option for the images of a step."""
+def batch(default: int | None, shown: bool | str = True) -> Callable[[Any], Any]:
+    """Return the option for the images of a step; `shown` says in words what its default is."""
     return click.option(
-        "--batch", default=default, show_default=True, type=click.IntRange(1), metavar="N", help="Images of a step."
+        "--batch", default=default, show_default=shown, type=click.IntRange(1), metavar="N", help="Images of a step."
     )
 
 
@@ -35,9 +35,15 @@ def perf() -> None:
 @click.option("--checkpoints", default="5", show_default=True, metavar="N,N", help="Numbers of checkpoints.")
 @PRECISION
 @SIZE
+<<<<<<< HEAD
 @batch(64)
 @DEVICE
 def craft(network: str, checkpoints: str, precision: str, size: int, batch: int, devices: str) -> None:
+=======
+@batch(None, "64; on a GPU, as many as a run crafts at a time")
+@DEVICES
+def craft(network: str, checkpoints: str, precision: str, size: int, batch: int | None, devices: str) -> None:
+>>>>>>> people
     """Measure SEP's steps over the checkpoints of a network."""
     from bench.core.device import choose_device
     from bench.perf import craft_throughput, read_list

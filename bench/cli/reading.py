@@ -1,5 +1,6 @@
 """Commands that read what runs have left."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.carrying import write_state
 from bench.cli.help_example import example
 from bench.cli.naming import changing
 from bench.cli.options import DEVICE, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
@@ -33,12 +35,13 @@ def table(
 ) -> None:
     """Print the table of an experiment that has run, or of several side by side, such as one for each data set.
 
+    On a terminal it fits the window, in blocks below each other where it is too wide; elsewhere it is Markdown.
     What `sepbench evaluate` judged is called evaluate-NAME.
     """
     from bench.read.evaluated import evaluation_table
     from bench.read.evaluated_records import are_evaluations, evaluation_records
     from bench.read.standins import loaded
-    from bench.read.tables import check_format, render
+    from bench.read.tables import check_format, render, to_terminal
     from bench.read.tabulation import compile_table
     from bench.store.home import Home
 
@@ -50,7 +53,10 @@ def table(
     else:
         with loaded(experiments, home, records, profile=profile, overrides=overrides) as specs:
             compiled = compile_table(specs, home, records, chosen)
-    click.echo(for_machines(render(compiled, form), form), nl=False)
+    if form == "md" and sys.stdout.isatty():
+        click.echo(to_terminal(compiled, shutil.get_terminal_size().columns), nl=False)
+    else:
+        click.echo(for_machines(render(compiled, form), form), nl=False)
     if strict and compiled.missing:
         say(f"{compiled.missing} of {compiled.runs} runs are missing")
         sys.exit(1)
@@ -71,6 +77,12 @@ def table(
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
 @WHERE
 @click.option("--method", metavar="NAME", help="Of classes: whose victims; the strongest if left out.")
+@click.option(
+    "--paper", is_flag=True, help="For a paper: without title and caption, a column wide, letters as text, as PDF, too."
+)
+@click.option(
+    "--width", type=click.FloatRange(2, 20), metavar="INCHES", help="Of --paper: how wide; 3.3, a column, if left out."
+)
 def plot(
     experiment: str,
     overrides: Sequence[str],
@@ -80,6 +92,8 @@ def plot(
     records: Path | None,
     where: Sequence[str],
     method: str | None,
+    paper: bool,
+    width: float | None,
 ) -> None:
     """Draw an experiment that has run, as PNG and SVG, and print the files.
 
@@ -87,23 +101,57 @@ def plot(
     `sepbench evaluate` judged is called evaluate-NAME, and gives the others.
     """
     from bench.read.evaluated_records import are_evaluations, evaluation_records
-    from bench.read.plots import Sources, draw, draw_evaluation
+    from bench.read.plots import COLUMN, Sheet, Sources, draw, draw_evaluation
     from bench.read.standins import loaded
     from bench.store.home import Home
 
+    if width is not None and not paper:
+        raise SepbenchError("--width goes with --paper: add it, figures for a screen are as wide as they have to be")
+    sheet = Sheet((width or COLUMN) if paper else None)
     home, chosen = Home.find(), dict(pair("--where", one) for one in where)
     with ExitStack() as reading:
         if are_evaluations([experiment]):
             found = evaluation_records([experiment], home, records, chosen, profile=profile, overrides=overrides)
-            figures = draw_evaluation(found, kinds, out)
+            figures = draw_evaluation(found, kinds, out, sheet)
         else:
             (spec,) = reading.enter_context(loaded([experiment], home, records, profile=profile, overrides=overrides))
-            figures = draw(Sources(spec, home, records, method, chosen), kinds, out)
+            figures = draw(Sources(spec, home, records, method, chosen, sheet), kinds, out)
         for drawn in figures:
             if drawn.paths:
                 click.echo("\n".join(map(str, drawn.paths)))
             else:
                 say(f"no {drawn.kind}: {drawn.reason}")
+
+
+@click.command(epilog=example("sepbench diff cifar10-cpu cifar10-cpu-replicates --records results/records"))
+@click.argument("first", metavar="KEY|EXPERIMENT")
+@click.argument("second", metavar="KEY|EXPERIMENT")
+@click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder, not in the home.")
+@click.option(
+    "--value", default="test_acc", show_default=True, metavar="FIELD", help="What experiments are compared by."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(first: str, second: str, records: Path | None, value: str, as_json: bool) -> None:
+    """Say what two records, or two experiments, differ in, and whether by more than their seeds explain."""
+    from bench.read import differences_text
+    from bench.read.differences import named
+    from bench.record.record import read_records
+    from bench.record.tracking.rebuilt import kept_records
+    from bench.spec.layout import TableLayout
+    from bench.store.home import Home
+
+    value = TableLayout(value=value).value
+    known = read_records(records) if records else [one for kept in kept_records(Home.find()).values() for one in kept]
+    ours, theirs = named(first, known), named(second, known)
+    single = [len(side) == 1 and side[0].key.startswith(name) for side, name in ((ours, first), (theirs, second))]
+    if single[0] != single[1]:
+        raise SepbenchError("one of them is a record and the other an experiment: name two of a kind")
+    if as_json:
+        click.echo(differences_text.as_json(ours, theirs, value, single=single[0]))
+    elif single[0]:
+        click.echo(differences_text.diff_records(ours[0], theirs[0], known))
+    else:
+        click.echo(differences_text.diff_experiments(ours, theirs, (first, second), value))
 
 
 @click.command(epilog=example("sepbench diagnose quickstart --checkpoints 5"))
@@ -165,7 +213,7 @@ def diagnose(
 @changing
 @PLUGIN
 @ONLY
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write NumPy archives to.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write NumPy archives, or --state, to.")
 @click.option(
     "--hub",
     type=click.Path(path_type=Path),
@@ -177,6 +225,16 @@ def diagnose(
     type=click.Path(path_type=Path),
     help="Of --hub: a folder of records that tell what defenses give back, besides those of the home.",
 )
+@click.option("--state", is_flag=True, help="Write to --out what sepbench import takes in to go on elsewhere.")
+@click.option("--bf16", is_flag=True, help="Of --state: checkpoints in bfloat16; records of what follows say so.")
+@click.option(
+    "--leave-out",
+    multiple=True,
+    type=click.Choice(["protected", "checkpoints", "drafts"]),
+    help="Of --state: what stays behind.",
+)
+@click.option("--file-size", metavar="SIZE", help="Of --state: the most that a file may take, such as 16M.")
+@DEVICES
 def export(
     experiment: str,
     overrides: Sequence[str],
@@ -186,8 +244,16 @@ def export(
     hub: Path | None,
     with_test: bool,
     records: Path | None,
+    state: bool,
+    bf16: bool,
+    leave_out: Sequence[str],
+    file_size: str | None,
+    devices: str,
 ) -> None:
     """Write the protected sets of an experiment as NumPy archives, or ready for the Hugging Face Hub.
+
+    With --state what there is of it, finished or begun, in small files for another machine: protected sets,
+    victims, and the checkpoints that are still needed. --devices is where it was begun.
 
     Archives are for purifiers and other tools: for victims with the defense purified that have only part of a set, or
     clean images besides, also what they have. Nothing is uploaded.
@@ -197,9 +263,16 @@ def export(
 
     if (out is None) == (hub is None):
         raise SepbenchError("give --out FOLDER for NumPy archives, or --hub FOLDER for the layout of the Hub")
+    if not state and (bf16 or leave_out or file_size):
+        raise SepbenchError("--bf16, --leave-out and --file-size go with --state: add --state")
+    if state and hub is not None:
+        raise SepbenchError("--state goes with --out: the Hub takes protected sets alone")
     if hub is None and (with_test or records is not None):
         raise SepbenchError(f"{'--with-test' if with_test else '--records'} goes with --hub: add --hub FOLDER")
     left, home, wanted = 0, Home.find(), planned(experiment, overrides, profile, only)
+    if state and out is not None:
+        write_state(wanted, home, out, devices, bf16, leave_out, file_size)
+        return
     if hub is not None:
         from bench.read.hub import hand_on, upload_command
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from bench.contracts.plugin import Params
+from bench.core.device import sent
 
 _TRIES = 10  # windows drawn of an image before it settles for one in the middle
 _LARGEST_ASPECT = 4 / 3
@@ -65,7 +66,7 @@ class Draws:
 
     def to(self, device: torch.device) -> "Draws":
         """Return the same draws on another device."""
-        return self._each(lambda drawn: drawn.to(device))
+        return self._each(lambda drawn: sent(drawn, device))
 
     def __getitem__(self, part: slice | Tensor) -> "Draws":
         return self._each(lambda drawn: drawn[part])

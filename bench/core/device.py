@@ -1,6 +1,7 @@
 """Which device does the work, and in which number format."""
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from bench.core.errors import SepbenchError
@@ -65,16 +66,54 @@ def precision(device: "torch.device", wanted: str = "auto") -> str:
     `auto` is bf16 on GPUs that have it: crafting in it protects as well (the experiment cifar10-cpu-precision). On a
     CPU it is fp32, whose results do not depend on the model of the CPU.
     """
-    import torch
-
     if wanted != "auto":
         return wanted
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if _has_bf16(device) else "fp32"
+
+
+def stated_precision(device: "torch.device", wanted: str = "auto") -> str:
+    """Return the number format as records state it: `bf16`, `fp32`, or `tf32` where convolutions round to that.
+
+    torch lets cuDNN round the inputs of float32 convolutions to TF32, 10 bits of mantissa, unless it is told not to.
+    """
+    used = precision(device, wanted)
+    return "tf32" if used == "fp32" and _has_bf16(device) and _rounds_to_tf32() else used
+
+
+def _rounds_to_tf32() -> bool:
+    """Tell whether cuDNN may round the inputs of float32 convolutions."""
+    from torch.backends import cudnn
+
+    convolutions = getattr(cudnn, "conv", None)  # not in torch 2.6; where it is, the older setting may not be readable
+    rounds = cudnn.allow_tf32 if convolutions is None else convolutions.fp32_precision == "tf32"
+    return rounds and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+
+
+def _has_bf16(device: "torch.device") -> bool:
+    """Tell whether the matrix units of a device take bf16 (and TF32): those before Ampere only emulate it."""
+    import torch
+
+    # Not is_bf16_supported, which tells of the current device, and counts emulation.
+    return device.type == "cuda" and (torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8)
+
+
+def sent(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """Return a tensor on a device; a GPU is not waited for, which `Tensor.to` does unless the memory is pinned."""
+    if device.type != "cuda" or tensor.device.type != "cpu" or not tensor.numel():
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def warn_of_failed_compile(error: Exception) -> None:
     """Say in one line that torch.compile failed, why, and what follows."""
+    _LOG.warning("torch.compile failed (%s): networks run uncompiled, which is slower", _reason(error))
+
+
+def warn_of_failed_capture(error: Exception) -> None:
+    """Say in one line that the training pass could not be captured, why, and what follows."""
+    _LOG.warning("CUDA graphs failed (%s): kernels are launched one by one, which is slower", _reason(error))
+
+
+def _reason(error: Exception) -> str:
     cause = getattr(error, "inner_exception", error)
-    reason = next(iter(str(cause).strip().splitlines()), "")
-    kind = type(cause).__name__
-    _LOG.warning("torch.compile failed (%s: %s): networks run uncompiled, which is slower", kind, reason)
+    return f"{type(cause).__name__}: {next(iter(str(cause).strip().splitlines()), '')}"

@@ -1,12 +1,13 @@
 """torch.compile for frozen networks: once for all checkpoints of an architecture, and never at the price of a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
-from torch.func import functional_call
 
 from bench.core.device import warn_of_failed_compile
 from bench.engine.frozen import Frozen
@@ -38,12 +39,24 @@ class Compiled:
     """
 
     def __init__(self, networks: Sequence[Frozen], backend: Backend | None) -> None:
-        self._networks = networks
+        self._networks: list[Frozen] = []
+        self._backend = backend
+        self._of_structure: dict[str, _Shared] = {}
         self.active = backend is not None
-        if backend is None:
+        for network in networks:
+            self.add(network)
+
+    def add(self, network: Frozen) -> None:
+        """Let a further network run compiled, where the others do."""
+        self._networks.append(network)
+        if not self.active or self._backend is None:
             return
         try:
-            _compile(networks, backend)
+            structure = _structure(network.body)
+            if structure not in self._of_structure:
+                self._of_structure[structure] = _Shared(network.body, self._backend)
+            weights = [owner[name] for owner, name in _places(network.body)]
+            network.extractor = partial(self._of_structure[structure], weights)
         except Exception as error:  # compilers raise whatever they like
             self._give_up(error)
 
@@ -52,11 +65,24 @@ class Compiled:
         if self.active:
             try:
                 return call()
-            except torch.OutOfMemoryError:
-                raise  # smaller batches help, eager networks do not
             except Exception as error:
+                lacked = _lack_of_memory(error)
+                if lacked is not None:
+                    raise lacked from None  # smaller batches help, eager networks do not
                 self._give_up(error)
         return call()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the networks run eagerly in the block, on whatever shape: nothing is compiled for it."""
+        extractors = [network.extractor for network in self._networks]
+        for network in self._networks:
+            network.extractor = None
+        try:
+            yield
+        finally:
+            for network, extractor in zip(self._networks, extractors, strict=True):
+                network.extractor = extractor
 
     def _give_up(self, error: Exception) -> None:
         self.active = False
@@ -65,29 +91,43 @@ class Compiled:
         warn_of_failed_compile(error)
 
 
-class _Shared(nn.Module):
+class _Shared:
     """A compiled extractor that runs with the weights of any network of its structure."""
 
     def __init__(self, body: nn.Module, backend: Backend) -> None:
-        super().__init__()
-        self.body = body
+        own = deepcopy(body)  # whose weights change from call to call; the network's own stay
+        self._places = _places(own)
         # Its forward and not the module: what is around it in fx turns errors into others while it is compiled.
         # Whole or not at all: a network that falls into pieces gains little.
-        self._run = torch.compile(body.forward, dynamic=False, fullgraph=True, backend=backend)
+        self._run = torch.compile(_with_code_of_its_own(own).forward, dynamic=False, fullgraph=True, backend=backend)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, weights: Sequence[Tensor | None], x: Tensor) -> Tensor:
+        # Not by functional_call: it takes a GPU's time for a small network to put weights in and take them out again.
+        for (owner, name), weight in zip(self._places, weights, strict=True):
+            owner[name] = weight
         features: Tensor = self._run(x)
         return features
 
 
-def _compile(networks: Sequence[Frozen], backend: Backend) -> None:
-    compiled: dict[str, _Shared] = {}
-    for network in networks:
-        structure = _structure(network.body)
-        if structure not in compiled:
-            compiled[structure] = _Shared(network.body, backend)
-        weights = {f"body.{name}": tensor for name, tensor in _weights(network.body)}
-        network.extractor = partial(functional_call, compiled[structure], weights, strict=True)
+def _with_code_of_its_own(body: nn.Module) -> nn.Module:
+    """Return a module that calls another: of one code no more than eight versions are compiled and kept."""
+    graph = fx.Graph()
+    graph.output(graph.call_module("body", (graph.placeholder("x"),)))
+    return fx.GraphModule({"body": body}, graph)
+
+
+def _places(body: nn.Module) -> list[tuple[dict[str, Any], str]]:
+    """Return where the parameters and the buffers of a network are kept, in the same order for all of its structure."""
+    return [
+        (owner, name) for layer in body.modules() for owner in (layer._parameters, layer._buffers) for name in owner
+    ]
+
+
+def _lack_of_memory(error: BaseException | None) -> torch.OutOfMemoryError | None:
+    """Return the lack of memory that an error is or was wrapped around, as compilers do."""
+    while error is not None and not isinstance(error, torch.OutOfMemoryError):
+        error = getattr(error, "inner_exception", None) or error.__cause__
+    return error
 
 
 def _weights(body: nn.Module) -> list[tuple[str, Tensor]]:

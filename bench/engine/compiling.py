@@ -15,18 +15,34 @@ from bench.core.device import warn_of_failed_compile
 BACKEND: str | Callable[..., Any] = "inductor"
 """What torch.compile generates code with."""
 
+CHANNELS_LAST = {"cuda"}
+"""Devices where compiled networks get every batch in the layout that they are compiled for.
+
+Batches that a defense has laid out otherwise would be compiled for anew. On a CPU they are, as the last bits of results
+depend on the layout there.
+"""
+
 
 @contextmanager
 def compiling(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> Iterator[bool]:
     """Let a network run compiled inside the block, as `compile_forward` does; yields whether it does."""
+    with forward_as_before(network):
+        try:
+            yield compile_forward(network, shape, autocast)
+        finally:
+            torch.compiler.reset()  # what is compiled is kept with the code of all networks, up to a limit
+
+
+@contextmanager
+def forward_as_before(network: nn.Module) -> Iterator[None]:
+    """Let a network have another forward inside the block."""
     before = vars(network).get("forward")
     try:
-        yield compile_forward(network, shape, autocast)
+        yield
     finally:
         vars(network).pop("forward", None)
         if before is not None:
             network.forward = before
-        torch.compiler.reset()  # what is compiled is kept with the code of all networks, up to a limit
 
 
 def compile_forward(network: nn.Module, shape: tuple[int, ...], autocast: torch.autocast) -> bool:
@@ -89,7 +105,8 @@ class _Forward:
         # Attacks on the images want their gradient, in eval mode as well.
         if self._works and (self._network.training or x.requires_grad) and x.shape == self._shape:
             try:
-                return self.compiled(x)
+                last = x.device.type in CHANNELS_LAST
+                return self.compiled(x.contiguous(memory_format=torch.channels_last) if last else x)
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # of a further graph, such as that of an attack on the images

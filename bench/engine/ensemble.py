@@ -1,6 +1,7 @@
 """Input gradients of many frozen networks, the engine of every method that uses surrogates."""
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from functools import partial
 from typing import Literal
 
@@ -92,6 +93,7 @@ class Ensemble:
     ) -> None:
         device = networks[0].mean.device
         dtype = torch.bfloat16 if chosen_precision(device, precision) == "bf16" else None
+        self._dtype = dtype
         self.networks = [Frozen(network, dtype) for network in networks]
         self.loss = loss
         self.passes = 0
@@ -100,6 +102,14 @@ class Ensemble:
 
     def __len__(self) -> int:
         return len(self.networks)
+
+    def with_network(self, index: int, network: Network) -> "Ensemble":
+        """Return the ensemble with another network at a 0-based position; both share what is frozen and compiled."""
+        other, frozen = copy(self), Frozen(network, self._dtype)
+        other.networks = [*self.networks[:index], frozen, *self.networks[index + 1 :]]
+        other.passes = 0
+        self.compiled.add(frozen)
+        return other
 
     def gradient(self, index: int, x: Tensor, target: Tensor, loss: EnsembleLoss | None = None) -> Tensor:
         """Return one network's gradient of the loss of each image.
@@ -149,8 +159,12 @@ class Ensemble:
                 total += self._gradient(index, images, classes, loss or self.loss)
             return total
 
+        def trial(images: Tensor, classes: Tensor) -> None:
+            with self.compiled.paused():
+                of_part(images, classes)
+
         # Padded where a new shape would be compiled anew: no image's gradient depends on the others of its batch.
-        parts = self.micro_batches.map(of_part, x, target, pad=self.compiled.active)
+        parts = self.micro_batches.map(of_part, x, target, pad=self.compiled.active, trial=trial)
         self.passes += len(indices) * len(x)
         return torch.cat(parts)[: len(x)]
 

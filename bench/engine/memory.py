@@ -1,8 +1,11 @@
-"""The CPU memory that training and crafting take and free again at every step."""
+"""The memory that training and crafting take and free again: at every step on a CPU, after a stage on a GPU."""
 
 import ctypes
+import gc
 import resource
 import sys
+
+import torch
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
@@ -27,3 +30,13 @@ def peak_memory_mb() -> float:
     """Return the most memory that this process has held so far, in MiB."""
     unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def give_back(device: torch.device) -> None:
+    """Leave the memory of a GPU that nothing uses any more to other processes; on a CPU, do nothing.
+
+    What was compiled, captured or failed refers to itself, and holds its network until Python looks for such.
+    """
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()

@@ -103,7 +103,8 @@ class Recipe(Params):
         Largest norm of the whole gradient; None does not clip.
     precision
         Of matrix products while networks train and are judged: fp32, bf16 (autocast), or auto, which is bf16 on GPUs
-        that have it and fp32 elsewhere. With auto the device decides, and is no part of any key.
+        that have it and fp32 elsewhere. With auto the device decides, and is no part of any key. Of fp32 on a GPU whose
+        convolutions round to TF32, as torch lets them, records say tf32.
 
     Examples
     --------

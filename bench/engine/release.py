@@ -8,12 +8,14 @@ from torch import Tensor
 
 from bench.contracts.budget import Budget
 from bench.contracts.method import Rounding
+from bench.core.device import sent
 from bench.core.norms import NORMS, levels, to_bytes
 
 VERSION = 1
 """Bumped when the bytes released for the same crafted images change; part of every key that depends on them."""
 
 _AUDIT_BATCH = 512
+_AUDIT_PIXELS = 1024 * 32 * 32  # of a batch on a GPU, whose memory larger images would fill
 
 
 class BudgetExceeded(Exception):  # noqa: N818 - reads as what it is
@@ -99,12 +101,13 @@ def release(clean: Tensor, crafted: Tensor, budget: Budget | None, rounding: Rou
     return released if truncated else ball.fit(clean, crafted, released, size)
 
 
-def audit(clean: Tensor, released: Tensor) -> Audit:
-    """Measure a protected set against the clean one, both uint8 [N, 3, H, W]."""
+def audit(clean: Tensor, released: Tensor, device: torch.device | None = None) -> Audit:
+    """Measure a protected set against the clean one, both uint8 [N, 3, H, W], on a device; where they lie if unset."""
+    size = _audit_batch(clean, device or clean.device)
     worst, l2, l0 = 0, 0.0, 0
     squared, similarity = 0.0, 0.0
-    for start in range(0, len(clean), _AUDIT_BATCH):
-        a, b = clean[start : start + _AUDIT_BATCH], released[start : start + _AUDIT_BATCH]
+    for start in range(0, len(clean), size):
+        a, b = (sent(images[start : start + size], device or images.device) for images in (clean, released))
         difference = levels(a, b)
         energy = difference.flatten(1).double().square().sum(1)
         worst = max(worst, int(difference.abs().amax()))
@@ -123,11 +126,18 @@ def audit(clean: Tensor, released: Tensor) -> Audit:
     )
 
 
+def _audit_batch(images: Tensor, device: torch.device) -> int:
+    height, width = images.shape[-2:]
+    return _AUDIT_BATCH if device.type == "cpu" else max(_AUDIT_PIXELS // (height * width), 1)
+
+
 def _ssim(a: Tensor, b: Tensor) -> float:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
+    # A GPU may round float32 to TF32 where it convolves: of a variance of nearby pixels little would be left.
+    wide = torch.float32 if a.device.type == "cpu" else torch.float64
     _, full = structural_similarity_index_measure(
-        b.float() / 255, a.float() / 255, data_range=1.0, return_full_image=True
+        b.to(wide) / 255, a.to(wide) / 255, data_range=1.0, return_full_image=True
     )
     # Only windows inside the image, as in the paper: whether the mean has those over the border depends on the version.
     return float(full[..., 5:-5, 5:-5].mean())

@@ -52,9 +52,14 @@ def sgd_step(
     return found.detach()
 
 
-def autocast_for(device: torch.device, number_format: str) -> torch.autocast:
-    """Return the autocast in which networks of a number format, as `precision` returns it, run."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=number_format == "bf16")
+def autocast_for(device: torch.device, number_format: str, *, cached: bool = True) -> torch.autocast:
+    """Return the autocast in which networks of a number format, as `precision` returns it, run.
+
+    Weights are cast once for each time that it is entered, or where it is not `cached` once for each use.
+    """
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=number_format == "bf16", cache_enabled=None if cached else False
+    )
 
 
 def not_finite(network: nn.Module) -> str | None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,9 @@ from bench.contracts.promises import check_loss, check_outputs
 from bench.core.device import precision
 from bench.core.errors import Stopped
 from bench.core.seeds import derive
+from bench.engine.background import BackgroundDraft, in_background
 from bench.engine.batches import batches, explaining_single_images
+from bench.engine.capturing import CAPTURE, capturing
 from bench.engine.compiling import compiling
 from bench.engine.recipe import Recipe
 from bench.engine.step import (
@@ -37,7 +39,8 @@ VERSION = 1
 """Bumped when the loop's result for the same input changes; part of every key that depends on training."""
 
 _SAVE_EVERY_SECONDS = 20.0
-_EVALUATION_BATCH = {"cpu": 100, "cuda": 2000}  # a CPU is fastest while activations stay in its cache
+_EVALUATION_BATCH = 100  # a CPU is fastest while activations stay in its cache
+_EVALUATION_PIXELS = 2000 * 32 * 32  # of a batch on a GPU, whose memory larger images would fill
 
 
 @dataclass
@@ -106,12 +109,14 @@ def train(
         Decides order, augmentation and the defenses' draws, each epoch from a stream of its own: a resumed run
         equals an undisturbed one.
     draft
-        Receives the state of the run every few epochs.
+        Receives the state of the run every few epochs, while training goes on; it has all of it in the end, also where
+        that is an exception.
     checkpoint
         What the weights after a 0-based epoch are called, which `draft` then receives, too; None keeps none.
     compile
         Whether to train with torch.compile, which takes a while to start and rounds differently; where it does not
-        work, a warning says so. What takes the loss apart image by image (`Defense.innermost`) runs without.
+        work, a warning says so. What takes the loss apart image by image (`Defense.innermost`) runs without. On a GPU
+        the training pass is then replayed from CUDA graphs, too, where no defense changes the loss.
     on_epoch
         Called after every epoch; may raise `Stopped`: the state is saved first.
 
@@ -135,13 +140,15 @@ def train(
     optimizer = defenses.optimizer(make_optimizer(network, recipe))
     history, judged = _resume(network, optimizer, draft)
     saved, began = time.monotonic(), time.perf_counter()
-    image_by_image = any(part.innermost for part in defenses.chain)
-    ready = (
-        compiling(network, batch_shape(data, recipe), autocast_for(device, number_format))
-        if compile and not image_by_image and len(history) < recipe.epochs
-        else nullcontext(False)
-    )
-    with ready as is_compiled:
+    image_by_image, is_compiled = any(part.innermost for part in defenses.chain), False
+    with ExitStack() as faster, in_background(draft, meanwhile=device.type == "cuda") as kept_in:
+        if compile and not image_by_image and len(history) < recipe.epochs:
+            shape, captured = batch_shape(data, recipe), device.type in CAPTURE and not defenses.with_losses
+            # As it is captured, or it would be compiled again.
+            autocast = autocast_for(device, number_format, cached=not captured)
+            is_compiled = faster.enter_context(compiling(network, shape, autocast))
+            if captured:
+                faster.enter_context(capturing(network, shape, number_format))
         for epoch in range(len(history), recipe.epochs):
             loss, accuracy = train_epoch(network, optimizer, data, recipe, defenses, seed, epoch)
             _check_weights(network, epoch)
@@ -155,14 +162,14 @@ def train(
             if not len(test) or defenses.judged_epoch(history.test_acc) == epoch:
                 judged = {name: value.clone() for name, value in network.state_dict().items()}
             if checkpoint is not None:
-                draft.put(checkpoint(epoch), network.state_dict())
+                kept_in.put(checkpoint(epoch), network.state_dict())
             if time.monotonic() - saved > _SAVE_EVERY_SECONDS and epoch + 1 < recipe.epochs:
-                _save(network, judged, optimizer, history, draft)
+                _save(network, judged, optimizer, history, kept_in)
                 saved = time.monotonic()
             try:
                 on_epoch(history)
             except Stopped:
-                _save(network, judged, optimizer, history, draft)
+                _save(network, judged, optimizer, history, kept_in)
                 raise
             began = time.perf_counter()
     network.load_state_dict(judged)
@@ -181,7 +188,7 @@ def predict(network: nn.Module, images: Tensor, number_format: str, epoch: int) 
     where an output is not finite: the largest of such outputs is no prediction.
     """
     network.eval()
-    size = _EVALUATION_BATCH.get(images.device.type, 500)
+    size = _evaluation_batch(images)
     with torch.inference_mode(), autocast_for(images.device, number_format):
         judged = [(logits.argmax(1), logits.isfinite().all(1)) for logits in _logits(network, images, size)]
     predicted, finite = (torch.cat(parts) for parts in zip(*judged, strict=True))
@@ -189,6 +196,11 @@ def predict(network: nn.Module, images: Tensor, number_format: str, epoch: int) 
         bad = int((~finite).sum())
         raise Diverged(f"outputs for {bad} of {len(images)} test images are not finite after epoch {epoch + 1}")
     return predicted
+
+
+def _evaluation_batch(images: Tensor) -> int:
+    height, width = images.shape[-2:]
+    return _EVALUATION_BATCH if images.device.type == "cpu" else max(_EVALUATION_PIXELS // (height * width), 1)
 
 
 def _logits(network: nn.Module, images: Tensor, size: int) -> Iterator[Tensor]:
@@ -294,7 +306,7 @@ def _device_generator(device: torch.device, seed: int, *purpose: str | int) -> t
 
 
 def _save(
-    network: nn.Module, judged: Weights, optimizer: torch.optim.Optimizer, history: History, draft: Draft
+    network: nn.Module, judged: Weights, optimizer: torch.optim.Optimizer, history: History, draft: BackgroundDraft
 ) -> None:
     tensors = kept(network, optimizer) | {f"judged.{name}": value for name, value in judged.items()}
     draft.put("state", tensors, {"history": history.to_dict()})

@@ -1,7 +1,6 @@
 """Throughput of crafting against a plain loop, measured in the same run, in turns."""
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -15,11 +14,14 @@ from bench.contracts.budget import Budget
 from bench.contracts.context import CraftContext
 from bench.contracts.method import METHODS, CraftData
 from bench.contracts.network import Network, build_network
+from bench.perf.rates import matmul_flops_per_second
 from bench.perf.turns import baseline, in_turns
 from bench.plan.cost import flops_of_a_pass
 from bench.record.provenance import device_name
+from bench.run.stages.craft import shard_size
 
 _CLASSES = 10
+_CPU_BATCH = 64
 
 
 def craft_throughput(
@@ -27,7 +29,7 @@ def craft_throughput(
     checkpoints: Sequence[int],
     precisions: Sequence[str],
     side: int,
-    batch: int,
+    batch: int | None,
     device: torch.device,
 ) -> dict[str, Any]:
     """Time SEP's steps against a plain loop over the same checkpoints.
@@ -45,7 +47,7 @@ def craft_throughput(
     precisions
         Of the engine: fp32, bf16.
     side, batch
-        Images are batch x 3 x side x side.
+        Images are batch x 3 x side x side; None is 64 on a CPU, and on a GPU as many as a run crafts at a time.
 
     Returns
     -------
@@ -54,9 +56,10 @@ def craft_throughput(
     numbers' passes over the cheapest; and the device's measured rate of matrix products.
 
     """
+    batch = batch or usual_batch(side, device)
     images, data = _batch(batch, side, device)
     flops = flops_of_a_pass(architecture, _CLASSES, side, side)
-    rates = {precision: _matmul_flops_per_second(precision, device) for precision in precisions}
+    rates = {precision: matmul_flops_per_second(precision, device) for precision in precisions}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for count in checkpoints:
@@ -95,6 +98,11 @@ def craft_throughput(
         "spread": {precision: _spread(rows, precision) for precision in precisions},
         "rows": rows,
     }
+
+
+def usual_batch(side: int, device: torch.device) -> int:
+    """Return how many images a step takes where nobody says: on a GPU as many as a run crafts at a time."""
+    return shard_size((side, side), device) if device.type == "cuda" else _CPU_BATCH
 
 
 def _batch(batch: int, side: int, device: torch.device) -> tuple[Tensor, CraftData]:
@@ -152,18 +160,3 @@ def _plain_loop(
         return torch.clamp(torch.clamp(data.x - total.sign() / 255, data.x - radius, data.x + radius), 0, 1)
 
     return step
-
-
-def _matmul_flops_per_second(precision: str, device: torch.device) -> float:
-    """Return the rate of one large square matrix product, the best of five."""
-    side = 8192 if device.type == "cuda" else 1024
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a = torch.ones(side, side, device=device, dtype=dtype)
-    best = float("inf")
-    for _ in range(5):
-        began = time.perf_counter()
-        a @ a
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - began)
-    return 2 * side**3 / best

@@ -15,6 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 from bench.contracts.defense import Defenses
 from bench.contracts.network import build_network, channel_statistics
 from bench.core.errors import SepbenchError
+from bench.engine.capturing import CAPTURE, capture_forward
 from bench.engine.compiling import compile_forward
 from bench.engine.recipe import Recipe
 from bench.engine.step import autocast_for, make_optimizer
@@ -51,7 +52,7 @@ def train_throughput(
     side, batch, images
         An epoch is `images` random images of 3 x side x side, in batches.
     compile
-        Whether to time the training loop with torch.compile, too.
+        Whether to time the training loop with torch.compile, too, on a GPU replayed from CUDA graphs.
 
     Returns
     -------
@@ -132,8 +133,12 @@ def _epoch(
     network = build_network(architecture, _CLASSES, data.images, normalise=True, seed=0, device=device)
     recipe, data = _recipe(batch, precision), Labelled(data.images.to(device), data.labels.to(device), _CLASSES)
     optimizer, epochs = make_optimizer(network, recipe), iter(range(recipe.epochs))
-    if compiled and not compile_forward(network, batch_shape(data, recipe), autocast_for(device, precision)):
-        raise SepbenchError("torch.compile does not work here: leave --compile out")
+    if compiled:
+        shape, captured = batch_shape(data, recipe), device.type in CAPTURE
+        if not compile_forward(network, shape, autocast_for(device, precision, cached=not captured)):
+            raise SepbenchError("torch.compile does not work here: leave --compile out")
+        if captured:
+            capture_forward(network, shape, precision)
     return lambda: train_epoch(network, optimizer, data, recipe, Defenses([]), 0, next(epochs))
 
 

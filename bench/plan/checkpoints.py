@@ -1,6 +1,7 @@
 """Which checkpoints of a surrogate crafting takes, what their files are called, and loading them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from bench.contracts import placement
 from bench.contracts.method import Surrogate
 from bench.contracts.network import Network, build_network
+from bench.core.keys import key
 from bench.data.images import ImageSet
 from bench.store.artifacts import CorruptArtifact, Store
 
@@ -35,18 +37,37 @@ def checkpoint_name(epoch: int) -> str:
     return f"epoch-{epoch:03d}"
 
 
+def names_of(part: Checkpoints, store: Store) -> list[str]:
+    """Return the names of the checkpoints that crafting takes, in the order of their epochs."""
+    history = store.meta("surrogate", part.surrogate)["history"]
+    return [checkpoint_name(epoch) for epoch in part.need.epochs(part.trained, history["test_acc"]) or ()]
+
+
+def weights_of(parts: Sequence[Checkpoints], store: Store) -> str:
+    """Return a digest of the very weights that crafting takes: on a GPU no two training runs of one key end alike."""
+    return key(
+        [[store.entry("surrogate", part.surrogate, name)["sha256"] for name in names_of(part, store)] for part in parts]
+    )
+
+
+def are_rounded(parts: Sequence[Checkpoints], store: Store) -> bool:
+    """Tell whether any of the checkpoints was rounded to bfloat16 on its way here."""
+    return any("rounded" in store.meta("surrogate", part.surrogate) for part in parts)
+
+
 def load_checkpoints(part: Checkpoints, clean: ImageSet, store: Store, device: torch.device) -> Iterator[Network]:
     """Yield the networks, in eval mode on the device, in the order of their epochs.
 
     `clean` are the images that the surrogate was trained on. Raises `SepbenchError` where it has fewer checkpoints of
     the kind than asked for, `CorruptArtifact` where the weights of one are not finite.
     """
-    history = store.meta("surrogate", part.surrogate)["history"]
-    for epoch in part.need.epochs(part.trained, history["test_acc"]) or ():
-        network = build_network(
+    untrained = None
+    for name in names_of(part, store):
+        # Once: drawing weights that are not used takes longer than loading those that are.
+        untrained = untrained or build_network(
             part.architecture, len(clean.classes), clean.images, normalise=False, seed=0, device=device
         )
-        name = checkpoint_name(epoch)
+        network = deepcopy(untrained)
         weights = store.tensors("surrogate", part.surrogate, name)
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise CorruptArtifact("surrogate", part.surrogate, f"{name} holds weights that are not finite")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from bench import __version__
-from bench.core.device import precision
+from bench.core.device import stated_precision
 from bench.core.git import git
 
 
@@ -22,7 +22,7 @@ def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "torch": torch.__version__,
         "device": device_name(device),
-        "precision": precision(device, wanted_precision),
+        "precision": stated_precision(device, wanted_precision),
         "deterministic": device.type == "cpu",
         "host_cores": os.cpu_count() or 1,
     }

@@ -27,7 +27,8 @@ class Record(BaseModel):
     `brought` is set where somebody brought the protected images, made elsewhere, and named their method; it has no
     parameters then, and `protected_sha256` tells which images they were.
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
-    many classes were protected and judged, `compiled` where the victim trained with torch.compile.
+    many classes were protected and judged, `compiled` where the victim trained with torch.compile,
+    `rounded_checkpoints` where the protected set was crafted from checkpoints that had been carried in bfloat16.
     `train_per_class` counts the training images of each of the `classes`, `test_per_class` the test images of those
     that were judged; `n_test_in_train` test images that are training images, too, or among the
     `clean_images`.
@@ -100,6 +101,7 @@ class Record(BaseModel):
     precision: str
     deterministic: bool
     compiled: bool = False
+    rounded_checkpoints: bool = False
     host_cores: int
     plugins: dict[str, dict[str, Any]] | None = None
 
@@ -121,6 +123,7 @@ class Record(BaseModel):
             "brought": False,
             "protected_classes": None,
             "compiled": False,
+            "rounded_checkpoints": False,
             "plugins": None,
             **dict.fromkeys(DATA_FIELDS),
         }

@@ -106,6 +106,7 @@ def record(plan: Plan, planned: PlannedCell, meta: Mapping[str, Any]) -> Record:
             **meta["provenance"],
             "deterministic": meta["provenance"]["deterministic"] and protected.get("reproducible", True),
             "compiled": meta["history"].get("compiled", False),
+            "rounded_checkpoints": protected.get("rounded_checkpoints", False),
             "plugins": as_recorded(meta.get("sources", {}), planned),
             "status": "done",
             "test_acc_per_class": tuple(meta["outcome"]["test_acc_per_class"]),

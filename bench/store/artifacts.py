@@ -1,8 +1,6 @@
 """Content-addressed artifacts: safetensors beside one sealed JSON, written atomically, verified when read."""
 
-import errno
 import hashlib
-import json
 import logging
 import re
 import shutil
@@ -14,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.disk import (
-    DiskError,
     cannot_write,
     make_folder,
     sync_folder,
     write_atomically,
     writing,
 )
+from bench.store.sealed import Damage, read_sealed, read_verified, refused, seal, size_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,10 +64,10 @@ class Store:
         folder = self.folder(kind, key)
         try:
             return all(
-                _size(folder / f"{name}.safetensors") == entry["size"]
-                for name, entry in _read_sealed(folder / _META)["files"].items()
+                size_of(folder / f"{name}.safetensors") == entry["size"]
+                for name, entry in read_sealed(folder / _META)["files"].items()
             )
-        except _Damage:
+        except Damage:
             return False
 
     def inventory(self) -> Callable[[str, str], bool]:
@@ -81,10 +79,10 @@ class Store:
             try:
                 return frozenset(path.name for below in folder.iterdir() if below.is_dir() for path in below.iterdir())
             except OSError as error:
-                refused = _refused(folder, error)
-                if isinstance(refused, _Damage):
+                trouble = refused(folder, error)
+                if isinstance(trouble, Damage):
                     return frozenset()
-                raise refused from error
+                raise trouble from error
 
         return lambda kind, key: key in keys(kind) and self.has(kind, key)
 
@@ -99,13 +97,27 @@ class Store:
 
     def tensors(self, kind: str, key: str, name: str, device: str = "cpu") -> dict[str, "Tensor"]:
         """Return the tensors of one file on `device`, after its digest was verified."""
-        files = self._document(kind, key)["files"]
-        if name not in files:
-            raise CorruptArtifact(kind, key, f"it has no file {name}.safetensors")
-        path = self.folder(kind, key) / f"{name}.safetensors"
+        data, path = self.data(kind, key, name), self.folder(kind, key) / f"{name}.safetensors"
         try:
-            return _decode(path, _read_verified(path, files[name]), device)
-        except _Damage as damage:
+            return _decode(path, data, device)
+        except Damage as damage:
+            raise CorruptArtifact(kind, key, str(damage)) from damage
+
+    def entry(self, kind: str, key: str, name: str) -> dict[str, Any]:
+        """Return `size` and `sha256` of one file."""
+        document = self._document(kind, key)
+        if name not in document["files"]:
+            why = "was brought without" if "left_out" in document["meta"] else "has no file"
+            raise CorruptArtifact(kind, key, f"it {why} {name}.safetensors")
+        entry: dict[str, Any] = document["files"][name]
+        return entry
+
+    def data(self, kind: str, key: str, name: str) -> bytes:
+        """Return the bytes of one file, after their digest was verified."""
+        entry = self.entry(kind, key, name)
+        try:
+            return read_verified(self.folder(kind, key) / f"{name}.safetensors", entry)
+        except Damage as damage:
             raise CorruptArtifact(kind, key, str(damage)) from damage
 
     def size(self, kind: str, key: str) -> int:
@@ -139,11 +151,35 @@ class Store:
         for folder in sorted(self.root.glob(f"set-aside/{kind}-{key}-*"), key=_number, reverse=True):
             try:
                 if (folder / "reason.txt").read_text(encoding="utf-8").strip() == reason:
-                    meta: dict[str, Any] = _read_sealed(folder / _META)["meta"]
+                    meta: dict[str, Any] = read_sealed(folder / _META)["meta"]
                     return meta
-            except (OSError, UnicodeDecodeError, _Damage):
+            except (OSError, UnicodeDecodeError, Damage):
                 continue
         return None
+
+    def adopt(self, kind: str, key: str, other: "Store") -> None:
+        """Take an artifact over from a store on the same disk, where none stands here; one that is damaged makes room.
+
+        A draft that is left of it goes.
+        """
+        target = self.folder(kind, key)
+        with writing(self.root):
+            if not self.has(kind, key):
+                if target.exists():
+                    self.set_aside(kind, key, "it was damaged when it was brought again")
+                make_folder(target.parent)
+                other.folder(kind, key).rename(target)
+                sync_folder(target.parent)
+        self.draft(kind, key).discard()
+
+    def adopt_draft(self, kind: str, key: str, other: "Store") -> None:
+        """Take unfinished work over from a store on the same disk, in place of what cannot be read here."""
+        mine, theirs = self.draft(kind, key), other.draft(kind, key)
+        mine.discard()
+        with writing(self.root):
+            make_folder(mine.folder.parent)
+            theirs.folder.rename(mine.folder)
+            sync_folder(mine.folder.parent)
 
     def draft(self, kind: str, key: str) -> "Draft":
         """Open unfinished work on an artifact, with whatever an earlier process left of it."""
@@ -151,8 +187,8 @@ class Store:
 
     def _document(self, kind: str, key: str) -> dict[str, Any]:
         try:
-            return _read_sealed(self.folder(kind, key) / _META)
-        except _Damage as damage:
+            return read_sealed(self.folder(kind, key) / _META)
+        except Damage as damage:
             raise CorruptArtifact(kind, key, str(damage)) from damage
 
 
@@ -180,11 +216,14 @@ class Draft:
             JSON to remember beside them.
 
         """
+        self.put_data(name, _encode(tensors), info)
+
+    def put_data(self, name: str, data: bytes, info: Mapping[str, Any] = {}) -> None:
+        """Write what `data` or `Store.data` returned under `name`, in place of earlier tensors."""
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise ValueError(f"'{name}' cannot name a file of an artifact: use letters, digits, - and _")
-        data = _encode(tensors)
         entry = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-        sidecar = _seal({"file": entry, "info": dict(info)})
+        sidecar = seal({"file": entry, "info": dict(info)})
         # The digest is part of the file's name: the old pair stays whole until its sidecar is replaced.
         path = self.folder / f"{name}.{entry['sha256']}.safetensors"
         with writing(self.folder):
@@ -201,7 +240,7 @@ class Draft:
             try:
                 self._read(name)
                 valid.append(name)
-            except _Damage as damage:
+            except Damage as damage:
                 # Not removed: whoever only looks must not race with the process at work.
                 _LOG.warning("ignored '%s' of the unfinished work in %s: %s", name, self.folder, damage)
         return valid
@@ -211,16 +250,23 @@ class Draft:
         try:
             path, _, data = self._read(name)
             return _decode(path, data, "cpu")
-        except _Damage as damage:
+        except Damage as damage:
             raise KeyError(f"{name}: {damage}") from damage
 
     def info(self, name: str) -> dict[str, Any]:
         """Return the info put under `name`; raises KeyError where there is no valid pair."""
         try:
             info: dict[str, Any] = self._read(name)[1]["info"]
-        except _Damage as damage:
+        except Damage as damage:
             raise KeyError(f"{name}: {damage}") from damage
         return info
+
+    def data(self, name: str) -> bytes:
+        """Return the bytes of the file that was put under `name`; raises KeyError where there is no valid one."""
+        try:
+            return self._read(name)[2]
+        except Damage as damage:
+            raise KeyError(f"{name}: {damage}") from damage
 
     def drop(self, name: str) -> None:
         """Remove what is under `name`, if anything."""
@@ -254,12 +300,12 @@ class Draft:
         for name in keep:
             try:
                 path, sidecar, _ = self._read(name)
-            except _Damage as damage:
+            except Damage as damage:
                 raise KeyError(f"{name}: {damage}") from damage
             path.rename(self.folder / f"{name}.safetensors")
             files[name] = sidecar["file"]
         make_folder(self.folder)  # nothing may have been put: an artifact can be its meta alone
-        write_atomically(self.folder / _META, _seal({"files": files, "meta": dict(meta)}))
+        write_atomically(self.folder / _META, seal({"files": files, "meta": dict(meta)}))
         target = self._store.folder(self._kind, self._key)
         if self._store.has(self._kind, self._key):
             return
@@ -274,11 +320,11 @@ class Draft:
             _remove(path for path in target.iterdir() if path.name not in kept)
 
     def _read(self, name: str) -> tuple[Path, dict[str, Any], bytes]:
-        sidecar = _read_sealed(self.folder / (name + _SIDECAR))
+        sidecar = read_sealed(self.folder / (name + _SIDECAR))
         path = self.folder / f"{name}.{sidecar['file']['sha256']}.safetensors"
         if not path.exists():
             path = self.folder / f"{name}.safetensors"  # a commit was killed halfway
-        return path, sidecar, _read_verified(path, sidecar["file"])
+        return path, sidecar, read_verified(path, sidecar["file"])
 
 
 def _number(aside: Path) -> int:
@@ -288,64 +334,6 @@ def _number(aside: Path) -> int:
 def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
-
-
-class _Damage(Exception):  # noqa: N818 - reads as what it is
-    """A file is not what was written; the message names it and says what is wrong."""
-
-
-def _refused(path: Path, error: OSError) -> Exception:
-    # Only what a remake would cure is damage: a passing "too many open files" must not cost an artifact.
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return _Damage(f"{path.name} is missing")
-    if error.errno in (errno.EIO, errno.EISDIR):
-        return _Damage(f"{path.name} cannot be read ({error.strerror})")
-    return DiskError(f"cannot read {path} ({error.strerror}): make it readable, or set SEPBENCH_HOME to another folder")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise _refused(path, error) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _refused(path, error) from error
-
-
-def _read_verified(path: Path, entry: Mapping[str, Any]) -> bytes:
-    data = _read(path)
-    if len(data) != entry["size"]:
-        raise _Damage(f"{path.name} has {len(data)} bytes instead of {entry['size']}")
-    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise _Damage(f"{path.name} was changed: its bytes do not match their digest")
-    return data
-
-
-def _seal(body: Mapping[str, Any]) -> bytes:
-    body = json.loads(json.dumps(body))  # as a reader will see it: a number as a key is a string there
-    return (json.dumps({**body, "sha256": _content(body)}, sort_keys=True, indent=1) + "\n").encode()
-
-
-def _content(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _read_sealed(path: Path) -> dict[str, Any]:
-    data = _read(path)
-    try:
-        body: dict[str, Any] = json.loads(data)
-        seal = body.pop("sha256")
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise _Damage(f"{path.name} is truncated or not ours") from error
-    # What it says, and that it is all there: to write it anew and compare takes five times as long.
-    if seal != _content(body) or not data.endswith(b"}\n"):
-        raise _Damage(f"{path.name} was changed: it does not match its digest")
-    return body
 
 
 def _encode(tensors: Mapping[str, "Tensor"]) -> bytes:
@@ -369,5 +357,5 @@ def _decode(path: Path, data: bytes, device: str) -> dict[str, "Tensor"]:
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise _Damage(f"{path.name} is no valid safetensors file ({error})") from error
+        raise Damage(f"{path.name} is no valid safetensors file ({error})") from error
     return {name: tensor.to(device) for name, tensor in tensors.items()}

@@ -53,6 +53,11 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def incoming(self) -> Path:
+        """What is being brought from another home, until it is whole; on the disk of the store."""
+        return self.store.root / "incoming"
+
+    @property
     def arrays(self) -> Path:
         """Images that Python handed over in memory, and what became of them."""
         return self.root / "arrays"

@@ -206,6 +206,9 @@ def check_pre_commit(shell: Shell, action: str) -> None:
 def check_protected_sets(shell: Shell, *arguments: str) -> None:
     shell.small("run", arguments[0])
     out = shell.home / "exported"
+    if "--state" in arguments:
+        assert f"{out / 'state' / arguments[0]}.sepstate" in carried(shell, arguments[0], out / "state")
+        return
     if "--hub" in arguments:
         *sets, card, _ = shell.small("export", arguments[0], "--hub", os.fspath(out / "hub")).splitlines()
         assert card == f"{out / 'hub' / 'README.md'}  data card"
@@ -213,6 +216,20 @@ def check_protected_sets(shell: Shell, *arguments: str) -> None:
         return
     printed = shell.small("export", *without(arguments, ("--out",)), "--out", os.fspath(out))
     assert len(printed.splitlines()) == len(list(out.glob("*.npz"))) > 1
+
+
+def carried(shell: Shell, experiment: str, out: Path) -> str:
+    shell.small("run", experiment)
+    return shell.small("export", experiment, "--state", "--out", os.fspath(out))
+
+
+def check_import(shell: Shell, folder: str) -> None:
+    carried(shell, "quickstart", shell.home / folder)
+    with pytest.MonkeyPatch.context() as other:
+        other.setenv("SEPBENCH_HOME", str(shell.home / "other"))
+        printed = shell.sepbench("import", os.fspath(shell.home / folder))
+    assert "craft sep " in printed
+    assert "to go on from here: sepbench run quickstart " in printed
 
 
 def check_plot(shell: Shell, *arguments: str) -> None:
@@ -273,6 +290,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "sepbench diagnose": check_diagnose,
     "sepbench export": check_protected_sets,
     "sepbench evaluate": check_evaluate,
+    "sepbench import": check_import,
     "sepbench leaderboard": check_leaderboard,
     "sepbench protect": check_protect,
     "sepbench plot": check_plot,

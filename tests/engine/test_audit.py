@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.engine.release import audit
 from tests.making.images import noise
+from tests.making.unread import UNREAD, Unread
 
 
 def structured(count: int, side: int = 16, seed: int = 0) -> Tensor:
@@ -114,3 +115,19 @@ def test_images_count_alike_wherever_the_set_is_split() -> None:
 def test_moving_down_counts_as_much_as_moving_up() -> None:
     clean, released = torch.full((1, 3, 4, 4), 200, dtype=torch.uint8), torch.full((1, 3, 4, 4), 10, dtype=torch.uint8)
     assert audit(clean, released).linf_levels == audit(released, clean).linf_levels == 190
+
+
+def test_ssim_is_taken_where_no_gpu_rounds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[torch.dtype, int]] = []
+
+    def noting(first: torch.Tensor, second: torch.Tensor, **how: object) -> tuple[torch.Tensor, torch.Tensor]:
+        assert first.dtype == second.dtype
+        seen.append((first.dtype, len(first)))
+        return first, first
+
+    monkeypatch.setattr("torchmetrics.functional.image.structural_similarity_index_measure", noting)
+    large = torch.zeros(40, 3, 224, 224, dtype=torch.uint8)
+    audit(large[:20], large[:20])
+    with Unread():
+        audit(large, large, UNREAD)
+    assert seen == [(torch.float32, 20), (torch.float64, 20), (torch.float64, 20)]

@@ -123,6 +123,26 @@ def test_an_attack_on_the_images_is_compiled_too(backend: Counting, tmp_path: Pa
     assert close(network, eager)
 
 
+@pytest.mark.parametrize("name", ["cutout", "gaussian-noise"])
+def test_a_defense_that_leaves_batches_in_another_layout_is_compiled_once(
+    name: str, backend: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "CHANNELS_LAST", {"cpu"})
+    _, history = trained(tmp_path, defense=DEFENSES.get(name)(), compile=True)
+    assert history.compiled
+    assert backend.shapes == [SHAPE]
+
+
+def test_passes_that_leave_no_trace_are_a_graph_of_their_own_and_no_more(
+    backend: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "CHANNELS_LAST", {"cpu"})
+    kind = DEFENSES.get("ueraser")  # five candidates a step without gradients and statistics, then the training pass
+    _, history = trained(tmp_path, defense=kind(), compile=True)
+    assert history.compiled
+    assert backend.shapes == [SHAPE, SHAPE]
+
+
 def test_what_takes_images_one_by_one_runs_without(backend: Counting, tmp_path: Path) -> None:
     kind = DEFENSES.get("dp-sgd")
     eager, _ = trained(tmp_path / "eager", defense=kind())

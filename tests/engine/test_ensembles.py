@@ -214,5 +214,5 @@ def test_the_gradient_of_one_network_of_an_ensemble_is_its_own() -> None:
 def test_auto_is_bf16_on_gpus_that_have_it_and_nowhere_else(
     device: str, has_bf16: bool, wanted: str, used: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0) if has_bf16 else (7, 5))
     assert precision(torch.device(device), wanted) == used

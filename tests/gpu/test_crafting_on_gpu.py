@@ -18,6 +18,7 @@ from bench.contracts.method import (
 )
 from bench.contracts.network import Network, build_network
 from bench.engine.ensemble import Ensemble, class_means
+from bench.engine.release import audit
 
 pytestmark = [
     pytest.mark.gpu,
@@ -60,8 +61,9 @@ def data(count: int) -> CraftData:
 
 def prepared(name: str, **params: Any) -> tuple[Method, CraftContext]:
     kind = METHODS.get(name)
-    method = kind(kind.Params.model_validate({"checkpoints": 4, "steps": 2, **params}))
-    context = CraftContext([checkpoints(4)], seed=0, device=GPU, images=64)
+    method = kind(kind.Params.model_validate({"steps": 2, **params}))
+    networks = [checkpoints(4)[: params.get("checkpoints", 1)]]
+    context = CraftContext(networks, seed=0, device=GPU, images=64, architecture="resnet8" if method.trains else "")
     method.prepare(lambda: iter([data(64)]), context)
     return method, context
 
@@ -93,7 +95,7 @@ def test_the_checkpoints_of_an_architecture_are_compiled_once_and_give_the_plain
     [("sep", {}), ("sep-fa", {}), ("sep-fa-vr", {"inner_steps": 2})],
 )
 def test_crafting_never_waits_for_the_device(name: str, params: dict[str, Any], budget: str, precision: str) -> None:
-    method, context = prepared(name, precision=precision, **params)
+    method, context = prepared(name, checkpoints=4, precision=precision, **params)
     part, ball = data(64), Budget.parse(budget)
     first = method.craft(part, ball, context)
     torch.cuda.set_sync_debug_mode("error")
@@ -101,6 +103,55 @@ def test_crafting_never_waits_for_the_device(name: str, params: dict[str, Any], 
     torch.cuda.set_sync_debug_mode("default")
     assert method.ensemble.compiled.active  # type: ignore[attr-defined]
     assert float((first - again).abs().mean()) < 1e-3
+
+
+@pytest.mark.parametrize("name", ["tap", "aap", "hypo", "entf-pull", "single-checkpoint"])
+def test_random_views_and_starts_never_wait_for_the_device(name: str) -> None:
+    options = {"start": "normal", "augment": True} if name == "single-checkpoint" else {}
+    method, context = prepared(name, **options)
+    part = data(64)
+    method.craft(part, BUDGET, context)
+    torch.cuda.set_sync_debug_mode("error")
+    method.craft(part, BUDGET, context)
+
+
+def test_a_step_of_a_method_that_trains_never_waits_for_the_device() -> None:
+    method, context = prepared("em-online", steps=3, noise_steps=2, batch_size=16)
+    part, generator = data(64), context.generator
+
+    def drawn(*purpose: str | int) -> torch.Generator:
+        """Refuse to wait from the first draw of a step on; the epoch, after which weights are looked at, is longer."""
+        if purpose[:1] == ("training",):
+            torch.cuda.set_sync_debug_mode("error" if purpose[1] else "default")
+        return generator(*purpose)
+
+    context.generator = drawn  # type: ignore[method-assign]
+    context.on_round = lambda: torch.cuda.set_sync_debug_mode("default")
+    reached = method.craft(part, BUDGET, context)
+    assert reached.shape == part.x.shape
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_image_takes_the_memory_that_micro_batches_were_sized_for(precision: Any) -> None:
+    networks = [build_network("resnet18", 10, images(64), normalise=True, seed=0, device=GPU).eval()]
+    part, ensemble = data(1024), Ensemble(networks, precision=precision, backend=None)
+    ensemble.mean_gradient(part.x, part.y)
+    peaks = []
+    for size in (256, 1024):
+        ensemble.micro_batches.size = size
+        peaks.append(peak_of(lambda: ensemble.mean_gradient(part.x, part.y)))
+    of_an_image = ensemble.micro_batches.of_an_image
+    assert of_an_image is not None
+    assert 0.3 < (peaks[1] - peaks[0]) / 768 / of_an_image < 1.5
+
+
+def test_the_audit_on_a_gpu_says_what_that_on_the_cpu_says() -> None:
+    clean = images(600)
+    changed = clean ^ 3
+    expected, found = audit(clean, changed), audit(clean, changed, GPU)
+    assert expected.ssim is not None
+    assert found.ssim == pytest.approx(expected.ssim, abs=1e-5)
+    assert (found.linf_levels, found.l2, found.l0) == (expected.linf_levels, expected.l2, expected.l0)
 
 
 def peak_of(work: Any) -> int:
@@ -114,7 +165,7 @@ def peak_of(work: Any) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_shards() -> None:
-    method, context = prepared("sep-fa", steps=1)
+    method, context = prepared("sep-fa", checkpoints=4, steps=1)
     method.craft(data(64), BUDGET, context)
 
     def craft(shards: int) -> None:

@@ -13,6 +13,7 @@ from bench.core.disk import DiskError
 from bench.core.errors import SepbenchError, Stopped
 from bench.data.images import Splits
 from bench.data.loading import load_planned
+from bench.engine.memory import give_back
 from bench.plan.plan import Plan
 from bench.plan.plugin_sources import sources_of_data
 from bench.plan.stage import Stage, StageResult
@@ -51,8 +52,6 @@ class Local:
         again.
         """
         if todo:
-            if place.device.type == "cuda":
-                torch.cuda.set_device(place.device)  # what names no device is not for the first GPU
             with workers(len(todo), plan, place):
                 yield from _take_turns(plan, todo, _workbench(plan, place, self._splits), place)
 
@@ -64,15 +63,16 @@ def splits_of(plan: Plan, home: Home) -> Splits:
 
 
 def _workbench(plan: Plan, place: Workplace, splits: Splits | None) -> Workbench:
-    experiment, home = plan.experiment, place.home
+    if place.device.type == "cuda":
+        torch.cuda.set_device(place.device)  # what asks torch for "cuda" is to get this one
     return Workbench(
-        splits_of(plan, home) if splits is None else splits,
-        home.store,
+        splits_of(plan, place.home) if splits is None else splits,
+        place.home.store,
         place.device,
         place.compile,
         place.watcher.progress,
         place.stop.check,
-        sources_of_data(experiment.dataset.format),
+        sources_of_data(plan.experiment.dataset.format),
         looks_twice=True,
     )
 
@@ -98,6 +98,7 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
                 broken = None if is_made(stage) else next(unmade, None)
                 try:
                     result = not_reached(stage, broken) if broken else _run(stage, bench, place.home.logs, watcher)
+                    give_back(bench.device)
                 except CorruptArtifact as damage:
                     bench.store.set_aside(damage.kind, damage.key, damage.what)
                     left = {**{again.key: again for again in plan.upstream(damage.key, bench.store.has)}, **left}

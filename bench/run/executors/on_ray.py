@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,7 +81,7 @@ class OnRay:
         from bench.run.executors.ray_cluster import cluster, nodes
         from bench.run.executors.ray_request import Requests
 
-        with cluster(self._address), _mark(place.home) as mark:
+        with _aside(place.home.logs), cluster(self._address), _mark(place.home) as mark:
             requests = Requests(self._wanted, self._jobs, nodes())
             yield from _Run(plan, todo, place, requests, mark).results()
 
@@ -281,6 +281,23 @@ class _Run:
                 told = True
                 stages = "1 stage" if len(running) == 1 else f"{len(running)} stages"
                 print(f"waiting for {stages} to reach a safe point", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _aside(logs: Path) -> Iterator[None]:
+    """Let what Ray prints of lost workers and nodes stand in a file, not in the table; a sentence names it."""
+    file = logs / f"ray-{os.getpid()}-{secrets.token_hex(4)}.log"
+    with writing(logs):
+        make_folder(logs)
+        out = file.open("w", buffering=1, encoding="utf-8")
+    try:
+        with out, redirect_stdout(out):
+            yield
+    finally:
+        if file.stat().st_size:
+            _LOG.warning("Ray lost workers or nodes, whose stages were begun again: see %s", file)
+        else:
+            file.unlink()
 
 
 @contextmanager

@@ -141,7 +141,6 @@ def _work(errand: Errand, key: str, threads: int, mailbox: Any) -> "tuple[StageR
     with stop.on_signals(), _in_touch(mailbox, key, watcher, stop):
         result = _carried_out(part, key, splits, place, tracker)
     if place.device.type == "cuda":
-        torch.cuda.empty_cache()  # the next stage of this worker may be on another share of the GPU
         return result, torch.cuda.get_device_properties(place.device).total_memory / 2**20
     return result, 0.0
 

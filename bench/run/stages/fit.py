@@ -8,6 +8,7 @@ import torch
 from bench.contracts.defense import Defenses
 from bench.contracts.network import ARCHITECTURES, build_network
 from bench.contracts.promises import check_classifier
+from bench.core.errors import SepbenchError
 from bench.core.seeds import derive
 from bench.data.images import ImageSet
 from bench.engine.training import History, Labelled, train
@@ -28,7 +29,7 @@ def fit(
     """Return the network of a job, trained on `data`, and its curves; goes on from what `draft` holds.
 
     `checkpoint` names the weights that are kept after each 0-based epoch; None keeps none. `as_stored`, bool [N], tells
-    which images are never augmented.
+    which images are never augmented. Raises `SepbenchError` where a GPU has too little memory.
     """
 
     def build(images: torch.Tensor) -> torch.nn.Module:
@@ -50,18 +51,26 @@ def fit(
         if len(history) < job.recipe.epochs:  # else there is nothing left to stop
             bench.on_safe_point()
 
-    return train(
-        build,
-        replace(_on(bench.device, data), as_stored=None if as_stored is None else as_stored.to(bench.device)),
-        _on(bench.device, bench.splits.test),
-        job.recipe,
-        defenses,
-        derive(job.seed, "training"),
-        draft=draft,
-        checkpoint=checkpoint,
-        compile=bench.compile,
-        on_epoch=on_epoch,
-    )
+    try:
+        return train(
+            build,
+            replace(_on(bench.device, data), as_stored=None if as_stored is None else as_stored.to(bench.device)),
+            _on(bench.device, bench.splits.test),
+            job.recipe,
+            defenses,
+            derive(job.seed, "training"),
+            draft=draft,
+            checkpoint=checkpoint,
+            compile=bench.compile,
+            on_epoch=on_epoch,
+        )
+    except torch.OutOfMemoryError as error:
+        # No smaller batches of its own accord: they make another recipe, with other results.
+        raise SepbenchError(
+            f"{bench.device} has too little memory left to train {job.architecture} on {len(data)} images of "
+            f"{data.images.shape[-2]}x{data.images.shape[-1]}, {min(job.recipe.batch_size, len(data))} at a time: end "
+            f"what else is on it (--jobs 1), or lower recipe.batch_size"
+        ) from error
 
 
 def _on(device: torch.device, data: ImageSet) -> Labelled:

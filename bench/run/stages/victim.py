@@ -41,7 +41,15 @@ def train_victim(job: VictimJob, bench: Workbench, draft: Draft) -> tuple[dict[s
         "sources": {**protected.get("sources", {}), **bench.sources, **sources_of(job)},
         "protected": {
             field: protected[field]
-            for field in ("sha256", "audit", "passes", "seconds", "upstream_seconds", "reproducible")
+            for field in (
+                "sha256",
+                "audit",
+                "passes",
+                "seconds",
+                "upstream_seconds",
+                "reproducible",
+                "rounded_checkpoints",
+            )
             if field in protected
         },
     }

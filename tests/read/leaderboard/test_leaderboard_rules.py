@@ -232,9 +232,9 @@ def test_a_published_row_names_its_parameters_and_in_what_it_is_known_to_differ(
     setting = {"source": "A paper", "dataset": "digits", "victim": "resnet8", "recipe": "digits"}
     number = {"norm": "linf", "budget": 8, "test_acc": 4.5, "std": None, "n": None, "note": None}
     sep = {"method": "sep", "method_params": "steps=9", "differs": "other constants"}
-    fields = {**setting, **number, **sep, "defense": "gaussian-blur:size=3,sigma=0.1"}
+    fields = {**setting, **number, **sep, "defense": "gaussian blur, size 3, sigma 0.1"}
     (row,) = published_rows([Published.model_validate(fields)])
-    assert (row.parameters, row.columns["defense"]) == ("steps=9", "gaussian-blur:size=3,sigma=0.1")
+    assert (row.parameters, row.columns["defense"]) == ("steps=9", "gaussian blur, size 3, sigma 0.1")
     assert embedded(render([row]))["rows"][0]["differs"] == "other constants"
     (full,) = published_rows([Published.model_validate({**fields, "defense": "jpeg:quality=10"})])
     assert full.columns["defense"] == "jpeg-10"
@@ -254,10 +254,17 @@ def test_every_field_of_a_record_can_be_opened() -> None:
     (row,) = embedded(render(rows_of(records)))["rows"]
     told_elsewhere = {"status", "reason", "test_acc_per_class", "classes", "train_per_class", "test_per_class"}
     told_elsewhere |= {"plugins"}  # where there were some, in words
+    told_elsewhere |= {"rounded_checkpoints"}  # where there were any
     for record, run in zip(records, row["runs"], strict=True):
         assert {**row["shared"], **run} == {
             name: value for name, value in record.model_dump(mode="json").items() if name not in told_elsewhere
         }
+
+
+def test_the_page_tells_of_rounded_checkpoints() -> None:
+    records = submissions([10, 20], rounded_checkpoints=True)
+    (row,) = embedded(render(rows_of(records)))["rows"]
+    assert row["shared"]["rounded_checkpoints"] is True
 
 
 def test_the_page_names_no_other_place() -> None:

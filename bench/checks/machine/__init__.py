@@ -1,0 +1,1 @@
+"""What this machine computes, and how fast, held against its own CPU: what `sepbench doctor --check` looks at."""
