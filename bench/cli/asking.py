@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from bench.cli.help_example import example
 from bench.cli.naming import changing
-from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
+from bench.cli.options import DEVICE, DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
 from bench.core.errors import SepbenchError
 
 
@@ -78,7 +78,7 @@ def plan(
 
 @click.command(epilog=example("sepbench doctor --check --devices cpu"))
 @click.option("--check", "measure", is_flag=True, help="Craft and train on small inputs, and hold it against the CPU.")
-@DEVICES
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="With --check: print JSON.")
 @click.pass_context
 def doctor(context: click.Context, measure: bool, devices: str, as_json: bool) -> None:

@@ -35,15 +35,9 @@ def perf() -> None:
 @click.option("--checkpoints", default="5", show_default=True, metavar="N,N", help="Numbers of checkpoints.")
 @PRECISION
 @SIZE
-<<<<<<< HEAD
-@batch(64)
-@DEVICE
-def craft(network: str, checkpoints: str, precision: str, size: int, batch: int, devices: str) -> None:
-=======
 @batch(None, "64; on a GPU, as many as a run crafts at a time")
-@DEVICES
+@DEVICE
 def craft(network: str, checkpoints: str, precision: str, size: int, batch: int | None, devices: str) -> None:
->>>>>>> people
     """Measure SEP's steps over the checkpoints of a network."""
     from bench.core.device import choose_device
     from bench.perf import craft_throughput, read_list

@@ -234,7 +234,7 @@ def diagnose(
     help="Of --state: what stays behind.",
 )
 @click.option("--file-size", metavar="SIZE", help="Of --state: the most that a file may take, such as 16M.")
-@DEVICES
+@DEVICE
 def export(
     experiment: str,
     overrides: Sequence[str],

@@ -62,7 +62,7 @@ def splits_of(plan: Plan, home: Home) -> Splits:
     return load_planned(experiment.dataset.located(), plan.card, home.cards, experiment.added_images)
 
 
-def _workbench(plan: Plan, place: Workplace, splits: Splits | None) -> Workbench:
+def _workbench(plan: Plan, place: Workplace, splits: Splits | None = None) -> Workbench:
     if place.device.type == "cuda":
         torch.cuda.set_device(place.device)  # what asks torch for "cuda" is to get this one
     return Workbench(
