@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import tempfile
 import time
 from collections import Counter
@@ -12,11 +13,14 @@ from typing import Any
 import pytest
 
 from bench.store import lock
+from tests.making.alterations import with_many_threads
 from tests.making.experiments import STAGES
 from tests.making.ray_nodes import RayNodes
 from tests.making.whole_runs import Running, Sepbench, Undisturbed
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'sepbench[ray]'")
+from bench.run.executors import ray_cluster
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 KEYS = "select value from tags where key = 'key'"
@@ -43,10 +47,19 @@ class OnNodes:
         return self.sepbench.start(*words, *options, alter=alter, environment=self.nodes.environment)
 
     def worker_on(self, key: str) -> int:
-        """Return the process that works on a stage, once one does."""
-        locks = self.sepbench.home / "locks"
-        wait_until(lambda: lock.owner(locks, key) is not None, "nobody works on it")
-        return int((lock.owner(locks, key) or "").rpartition(" ")[2])
+        return worker_on(key, self.sepbench)
+
+
+def worker_on(key: str, sepbench: Sepbench) -> int:
+    """Return the process that works on a stage, once one does."""
+    owners: list[str | None] = [None]
+
+    def has_owner() -> bool:
+        owners.append(lock.owner(sepbench.home / "locks", key))
+        return owners[-1] is not None
+
+    wait_until(has_owner, "nobody works on it")
+    return int((owners[-1] or "").rpartition(" ")[2])
 
 
 def wait_until(condition: Callable[[], bool], complaint: str) -> None:
@@ -131,3 +144,107 @@ def test_a_run_goes_on_after_its_driver_was_killed(label: str, on_nodes: OnNodes
     assert again.table == undisturbed.table
     assert on_nodes.sepbench.outcomes() == undisturbed.outcomes
     assert on_nodes.sepbench.tensors() == undisturbed.home.tensors()
+
+
+BROKEN = """\
+import os
+from pathlib import Path
+
+from bench.api import METHODS, Method
+
+
+@METHODS.register("raises")
+class Raises(Method):
+    \"\"\"Fails.\"\"\"
+
+    def craft(self, data, budget, ctx):
+        with Path(__file__).with_name("attempts").open("a") as file:
+            file.write("raises ")
+        raise RuntimeError("the generator network is missing")
+
+
+@METHODS.register("exits")
+class Exits(Method):
+    \"\"\"Ends its process.\"\"\"
+
+    def craft(self, data, budget, ctx):
+        with Path(__file__).with_name("attempts").open("a") as file:
+            file.write("exits ")
+        os._exit(7)
+"""
+
+
+def test_what_raises_is_tried_once_what_ends_its_process_three_times_and_all_else_goes_on(on_nodes: OnNodes) -> None:
+    file = on_nodes.sepbench.folder / "broken.py"
+    file.write_text(BROKEN)
+    ended = on_nodes.start("--no-mlflow", "--plugin", str(file), methods=["none", "raises", "exits"]).finish()
+    assert ended.code == 1, ended.err
+    assert Counter(file.with_name("attempts").read_text().split()) == {"raises": 1, "exits": 3}
+    records = {one.method: one for one in on_nodes.sepbench.records().values()}
+    assert {name: one.status for name, one in records.items()} == {
+        "none": "done",
+        "raises": "failed",
+        "exits": "failed",
+    }
+    raised, ended_by_itself = records["raises"].reason or "", records["exits"].reason or ""
+    assert raised.endswith("craft raises linf-32 failed: RuntimeError: the generator network is missing")
+    assert "craft exits linf-32 failed: 3 workers of Ray died over it: " in ended_by_itself
+    assert [path.read_text().count("generator network") for path in on_nodes.sepbench.home.glob("logs/craft-*")] == [2]
+
+
+def test_more_cores_than_any_node_has_are_a_sentence_and_no_silent_wait(on_nodes: OnNodes) -> None:
+    ended = on_nodes.start("--no-mlflow", alter=[with_many_threads]).finish()
+    assert ended.code == 2
+    awaited, told = ended.complaints
+    assert awaited == "waiting: no node of the Ray cluster has 64 cores"
+    assert told == (
+        "sepbench: a stage asks for 64 cores, and no node of the Ray cluster has that, the largest has 1: set "
+        "OMP_NUM_THREADS, give more --jobs, or start nodes; finished work is kept"
+    )
+
+
+def test_an_address_at_which_nothing_answers_is_a_sentence(sepbench: Sepbench) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    ended = sepbench.run("--executor", "ray", "--address", address)
+    assert ended.code == 2
+    assert ended.complaints == [
+        f"sepbench: no Ray cluster answers at {address} (Connection refused): start one with ray start --head"
+    ]
+
+
+def of_run(pid: int) -> Path:
+    """Return the folder of the cluster that a process is of."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    (folder,) = (one.partition(b"=")[2].decode() for one in variables if one.startswith(b"SEPBENCH_RAY="))
+    return Path(folder)
+
+
+def listening(pids: list[int]) -> set[str]:
+    """Return the addresses at which these processes listen, in hexadecimal numbers."""
+    links = [path for pid in pids for path in Path(f"/proc/{pid}/fd").iterdir()]
+    sockets = {str(path.readlink()) for path in links if path.is_symlink()}
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
+
+
+def test_ray_on_this_machine_listens_on_loopback_alone_and_what_a_killed_run_leaves_the_next_one_removes(
+    sepbench: Sepbench, undisturbed: Undisturbed
+) -> None:
+    words = ("run", sepbench.experiment(), "--no-mlflow", "--executor", "ray")
+    run = sepbench.start(*words)
+    worker = worker_on(named(undisturbed, "surrogate"), sepbench)
+    folder = of_run(worker)
+    assert (folder / "token").stat().st_mode & 0o777 == 0o600
+    assert folder.parent.stat().st_mode & 0o777 == 0o700
+    assert listening([*ray_cluster.processes_of(folder)]) == {"0000000000000000FFFF00000100007F"}
+    run.kill()
+    again = sepbench.call(*words)
+    assert again.code == 0, again.err
+    assert again.complaints == ["starting Ray on this machine"]
+    assert again.table == undisturbed.table
+    assert sepbench.outcomes() == undisturbed.outcomes
+    assert not folder.exists()
+    assert not [*ray_cluster.processes_of(folder)]
+    assert not [path for path in folder.parent.iterdir() if path.name != ".guard"]

@@ -160,14 +160,15 @@ class _Run:
             self._unfit_since = None
             return
         now = time.monotonic()
-        self._unfit_since = self._unfit_since or now
+        if self._unfit_since is None:
+            self._unfit_since = now
+            print(f"waiting: no node of the Ray cluster has {request}", file=sys.stderr, flush=True)
         if now - self._unfit_since > _PATIENCE_SECONDS or len(nodes) == 1:
             most = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
             raise SepbenchError(
-                f"a stage asks for {request}, and no node of the Ray cluster has that, the largest has {most:g} cores: "
+                f"a stage asks for {request}, and no node of the Ray cluster has that, the largest has {most:g}: "
                 f"set OMP_NUM_THREADS, give more --jobs, or start nodes; finished work is kept"
             )
-        self._place.watcher.waiting(f"a node of the Ray cluster with {request}")
         time.sleep(_EVERY_SECONDS)
         self._place.stop.check()
 

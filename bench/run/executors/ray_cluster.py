@@ -174,7 +174,7 @@ def _remove_the_dead(root: Path) -> None:
 def _remove(folder: Path) -> None:
     """End the processes of a cluster, which had their time, and remove its folder."""
     limit = time.monotonic() + _END_SECONDS
-    while left := list(_processes_of(folder)):
+    while left := list(processes_of(folder)):
         for pid in left:
             if time.monotonic() > limit or not lock.is_held(folder.parent, folder.name):
                 with suppress(ProcessLookupError):
@@ -183,7 +183,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _processes_of(folder: Path) -> Iterator[int]:
+def processes_of(folder: Path) -> Iterator[int]:
     """Yield the processes, of this user, of the cluster in a folder; none where there is no /proc."""
     mark = f"{_MARK}={folder}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
