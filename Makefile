@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart check test lint results clean
+.PHONY: help quickstart check test ray lint results clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ check: lint ## check style, format and types, then run the tests that take momen
 
 test: $(VENV)/installed-dev ## install with the development tools, then run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+ray: $(VENV)/installed-dev ## install Ray as well, and run the tests that need it
+	@$(INSTALL) --editable '.[dev,ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/run/test_on_ray.py
 
 lint: $(VENV)/installed-dev ## check style, format and types
 	$(BIN)/ruff check

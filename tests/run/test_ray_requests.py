@@ -8,7 +8,7 @@ import torch
 
 from bench.core.errors import SepbenchError
 from bench.plan.make import plan_experiment
-from bench.plan.stage import Stage
+from bench.plan.stage import KINDS, Stage
 from bench.run.executors.executor import choose_executor
 from bench.run.executors.ray_request import Request, Requests
 from bench.run.executors.ray_worker import Errand, work_on
@@ -61,14 +61,13 @@ def test_threads_that_the_user_has_set_are_what_every_stage_has(
 
 @pytest.mark.usefixtures("eight_threads")
 def test_stages_share_a_gpu_once_the_memory_of_their_like_is_known(stages: list[Stage]) -> None:
-    surrogate, *others = (one for one in stages if one.kind != "craft")
-    craft = next(one for one in stages if one.kind == "craft")
+    surrogate, craft, victim = (next(one for one in stages if one.kind == kind) for kind in KINDS)
     requests = Requests("auto", 1, [FOUR_GPUS, ONE_GPU, NO_GPU])
     assert requests.device == "cuda"
     assert requests.of(surrogate) == Request(8, 1, 8)
     requests.learn(surrogate, 9000, 40_000)
     assert requests.of(surrogate) == Request(2, 1 / 3, 2)
-    assert requests.of(craft).gpus == requests.of(others[0]).gpus == 1
+    assert requests.of(craft).gpus == requests.of(victim).gpus == 1
     requests.learn(surrogate, 20_000, 40_000)
     assert requests.of(surrogate).gpus == 1
     requests.learn(craft, 10, 40_000)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +260,27 @@ def test_a_run_gives_its_workers_all_that_was_asked_of_it(monkeypatch: pytest.Mo
     expected = plan_experiment(asked, cards, lambda cell: cell.method.name == "random-noise")
     assert list(told.plan(Home.find()).stages) == list(expected.stages)
     assert not list(Home.find().logs.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("stages", "at_work"), [(9, ["cuda:1", "cuda:0", "cuda:1"]), (3, ["cuda:1", "cuda:0"]), (1, [])]
+)
+def test_every_device_gets_a_process_and_no_more_start_than_there_are_stages(
+    stages: int, at_work: list[str], home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def note(commands: Sequence[Sequence[str]], *rest: object) -> AbstractContextManager[None]:
+        given.extend(Assignment.read(Path(file)).device for _, file in commands)
+        return nullcontext()
+
+    monkeypatch.setattr(jobs, "further_processes", note)
+    plan = plan_experiment(load_experiment(write(TINY)), home.cards)
+    first, *further = (torch.device("cuda", index) for index in (0, 1, 0, 1))
+    with jobs.workers(stages, plan, Workplace(home, first, display(), Stop(), tuple(further))):
+        assert given == at_work
+        assert len(list(home.logs.glob("*.json"))) == len({*at_work})
+    assert not list(home.logs.iterdir())
 
 
 @pytest.mark.parametrize("name", experiment_names())
