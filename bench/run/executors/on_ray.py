@@ -1,6 +1,7 @@
 """Stages on a Ray cluster: Ray decides where and when, the home and its locks decide all else."""
 
 import logging
+import math
 import os
 import re
 import secrets
@@ -33,6 +34,8 @@ from bench.store.home import Home
 
 _LOG = logging.getLogger("sepbench")
 _EVERY_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+"""Between two looks at which nodes there are."""
 _GRACE_SECONDS = 600.0  # as of the further processes on one machine
 _PATIENCE_SECONDS = 60.0
 """For nodes that join or come back, and for a shared disk to show here what was written there."""
@@ -105,6 +108,7 @@ class _Run:
         self._told: set[str] = set()
         self._unfit_since: float | None = None
         self._shown: str | None = None
+        self._looked, self._there = -math.inf, nodes()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox: Any = ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=here).remote()
         assignment = Assignment.of(plan, place, torch.device(requests.device)).model_dump_json()
@@ -134,7 +138,9 @@ class _Run:
 
     def _submit(self) -> None:
         """Hand Ray twice as many stages as it can run at once: it finds their places, and asks for more nodes."""
-        nodes = self._nodes()
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked, self._there = time.monotonic(), self._nodes()
+        nodes = self._there
         waiting = {stage.key for stage in self._running.values()}
         for stage in self._left.values():
             if stage.key in waiting or not is_ready(stage, self._left):
