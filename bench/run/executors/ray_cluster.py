@@ -84,7 +84,7 @@ def _init(address: str | None, folder: Path) -> None:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         where = "on this machine" if address is None else f"at {address}"
         raise SepbenchError(
-            f"Ray {where} does not work ({said}): see TROUBLESHOOTING.md, or leave --executor"
+            f"Ray {where} does not work ({said}): see A cluster in README.md, or leave --executor out"
         ) from error
 
 
