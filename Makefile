@@ -11,7 +11,7 @@ PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart check test test-oldest test-newest lint results clean
+.PHONY: help quickstart check test test-oldest test-newest ray lint results clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test-newest: $(NEWEST)/bin/python ## run the tests on the newest versions that p
 	@echo "sepbench: installing into $(NEWEST), which takes minutes where anything is new"
 	@$(NEWEST)/bin/python $(PIP_INSTALL) --upgrade --upgrade-strategy eager --editable '.[dev]'
 	OMP_NUM_THREADS=1 $(NEWEST)/bin/python $(PYTEST)
+
+ray: $(VENV)/installed-dev ## install Ray as well, and run the tests that need it
+	@$(INSTALL) --editable '.[dev,ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/run/test_on_ray.py
 
 lint: $(VENV)/installed-dev ## check style, format and types
 	$(BIN)/ruff check

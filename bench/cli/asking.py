@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from bench.cli.help_example import example
 from bench.cli.naming import changing
-from bench.cli.options import DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
+from bench.cli.options import DEVICE, DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
 from bench.core.errors import SepbenchError
 
 
@@ -59,22 +59,26 @@ def plan(
     from bench.core.garbage import uncollected
 
     with uncollected():
-        from bench.core.device import choose_device
+        from bench.core.device import choose_devices
         from bench.plan.outlook import outlook, render_outlook
         from bench.plan.plugin_sources import changed_since
         from bench.store.home import Home
 
-        device = choose_device(devices)
+        processes = choose_devices(devices) * jobs
         wanted = planned(experiment, overrides, profile, only, without_data=True)
         home = Home.find()
         for sentence in changed_since(wanted, home.store):
             say(sentence)
-        click.echo(render_outlook(outlook(wanted, home, device, jobs), as_json, every_stage))
+        several = len({*processes})
+        view = outlook(wanted, home, processes[0], len(processes) // several)
+        click.echo(render_outlook(view, as_json, every_stage))
+        if several > 1:
+            say(f"times are those of {processes[0]} alone, and {several} devices share the stages")
 
 
 @click.command(epilog=example("sepbench doctor --check --devices cpu"))
 @click.option("--check", "measure", is_flag=True, help="Craft and train on small inputs, and hold it against the CPU.")
-@DEVICES
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="With --check: print JSON.")
 @click.pass_context
 def doctor(context: click.Context, measure: bool, devices: str, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, PLUGIN, say
+from bench.cli.options import DEVICE, PLUGIN, say
 from bench.core.errors import SepbenchError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write_state(
     help="Where the data set lies here, such as dataset.root=data.",
 )
 @PLUGIN
-@DEVICES
+@DEVICE
 def import_(files: Sequence[Path], places: Sequence[str], devices: str) -> None:
     """Take in what export --state wrote in another home, so that the run goes on from there.
 

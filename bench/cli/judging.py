@@ -61,7 +61,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from bench.core.device import choose_device
+    from bench.core.device import choose_devices
     from bench.core.duration import parse_duration
     from bench.flows.carry_out import Means, carry_out
     from bench.flows.evaluate import plan_evaluation
@@ -75,7 +75,8 @@ def evaluate(
     from bench.store.home import Home
 
     stop = Stop(None if time_limit is None else parse_duration(time_limit))
-    means = Means(Home.find(), choose_device(devices), stop, jobs=jobs, mlflow=not no_mlflow, tell=say)
+    first, *further = choose_devices(devices) * jobs
+    means = Means(Home.find(), first, stop, further=tuple(further), mlflow=not no_mlflow, tell=say)
     data = named_data(clean, recipe, overrides)
     with Console(stderr=True).status(f"reading {protected} and comparing it with {clean}"):
         evaluation = plan_evaluation(
@@ -97,7 +98,7 @@ def evaluate(
     plan = evaluation.plan
     click.echo(f"{evaluation.report()}\n")
     if only_plan:
-        click.echo(render_outlook(outlook(plan, means.home, means.device, jobs), as_json=False))
+        click.echo(render_outlook(outlook(plan, means.home, means.device, 1 + len(further)), as_json=False))
         return
     for clause in worth_knowing(plan.card, plan.experiment.dataset.name):
         say(clause)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES
+from bench.cli.options import DEVICE
 
 NETWORK = click.option("--network", default="resnet18", show_default=True, metavar="NAME", help="Architecture.")
 PRECISION = click.option(
@@ -36,7 +36,7 @@ def perf() -> None:
 @PRECISION
 @SIZE
 @batch(None, "64; on a GPU, as many as a run crafts at a time")
-@DEVICES
+@DEVICE
 def craft(network: str, checkpoints: str, precision: str, size: int, batch: int | None, devices: str) -> None:
     """Measure SEP's steps over the checkpoints of a network."""
     from bench.core.device import choose_device
@@ -55,7 +55,7 @@ def craft(network: str, checkpoints: str, precision: str, size: int, batch: int 
 @click.option("--compile", is_flag=True, help="Also with torch.compile.")
 @SIZE
 @batch(128)
-@DEVICES
+@DEVICE
 def train(network: str, images: int, precision: str, compile: bool, size: int, batch: int, devices: str) -> None:
     """Measure epochs of training."""
     from bench.core.device import choose_device

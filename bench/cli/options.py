@@ -18,14 +18,26 @@ ONLY = click.option(
 )
 WHERE = click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value of a field.")
 JOBS = click.option(
-    "--jobs", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Processes that share the device."
+    "--jobs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes that share each device.",
 )
-DEVICES = click.option(
+DEVICE = click.option(
     "--devices",
     default="auto",
     show_default=True,
     metavar="NAME",
     help="cpu, cuda or cuda:1; auto is a GPU where there is one.",
+)
+DEVICES = click.option(
+    "--devices",
+    default="auto",
+    show_default=True,
+    metavar="NAMES",
+    help="cpu, cuda, cuda:0,cuda:1, or all GPUs; auto is one GPU where there is one.",
 )
 FORMAT = click.option(
     "--format", "form", default="md", show_default=True, metavar="FORMAT", help="md, csv, latex, html or json."

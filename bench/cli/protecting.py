@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.cli.help_example import example
-from bench.cli.options import DEVICES, PLUGIN, say
+from bench.cli.options import DEVICE, PLUGIN, say
 from bench.core.errors import SepbenchError
 
 _SILENCE_SECONDS = 10.0
@@ -38,7 +38,7 @@ _SILENCE_SECONDS = 10.0
 )
 @click.option("--lossy", is_flag=True, help="Take the loss of JPEG, which no budget bounds.")
 @click.option("--quality", default=95, show_default=True, type=click.IntRange(1, 100), metavar="1-100", help="Of JPEG.")
-@DEVICES
+@DEVICE
 @click.option("--time-limit", metavar="DURATION", help="Stop at the next safe point after 90s, 9m, 1h30m; exit code 3.")
 def protect(
     images: Path,

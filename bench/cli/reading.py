@@ -11,7 +11,7 @@ import click
 from bench.cli.carrying import write_state
 from bench.cli.help_example import example
 from bench.cli.naming import changing
-from bench.cli.options import DEVICES, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
+from bench.cli.options import DEVICE, EXPERIMENT, FORMAT, ONLY, PLUGIN, WHERE, pair, planned, say
 from bench.cli.streams import for_machines
 from bench.core.errors import SepbenchError
 
@@ -159,7 +159,7 @@ def diff(first: str, second: str, records: Path | None, value: str, as_json: boo
 @changing
 @PLUGIN
 @ONLY
-@DEVICES
+@DEVICE
 @click.option(
     "--checkpoints", default=15, show_default=True, type=click.IntRange(1), help="Of each surrogate, equidistant."
 )
@@ -234,7 +234,7 @@ def diagnose(
     help="Of --state: what stays behind.",
 )
 @click.option("--file-size", metavar="SIZE", help="Of --state: the most that a file may take, such as 16M.")
-@DEVICES
+@DEVICE
 def export(
     experiment: str,
     overrides: Sequence[str],

@@ -20,8 +20,13 @@ from bench.core.errors import Stopped
 @PLUGIN
 @DEVICES
 @click.option(
-    "--executor", default="local", show_default=True, metavar="NAME", help="Where stages run: local is this process."
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Where stages run: local is this machine, ray a Ray cluster.",
 )
+@click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster; without it Ray is started on this machine.")
 @click.option("--time-limit", metavar="DURATION", help="Stop at the next safe point after 90s, 9m, 1h30m; exit code 3.")
 @click.option("--force", multiple=True, metavar="STAGE", help="Run finished stages again: surrogate, craft or victim.")
 @JOBS
@@ -35,6 +40,7 @@ def run(
     only: Sequence[str],
     devices: str,
     executor: str,
+    address: str | None,
     time_limit: str | None,
     force: Sequence[str],
     jobs: int,
@@ -46,7 +52,6 @@ def run(
 
     Finished work is never done twice: the same command again goes on where the last one ended.
     """
-    from bench.core.device import choose_device
     from bench.core.duration import parse_duration
     from bench.flows.carry_out import Means, carry_out
     from bench.plan.outlook import worth_knowing
@@ -60,15 +65,16 @@ def run(
     from bench.run.stopping import Stop
     from bench.store.home import Home
 
-    chosen = choose_executor(executor)
+    chosen = choose_executor(executor, address)
     check_stage_kinds(force)
     stop = Stop(None if time_limit is None else parse_duration(time_limit))
+    first, *further = chosen.devices(devices, jobs)
     means = Means(
         Home.find(),
-        choose_device(devices),
+        first,
         stop,
         chosen,
-        jobs,
+        tuple(further),
         compile,
         mlflow=not no_mlflow,
         tell=say,
@@ -93,7 +99,7 @@ def run(
 @click.command(hidden=True)
 @click.argument("file", type=click.Path(path_type=Path))
 def work(file: Path) -> None:
-    """Help with the run that wrote FILE; the further processes of run --jobs do."""
+    """Help with the run that wrote FILE; the further processes of run --jobs and --devices do."""
     from bench.core.device import choose_device
     from bench.record.tracking import NullTracker, Tracker, default_uri
     from bench.run.assignment import Assignment
@@ -110,7 +116,7 @@ def work(file: Path) -> None:
     wanted = told.plan(home)
     # It times nothing: the first process tells how long it takes.
     watcher = choose_progress(wanted.missing(home.store.inventory()), lambda stage: 1.0)
-    place = Workplace(home, choose_device(told.device), watcher, Stop(told.seconds), 1, told.compile, told.tell)
+    place = Workplace(home, choose_device(told.device), watcher, Stop(told.seconds), (), told.compile, told.tell)
     tracker = Tracker(default_uri(home.root), home, leave=True) if told.tell else NullTracker()
     try:
         summary = run_plan(wanted, Invocation(place, tracker=tracker))

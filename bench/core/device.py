@@ -22,11 +22,8 @@ def choose_device(name: str) -> "torch.device":
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda:0" if gpus else "cpu")
-    if "," in name:
-        raise SepbenchError(
-            f"--devices {name}: one command works on one device; start it once per device with the same "
-            f"SEPBENCH_HOME, and they share the work"
-        )
+    if "," in name or name == "all":
+        raise SepbenchError(f"--devices {name}: this command works on one device; write cpu, cuda or cuda:0")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -37,6 +34,30 @@ def choose_device(name: str) -> "torch.device":
         found = f"this machine has {gpus}" if gpus else "torch finds none on this machine"
         raise SepbenchError(f"--devices {name} asks for a GPU, and {found}: use --devices cpu, or see sepbench doctor")
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def choose_devices(names: str) -> "list[torch.device]":
+    """Return the devices of `cuda:0,cuda:1`, of any one name that `choose_device` knows, or of `all`: every GPU.
+
+    A name that stands there twice is two processes on that device. Raises `SepbenchError` where the machine lacks one,
+    or where GPUs stand beside a CPU, whose results differ from theirs in the last bits.
+    """
+    import torch
+
+    if names == "all":
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return [torch.device("cuda", index) for index in range(gpus)] or [torch.device("cpu")]
+    parts = [part.strip() for part in names.split(",")]
+    if len(parts) == 1:
+        return [choose_device(names)]
+    if not all(parts) or "all" in parts:
+        raise SepbenchError(f"--devices {names}: write devices with commas between them, such as cuda:0,cuda:1, or all")
+    devices = [choose_device(part) for part in parts]
+    if len({device.type for device in devices}) > 1:
+        raise SepbenchError(
+            f"--devices {names}: name GPUs or the CPU, not both, as their results differ in the last bits"
+        )
+    return devices
 
 
 def precision(device: "torch.device", wanted: str = "auto") -> str:

@@ -44,10 +44,12 @@ def silent(todo: list[Stage], estimate: Callable[[Stage], float]) -> Display:
 
 @dataclass(frozen=True)
 class Means:
-    """With what a plan is run: where the work is kept, on which device, by how many processes, and who is told.
+    """With what a plan is run: where the work is kept, on which devices, and who is told.
 
     Attributes
     ----------
+    device, further
+        Of this process, and of each further one.
     mlflow
         Whether MLflow is told.
     display
@@ -63,7 +65,7 @@ class Means:
     device: torch.device
     stop: Stop = field(default_factory=Stop)
     executor: Executor = field(default_factory=lambda: choose_executor("local"))
-    jobs: int = 1
+    further: tuple[torch.device, ...] = ()
     compile: bool = False
     mlflow: bool = True
     display: Displaying = shown
@@ -78,7 +80,7 @@ def workplace(plan: Plan, means: Means) -> Iterator[Workplace]:
     todo = plan.missing(home.store.inventory())
     display = means.display(todo, estimator(plan, todo, means.device, home, means.compile))
     try:
-        yield Workplace(home, means.device, display, means.stop, means.jobs, means.compile, tell=means.mlflow)
+        yield Workplace(home, means.device, display, means.stop, means.further, means.compile, tell=means.mlflow)
     finally:
         display.close()
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.device import choose_device
+from bench.core.device import choose_device, choose_devices
 from bench.core.disk import make_folder, write_atomically, writing
 from bench.core.errors import SepbenchError, Stopped
 from bench.data.spec import DatasetSpec
@@ -217,7 +217,7 @@ def evaluate(
             )
         check_kept(home, mlflow)
         stop = Stop(seconds_of(time_limit))
-        device = choose_device(given_text("devices", devices, DEVICES))
+        device, *further = jobs * choose_devices(given_text("devices", devices, DEVICES))
         place = stack.enter_context(home_at(home))
         files = {
             _archive(place, "images", pixels, named): "clean",
@@ -245,7 +245,7 @@ def evaluate(
         if progress:
             print(report, file=sys.stderr)
         display = shown if progress else silent
-        means = Means(place, device, stop, jobs=jobs, mlflow=mlflow, display=display, tell=doubted)
+        means = Means(place, device, stop, further=tuple(further), mlflow=mlflow, display=display, tell=doubted)
         summary = carry_out(evaluation.plan, means, run=lambda plan, call: evaluation.run(call))
         interrupted(summary)
         for sentence in summary.doubts:

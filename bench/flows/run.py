@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.core.device import choose_device
+from bench.core.device import choose_devices
 from bench.core.errors import SepbenchError
 from bench.flows.arguments import as_texts, as_whole, given_text
 from bench.flows.carry_out import Means, carry_out, shown, silent
@@ -54,9 +54,10 @@ def run(
     only
         Cells to run: `{"method": "sep", "seed": [0, 1]}`.
     devices
-        `cpu`, `cuda`, `cuda:1`; `auto` is a GPU where there is one.
+        `cpu`, `cuda`, `cuda:1`; several, such as `cuda:0,cuda:1`, or `all` GPUs, share the work, each by a process of
+        its own; `auto` is one GPU where there is one.
     jobs
-        Processes that share the device.
+        Processes that share each device.
     compile
         Whether networks train with torch.compile.
     time_limit
@@ -89,8 +90,8 @@ def run(
         kinds = as_texts("force", force, "kinds of stages, such as ['craft']")
         check_stage_kinds(kinds)
         stop = Stop(seconds_of(time_limit))
-        device = choose_device(given_text("devices", devices, DEVICES))
-        jobs = as_whole("jobs", jobs, 1, "one or more processes")
+        named = choose_devices(given_text("devices", devices, DEVICES))
+        device, *further = named * as_whole("jobs", jobs, 1, "one or more processes")
         check_kept(home, mlflow)
         spec = _experiment(experiment, _overrides(set), profile)
         chosen = selector(spec, _pairs(only))
@@ -99,7 +100,7 @@ def run(
             place,
             device,
             stop,
-            jobs=jobs,
+            further=tuple(further),
             compile=compile,
             mlflow=mlflow,
             display=shown if progress else silent,

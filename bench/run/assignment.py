@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.contracts.plugin_files import attach_again, attached
@@ -50,13 +51,13 @@ class Assignment(BaseModel):
     plugins: dict[str, str] = {}
 
     @classmethod
-    def of(cls, plan: Plan, place: Workplace) -> "Assignment":
-        """Return the assignment to help with a plan."""
+    def of(cls, plan: Plan, place: Workplace, device: torch.device) -> "Assignment":
+        """Return the assignment to help with a plan on a device."""
         all_of_them = len(plan.cells) == len(plan.experiment.cells())
         return cls(
             experiment=plan.experiment.resolved(),
             cells=None if all_of_them else [planned.cell.identity() for planned in plan.cells],
-            device=str(place.device),
+            device=str(device),
             compile=place.compile,
             tell=place.tell,
             seconds=place.stop.seconds_left,

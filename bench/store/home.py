@@ -64,7 +64,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """Tracebacks of failed stages, and what the further processes of --jobs printed."""
+        """Tracebacks of failed stages, and what the further processes of a run printed."""
         return self.root / "logs"
 
     def records(self, experiment: str, variant: str) -> Path:

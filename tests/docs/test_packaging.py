@@ -59,7 +59,8 @@ def test_every_package_is_typed(wheel: set[str]) -> None:
 def test_constraints_name_a_version_within_bounds_of_every_direct_dependency() -> None:
     required = {
         canonicalize_name(one.name): one.specifier
-        for one in map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]])
+        for extra in ("dev", "ray")
+        for one in map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]])
     }
     lines = (line.partition("#")[0].strip() for line in read("constraints.txt").splitlines())
     constraints = {canonicalize_name(one.name): one.specifier for one in map(Requirement, filter(None, lines))}

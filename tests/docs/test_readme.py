@@ -40,7 +40,7 @@ SMALL = (
     "methods=[random-noise, {single-checkpoint: {steps: 2}}, {sep: {checkpoints: 2, steps: 2}}]",
     "seeds=[0]",
 )
-RUN_ONLY = ("--time-limit", "--force", "--executor", "--jobs", "--results")
+RUN_ONLY = ("--time-limit", "--force", "--executor", "--address", "--jobs", "--results")
 
 
 @dataclass
@@ -119,7 +119,8 @@ def check_make(shell: Shell, *words: str) -> None:
 def check_run(shell: Shell, *arguments: str) -> None:
     planned = shell.sepbench("plan", *without(arguments, RUN_ONLY))
     assert planned.startswith(load_experiment(arguments[0]).name)
-    printed = shell.small("run", *without(arguments, ("--results",)))  # the repository's results stay as they are
+    # The repository's results stay as they are, and there is no cluster.
+    printed = shell.small("run", *without(arguments, ("--results", "--executor", "--address")))
     *table, last = printed.rstrip().splitlines()
     assert table[0].startswith(f"**{load_experiment(arguments[0]).name}")
     program, *_ = shlex.split(last.removeprefix("MLflow: "))
@@ -194,6 +195,13 @@ def check_pip(shell: Shell, action: str, *arguments: str) -> None:
     ran = subprocess.run(program, cwd=shell.home, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("name: quickstart\n")
+
+
+def check_ray(shell: Shell, action: str, *options: str) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'sepbench[ray]'")
+    asked = [sys.executable, "-m", "ray.scripts.scripts", action, "--help"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert [option for option in options if option.partition("=")[0] not in told] == []
 
 
 def check_pre_commit(shell: Shell, action: str) -> None:
@@ -285,6 +293,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "python3": check_environment,
     "pip": check_pip,
     "pre-commit": check_pre_commit,
+    "ray": check_ray,
     "sepbench run": check_run,
     "sepbench table": check_table,
     "sepbench diagnose": check_diagnose,

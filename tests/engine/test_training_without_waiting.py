@@ -21,7 +21,7 @@ PLAIN = (
     {"bench/engine/training.py:train_epoch": 2},
     {
         "bench/engine/training.py:train_epoch": 1,  # the order
-        "bench/contracts/augment.py:<lambda>": 3,  # where crops begin, and what is flipped
+        "bench/core/device.py:sent": 3,  # where crops begin, and what is flipped
     },
 )
 

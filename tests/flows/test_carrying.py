@@ -163,8 +163,8 @@ def test_what_is_crafted_from_rounded_checkpoints_says_so_and_from_exact_ones_do
     assert record.get("rounded_checkpoints", False) == bf16
     assert record["deterministic"] != bf16
     # The mark goes along.
-    done("export", "tiny.yaml", *ALL_OF_IT, "--set", "methods=[{sep: {checkpoints: 2}}]", "--state", "--out", "again")
-    (further,) = state_files([Path("again")])
+    export(tmp_path / "again", *ALL_OF_IT, "--set", "methods=[{sep: {checkpoints: 2}}]")
+    (further,) = state_files([tmp_path / "again"])
     (carried,) = [one for one in further.catalogue["work"] if one["kind"] == "surrogate"]
     assert ("rounded" in carried["meta"]) == bf16
 

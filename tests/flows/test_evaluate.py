@@ -286,6 +286,6 @@ def test_processes_that_help_are_told_the_images_and_what_they_are_called(tmp_pa
     plan = planned(tmp_path, name="tue").plan
     home = Home(tmp_path / "home")
     place = Workplace(home, torch.device("cpu"), Silence(), Stop(None))
-    again = Assignment.model_validate_json(Assignment.of(plan, place).model_dump_json()).plan(home)
+    again = Assignment.model_validate_json(Assignment.of(plan, place, place.device).model_dump_json()).plan(home)
     assert [one.victim for one in again.cells] == [one.victim for one in plan.cells]
     assert [one.cell.fields() for one in again.cells] == [one.cell.fields() for one in plan.cells]

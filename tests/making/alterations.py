@@ -235,6 +235,16 @@ def hold_before_reporting_a_victim(notes: Notes) -> None:
     Tracker.stage = wait_and_tell  # type: ignore[method-assign]
 
 
+def with_many_threads(notes: Notes) -> None:
+    """Ask Ray for more cores than there are, and wait for none."""
+    import torch
+
+    from bench.run.executors import on_ray
+
+    torch.set_num_threads(64)
+    on_ray._PATIENCE_SECONDS = 0.0
+
+
 @dataclass(frozen=True)
 class with_broken_methods:  # noqa: N801
     """Know two methods that fail for as long as the file `broken` is there: `raises` and `leaves-budget`."""

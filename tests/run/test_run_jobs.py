@@ -66,9 +66,10 @@ def two_jobs(
     *options: str | Alteration,
     alter: Sequence[Alteration] = (),
     interpreters: bool = False,
+    how: Sequence[str] = ("--jobs", "2"),
     **changes: Any,
 ) -> tuple[Running, Worker]:
-    """Start a run that holds in its first stage, and its worker.
+    """Start a run that holds in its first stage, and its worker, asked for by the options `how`.
 
     `options` are of the command, or what is done in the worker; `alter` is done in the first process.
     """
@@ -76,7 +77,7 @@ def two_jobs(
     words = [one for one in options if isinstance(one, str)]
     in_worker = tuple(one for one in options if not isinstance(one, str))
     run = sepbench.start(
-        *("run", sepbench.experiment(**changes), "--jobs", "2", *words),
+        *("run", sepbench.experiment(**changes), *how, *words),
         alter=[*alter, at_its_first_stage, in_workers(folder, in_worker, interpreters)],
     )
     run.wait_for("held")
@@ -100,6 +101,15 @@ def test_two_jobs_do_every_stage_once_and_come_to_what_one_does_with_as_many_thr
     assert tracked.tensors() == undisturbed.home.tensors()
     shown = [line.split("] ")[1].split(":")[0] for line in ended.err.splitlines() if line.startswith("[")]
     assert Counter(shown) == dict.fromkeys(STAGES, 1)
+
+
+def test_a_device_that_is_named_twice_is_two_processes(sepbench: Sepbench, undisturbed: Undisturbed) -> None:
+    run, worker = two_jobs(sepbench, "--no-mlflow", how=("--devices", "cpu,cpu"))
+    worker.wait_for("waiting")
+    ended = run.finish()
+    assert Counter([*ended.ran, *worker.ran]) == dict.fromkeys(STAGES, 1)
+    assert ended.table == undisturbed.table
+    assert sepbench.outcomes() == undisturbed.outcomes
 
 
 def test_mlflow_is_told_of_what_every_process_did(tracked: Sepbench, undisturbed: Undisturbed) -> None:
@@ -128,7 +138,8 @@ def test_a_signal_stops_every_process_at_a_safe_point(tracked: Sepbench, undistu
     stopped = run.finish()
     assert stopped.code == 3
     (line,) = stopped.complaints
-    assert "stopped by Ctrl-C after 2 stages" in line  # of the worker: random-noise and its victim
+    # Of the worker random-noise and its victim; the first process ends what it has just begun.
+    assert "stopped by Ctrl-C after 3 stages" in line
     assert worker.is_gone
     assert worker.surrogate == [1 / 3]
     again = tracked.call("run", tracked.experiment())

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_processes_on_a_cpu_divide_its_threads(
 ) -> None:
     torch.set_num_threads(threads)
     in_every_worker(TELL_THREADS, monkeypatch, tmp_path)
-    with further_processes(count, ["--version"], home, CPU, Stop()):
+    with further_processes([["--version"]] * (count - 1), home, CPU, Stop()):
         assert torch.get_num_threads() == each
     assert torch.get_num_threads() == threads
     assert [text.splitlines() for text in printed(home)] == [[str(each), VERSION]] * (count - 1)
@@ -79,27 +79,27 @@ def test_processes_on_a_cpu_divide_its_threads(
 def test_threads_that_the_user_has_set_stay(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     in_every_worker(TELL_THREADS, monkeypatch, tmp_path)
-    with further_processes(2, ["--version"], home, CPU, Stop()):
+    with further_processes([["--version"]], home, CPU, Stop()):
         assert torch.get_num_threads() == 8
     assert [text.splitlines() for text in printed(home)] == [["3", VERSION]]
 
 
 def test_threads_of_processes_on_a_gpu_stay(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_every_worker(TELL_THREADS, monkeypatch, tmp_path)
-    with further_processes(2, ["--version"], home, torch.device("cuda"), Stop()):
+    with further_processes([["--version"]], home, torch.device("cuda"), Stop()):
         assert torch.get_num_threads() == 8
     assert [text.splitlines() for text in printed(home)] == [["None", VERSION]]
 
 
 def test_one_job_starts_nothing(home: Home) -> None:
-    with further_processes(1, ["--version"], home, CPU, Stop()):
+    with further_processes([], home, CPU, Stop()):
         assert torch.get_num_threads() == 8
     assert not home.root.exists()
 
 
 def test_a_worker_finds_our_modules_and_none_in_the_working_directory(home: Home) -> None:
     Path("bench.py").write_text("print('somebody else')")
-    with further_processes(2, ["--version"], home, CPU, Stop()):
+    with further_processes([["--version"]], home, CPU, Stop()):
         pass
     assert printed(home) == [f"{VERSION}\n"]
 
@@ -133,7 +133,7 @@ def test_a_worker_that_does_not_stop_is_killed(
 ) -> None:
     monkeypatch.setattr(jobs, "_GRACE_SECONDS", 0.0)
     in_every_worker(SLEEP, monkeypatch, tmp_path)
-    with further_processes(2, ["--version"], home, CPU, Stop()):
+    with further_processes([["--version"]], home, CPU, Stop()):
         pass
     assert "a process of --jobs ended with -9, what it had finished stays: see " in told.text
 
@@ -143,7 +143,7 @@ def test_a_run_that_stops_says_that_it_waits_for_its_workers(
 ) -> None:
     monkeypatch.setattr(jobs, "_GRACE_SECONDS", 0.0)
     in_every_worker(SLEEP, monkeypatch, tmp_path)
-    with pytest.raises(Stopped), further_processes(3, ["--version"], home, CPU, Stop()):
+    with pytest.raises(Stopped), further_processes([["--version"], ["--version"]], home, CPU, Stop()):
         raise Stopped("stopped by Ctrl-C")
     assert capsys.readouterr().err == "waiting for 2 further processes to reach a safe point\n"
 
@@ -156,7 +156,7 @@ def test_an_interrupt_waits_for_no_worker_and_takes_its_end_for_no_breakdown(
     processes: list[subprocess.Popen[bytes]],
 ) -> None:
     in_every_worker(SLEEP, monkeypatch, tmp_path)
-    with pytest.raises(KeyboardInterrupt), further_processes(2, ["--version"], home, CPU, Stop()):
+    with pytest.raises(KeyboardInterrupt), further_processes([["--version"]], home, CPU, Stop()):
         raise KeyboardInterrupt
     assert [process.returncode for process in processes] == [-signal.SIGKILL]
     assert told.text == ""
@@ -166,7 +166,7 @@ def test_an_interrupt_waits_for_no_worker_and_takes_its_end_for_no_breakdown(
 def test_a_worker_that_breaks_down_is_told_of_however_the_run_ends(
     end: Exception | None, home: Home, told: pytest.LogCaptureFixture
 ) -> None:
-    with suppress(Stopped, SepbenchError), further_processes(2, ["frobnicate"], home, CPU, Stop()):
+    with suppress(Stopped, SepbenchError), further_processes([["frobnicate"]], home, CPU, Stop()):
         if end is not None:
             raise end
     assert "a process of --jobs ended with 2, what it had finished stays: see " in told.text
@@ -177,7 +177,7 @@ def test_a_traceback_is_a_breakdown(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
 ) -> None:
     in_every_worker("import os; os._exit(1)", monkeypatch, tmp_path)  # what Python ends with after one
-    with further_processes(2, ["--version"], home, CPU, Stop()):
+    with further_processes([["--version"]], home, CPU, Stop()):
         pass
     assert "a process of --jobs ended with 1, " in told.text
 
@@ -194,7 +194,10 @@ def test_processes_that_the_system_refuses_end_the_run_and_those_it_gave(
         return start(*arguments, **options)
 
     monkeypatch.setattr(subprocess, "Popen", refuse_a_second)
-    with pytest.raises(SepbenchError) as refused, further_processes(4, ["--version"], home, CPU, Stop()):
+    with (
+        pytest.raises(SepbenchError) as refused,
+        further_processes([["--version"], ["--version"], ["--version"]], home, CPU, Stop()),
+    ):
         pytest.fail("it runs")
     assert str(refused.value) == ("cannot start 4 processes (Resource temporarily unavailable): give a smaller --jobs")
     assert [process.returncode for process in processes] == [-signal.SIGKILL]
@@ -212,7 +215,7 @@ def test_cells_that_fail_are_no_breakdown_of_a_worker_and_it_times_nothing(monke
     home = Home.find()
     plan = plan_experiment(load_experiment("tiny.yaml"), home.cards, lambda cell: cell.method.name == "random-noise")
     place = Workplace(home, CPU, display(), Stop(), tell=False)
-    with Assignment.of(plan, place).handed_over(home) as file:
+    with Assignment.of(plan, place, CPU).handed_over(home) as file:
         worker = ask("work", str(file))
     assert worker.code == 0
     assert "1 of 1 cells failed" in worker.err
@@ -221,7 +224,8 @@ def test_cells_that_fail_are_no_breakdown_of_a_worker_and_it_times_nothing(monke
 def test_two_runs_of_one_process_number_give_their_workers_files_of_their_own(home: Home) -> None:
     """In containers that share a home, process numbers repeat."""
     plan = plan_experiment(load_experiment(write(TINY)), home.cards, lambda cell: cell.method.name == "none")
-    one, other = (Assignment.of(plan, Workplace(home, CPU, display(), Stop(), tell=tell)) for tell in (True, False))
+    places = [Workplace(home, CPU, display(), Stop(), tell=tell) for tell in (True, False)]
+    one, other = (Assignment.of(plan, place, CPU) for place in places)
     with one.handed_over(home) as first:
         with other.handed_over(home) as second:
             assert (Assignment.read(first), Assignment.read(second)) == (one, other)
@@ -235,10 +239,10 @@ def display() -> PlainProgress:
 def test_a_run_gives_its_workers_all_that_was_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[int, Assignment]] = []
 
-    def note(count: int, arguments: Sequence[str], *rest: object) -> AbstractContextManager[None]:
-        command, file = arguments
+    def note(commands: Sequence[Sequence[str]], *rest: object) -> AbstractContextManager[None]:
+        ((command, file),) = commands
         assert command == "work"
-        given.append((count, Assignment.read(Path(file))))
+        given.append((1 + len(commands), Assignment.read(Path(file))))
         raise SepbenchError("that is enough")
 
     monkeypatch.setattr(jobs, "further_processes", note)
@@ -256,6 +260,27 @@ def test_a_run_gives_its_workers_all_that_was_asked_of_it(monkeypatch: pytest.Mo
     expected = plan_experiment(asked, cards, lambda cell: cell.method.name == "random-noise")
     assert list(told.plan(Home.find()).stages) == list(expected.stages)
     assert not list(Home.find().logs.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("stages", "at_work"), [(9, ["cuda:1", "cuda:0", "cuda:1"]), (3, ["cuda:1", "cuda:0"]), (1, [])]
+)
+def test_every_device_gets_a_process_and_no_more_start_than_there_are_stages(
+    stages: int, at_work: list[str], home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def note(commands: Sequence[Sequence[str]], *rest: object) -> AbstractContextManager[None]:
+        given.extend(Assignment.read(Path(file)).device for _, file in commands)
+        return nullcontext()
+
+    monkeypatch.setattr(jobs, "further_processes", note)
+    plan = plan_experiment(load_experiment(write(TINY)), home.cards)
+    first, *further = (torch.device("cuda", index) for index in (0, 1, 0, 1))
+    with jobs.workers(stages, plan, Workplace(home, first, display(), Stop(), tuple(further))):
+        assert given == at_work
+        assert len(list(home.logs.glob("*.json"))) == len({*at_work})
+    assert not list(home.logs.glob("*"))
 
 
 @pytest.mark.parametrize("name", experiment_names())

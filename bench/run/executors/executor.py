@@ -1,12 +1,13 @@
 """What an executor promises, and the executors there are."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import ClassVar, Protocol
 
 import torch
 
+from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
 from bench.plan.plan import Plan
 from bench.plan.stage import Stage, StageResult
@@ -36,8 +37,10 @@ class Workplace:
 
     Attributes
     ----------
-    jobs
-        How many processes share the device.
+    device
+        Of this process.
+    further
+        A device for each further process, which shares the work; several may have the same.
     compile
         Whether networks train with torch.compile.
     tell
@@ -51,7 +54,7 @@ class Workplace:
     device: torch.device
     watcher: Watcher
     stop: Stop
-    jobs: int = 1
+    further: tuple[torch.device, ...] = ()
     compile: bool = False
     tell: bool = True
 
@@ -60,6 +63,23 @@ class Executor(Protocol):
     """Runs stages somewhere."""
 
     name: ClassVar[str]
+
+    def devices(self, names: str, jobs: int) -> Sequence[torch.device]:
+        """Return a device for each process of this machine that takes part, the first of which is this one.
+
+        Parameters
+        ----------
+        names
+            As somebody wrote them, see `choose_devices`.
+        jobs
+            How many processes share each device.
+
+        Raises
+        ------
+        SepbenchError
+            The executor has no such devices.
+
+        """
 
     def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Generator[StageResult, None, None]:
         """Run stages in an order in which each finds its inputs, and yield each when it has ended.
@@ -77,14 +97,25 @@ class Executor(Protocol):
         """
 
 
-_MODULES = {"local": "bench.run.executors.local:Local"}
+_MODULES = {"local": "bench.run.executors.local:Local", "ray": "bench.run.executors.on_ray:OnRay"}
 """Imported when chosen: an executor may need a library that not everybody has installed."""
 
 
-def choose_executor(name: str) -> Executor:
-    """Return the executor of this name; raises `UnknownName` for any other."""
+def choose_executor(name: str, address: str | None = None) -> Executor:
+    """Return the executor of this name, for the cluster at `address`.
+
+    Raises
+    ------
+    UnknownName
+        There is no executor of this name.
+    SepbenchError
+        It has no addresses, or needs a library that is not installed.
+
+    """
     if name not in _MODULES:
         raise UnknownName("executor", name, _MODULES)
+    if name == "local" and address is not None:
+        raise SepbenchError(f"--address {address} is of a cluster: add --executor ray")
     module, _, attribute = _MODULES[name].partition(":")
-    kind: Callable[[], Executor] = getattr(import_module(module), attribute)
-    return kind()
+    kind: Callable[..., Executor] = getattr(import_module(module), attribute)
+    return kind() if address is None else kind(address)

@@ -1,4 +1,4 @@
-"""Several processes on one device, which share the work of one run through the locks of their home."""
+"""Several processes on one machine, which share the work of one run through the locks of their home."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -28,36 +28,43 @@ _EXPECTED = {0, 3, -signal.SIGTERM}  # done, also where cells failed; stopped; s
 
 
 @contextmanager
-def workers(count: int, plan: Plan, place: Workplace) -> Iterator[None]:
-    """Let `count` processes work on a plan in all: this one, and others that are stopped and waited for at the end.
+def workers(at_most: int, plan: Plan, place: Workplace) -> Iterator[None]:
+    """Let a process for each of `place.further` work on a plan beside this one; they are waited for at the end.
 
-    The others read what they have to do from a file in the home.
+    They read what they have to do from files in the home.
+
+    Parameters
+    ----------
+    at_most
+        How many processes have something to do, with this one.
+
     """
-    if count <= 1:
-        yield
-        return
-    with (
-        Assignment.of(plan, place).handed_over(place.home) as file,
-        further_processes(count, ["work", str(file)], place.home, place.device, place.stop),
-    ):
+    with ExitStack() as stack:
+        devices = place.further[: max(at_most - 1, 0)]
+        files = {
+            device: stack.enter_context(Assignment.of(plan, place, device).handed_over(place.home))
+            for device in dict.fromkeys(devices)
+        }
+        commands = [["work", str(files[device])] for device in devices]
+        stack.enter_context(further_processes(commands, place.home, place.device, place.stop))
         yield
 
 
 @contextmanager
 def further_processes(
-    count: int, arguments: Sequence[str], home: Home, device: torch.device, stop: Stop
+    commands: Sequence[Sequence[str]], home: Home, device: torch.device, stop: Stop
 ) -> Iterator[None]:
-    """Let `count` processes run: this one, and others that are stopped and waited for at the end.
+    """Let processes run beside this one that are stopped and waited for at the end.
 
-    An interrupt ends them at once. On a CPU they divide the threads that this one would take, unless
+    An interrupt ends them at once. On a CPU all of them divide the threads that this one would take, unless
     OMP_NUM_THREADS is set.
 
     Parameters
     ----------
-    count
-        One or less starts none.
-    arguments
-        Of `sepbench`. What a worker prints goes to a file in `home.logs`.
+    commands
+        Arguments of `sepbench` for each. What a worker prints goes to a file in `home.logs`.
+    device
+        Of this process, of which kind those of the others are.
     stop
         Asks the workers for a stop when this process is asked.
 
@@ -67,9 +74,10 @@ def further_processes(
         The folder for the logs cannot be made, or the system starts no more processes.
 
     """
-    if count <= 1:
+    if not commands:
         yield
         return
+    count = 1 + len(commands)
     before = torch.get_num_threads()
     environment = {**os.environ, "SEPBENCH_HOME": str(home.root), "PYTHONPATH": os.pathsep.join(sys.path)}
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
@@ -81,7 +89,7 @@ def further_processes(
     try:
         with writing(home.logs):
             make_folder(home.logs)
-        for number in range(2, count + 1):
+        for number, arguments in enumerate(commands, 2):
             log = home.logs / f"job-{name}-{number}.log"
             try:
                 started[log] = _start(arguments, environment, log)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from bench.core.device import choose_devices
 from bench.core.disk import DiskError
 from bench.core.errors import SepbenchError, Stopped
+from bench.data.images import Splits
 from bench.data.loading import load_planned
 from bench.engine.memory import give_back
 from bench.plan.plan import Plan
@@ -22,15 +24,26 @@ from bench.run.stages.dispatch import run_stage
 from bench.run.stages.workbench import Workbench
 from bench.store import lock
 from bench.store.artifacts import CorruptArtifact
+from bench.store.home import Home
 
 _LOG = logging.getLogger("sepbench")
 _POLL_SECONDS = 1.0
 
 
 class Local:
-    """This process, and with `Workplace.jobs` others like it on the same device."""
+    """This process, and others like it on the devices of `Workplace.further`.
+
+    `splits` is the data of the plan where it has been loaded already.
+    """
 
     name = "local"
+
+    def __init__(self, splits: Splits | None = None) -> None:
+        self._splits = splits
+
+    def devices(self, names: str, jobs: int) -> list[torch.device]:
+        """Return the named devices, each as often as there are jobs."""
+        return choose_devices(names) * jobs
 
     def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Generator[StageResult, None, None]:
         """Run stages one after the other; those that another process holds are left to it.
@@ -39,23 +52,27 @@ class Local:
         again.
         """
         if todo:
-            with workers(min(place.jobs, len(todo)), plan, place):
-                yield from _take_turns(plan, todo, _workbench(plan, place), place)
+            with workers(len(todo), plan, place):
+                yield from _take_turns(plan, todo, _workbench(plan, place, self._splits), place)
 
 
-def _workbench(plan: Plan, place: Workplace) -> Workbench:
-    experiment, home = plan.experiment, place.home
+def splits_of(plan: Plan, home: Home) -> Splits:
+    """Load the data that a plan was made for; raises `SepbenchError` where it is other data by now."""
+    experiment = plan.experiment
+    return load_planned(experiment.dataset.located(), plan.card, home.cards, experiment.added_images)
+
+
+def _workbench(plan: Plan, place: Workplace, splits: Splits | None = None) -> Workbench:
     if place.device.type == "cuda":
         torch.cuda.set_device(place.device)  # what asks torch for "cuda" is to get this one
-    splits = load_planned(experiment.dataset.located(), plan.card, home.cards, experiment.added_images)
     return Workbench(
-        splits,
-        home.store,
+        splits_of(plan, place.home) if splits is None else splits,
+        place.home.store,
         place.device,
         place.compile,
         place.watcher.progress,
         place.stop.check,
-        sources_of_data(experiment.dataset.format),
+        sources_of_data(plan.experiment.dataset.format),
         looks_twice=True,
     )
 
@@ -70,7 +87,7 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
 
     while left:
         holder: str | None = None
-        for stage in (stage for stage in left.values() if _ready(stage, left)):  # ends at the first that is run
+        for stage in (stage for stage in left.values() if is_ready(stage, left)):  # ends at the first that is run
             held = lock.acquire(locks, stage.key)
             if held is None:
                 holder = lock.owner(locks, stage.key) or "another process"
@@ -80,7 +97,7 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
                 unmade = (failed[one] for one in stage.inputs if one in failed and not is_made(failed[one].stage))
                 broken = None if is_made(stage) else next(unmade, None)
                 try:
-                    result = _not_reached(stage, broken) if broken else _run(stage, bench, place.home.logs, watcher)
+                    result = not_reached(stage, broken) if broken else _run(stage, bench, place.home.logs, watcher)
                     give_back(bench.device)
                 except CorruptArtifact as damage:
                     bench.store.set_aside(damage.kind, damage.key, damage.what)
@@ -111,11 +128,13 @@ def _at_work(failed: Iterable[str], locks: Path) -> str | None:
     return None if held is None else lock.owner(locks, held) or "another process"
 
 
-def _ready(stage: Stage, left: dict[str, Stage]) -> bool:
+def is_ready(stage: Stage, left: dict[str, Stage]) -> bool:
+    """Tell whether none of the stages that are `left` makes what this one reads."""
     return not any(upstream in left for upstream in stage.inputs)
 
 
-def _not_reached(stage: Stage, broken: StageResult) -> StageResult:
+def not_reached(stage: Stage, broken: StageResult) -> StageResult:
+    """Return the end of a stage that cannot begin, as what it reads is `broken`."""
     now = time.time()
     reason = f"{broken.stage.label} failed: {broken.reason}"
     return StageResult(stage, "failed", now, now, reason=reason, cause=broken.cause or broken.stage.label)

@@ -46,7 +46,7 @@ def test_the_card_tells_method_budget_seeds_surrogate_and_paper(folder: Path, fi
     assert "* seeds: surrogate 0, craft 0" in made
     assert "the recipe `digits[epochs=2]`, 2 epochs" in card
     assert "@inproceedings{chen2023selfensemble,\n" in card
-    assert row(card, "`sep-linf-32`")[1:4] == ["sep linf-32", "16 of 32 levels", f"{sep.psnr:.1f} dB"]
+    assert row(card, "`sep-linf-32`")[1:4] == ["sep linf-32", "32 of 32 levels", f"{sep.psnr:.1f} dB"]
     assert "a control that is not meant to protect" in row(card, "`random-noise-linf-32`")[1]
 
 

@@ -1,0 +1,252 @@
+"""One stage in a worker of Ray: the ordinary work on a shared home, under its locks, for one key.
+
+Nothing slow is imported before a worker knows its number of threads.
+"""
+
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench import __version__
+from bench.core.errors import SepbenchError, Stopped
+from bench.run.stopping import Stop
+
+if TYPE_CHECKING:
+    from bench.data.images import Splits
+    from bench.plan.plan import Plan
+    from bench.plan.stage import StageResult
+    from bench.run.executors.executor import Workplace
+
+_EVERY_SECONDS = 1.0
+_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What every worker of a run is told once.
+
+    Attributes
+    ----------
+    assignment
+        A `bench.run.assignment.Assignment` as JSON.
+    mark
+        A file that the driver has written into the home.
+    folder
+        Where the driver works: relative paths are of there.
+    environment
+        Variables that workers share with the driver.
+
+    """
+
+    assignment: str
+    home: str
+    mark: str
+    folder: str
+    environment: dict[str, str]
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class Report:
+    """How work on a stage ended.
+
+    Attributes
+    ----------
+    status
+        "stopped" at a safe point; "refused" where nothing can work on this node, for a `reason`.
+    host
+        The machine it ran on.
+    gpu_mb
+        Memory of its GPU in MiB, 0 without one.
+    warnings
+        What was logged for a person.
+
+    """
+
+    status: Literal["done", "failed", "stopped", "refused"]
+    host: str
+    started: float
+    ended: float
+    reason: str | None = None
+    cause: str | None = None
+    gpu_mb: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+def work_on(errand: Errand, key: str, threads: int, mailbox: Any) -> Report:
+    """Work on the stage of this key with so many threads, and leave artifact and record in the home.
+
+    A stage that fails leaves no record: the driver, which knows what it takes along, writes it.
+    """
+    began = time.time()
+    os.environ.update(errand.environment, OMP_NUM_THREADS=str(threads))
+    with _heard() as warnings:
+        try:
+            _check_node(errand)
+            result, gpu_mb = _work(errand, key, threads, mailbox)
+        except Stopped as stop:
+            return Report("stopped", platform.node(), began, time.time(), str(stop), warnings=tuple(warnings))
+        except SepbenchError as error:
+            return Report("refused", platform.node(), began, time.time(), str(error), warnings=tuple(warnings))
+    return Report(
+        result.status,
+        platform.node(),
+        result.started,
+        result.ended,
+        result.reason,
+        result.cause,
+        gpu_mb,
+        tuple(warnings),
+    )
+
+
+def _check_node(errand: Errand) -> None:
+    if errand.version != __version__:
+        raise SepbenchError(f"it has sepbench {__version__}, and the run began with {errand.version}: install that")
+    if not Path(errand.mark).is_file():
+        raise SepbenchError(
+            f"it does not see {errand.home}: set SEPBENCH_HOME to a folder that all nodes share, at one path"
+        )
+    if Path(errand.folder).is_dir():
+        os.chdir(errand.folder)
+
+
+def _work(errand: Errand, key: str, threads: int, mailbox: Any) -> "tuple[StageResult, float]":
+    import torch
+
+    from bench.core.device import choose_device
+    from bench.record.tracking import NullTracker, Tracker, default_uri
+    from bench.run.assignment import Assignment
+    from bench.run.executors.executor import Workplace
+    from bench.store.home import Home
+
+    torch.set_num_threads(threads)  # a worker has had other stages before
+    home = Home(Path(errand.home))
+    plan, splits = _told(errand.assignment, home.root)
+    if key not in plan.stages:
+        raise SepbenchError("it reads other data or other plug-ins than the machine that began the run")
+    told = Assignment.model_validate_json(errand.assignment)
+    part = _part(plan, key)
+    stop, watcher = _Asked(), _Progress()
+    place = Workplace(home, choose_device(told.device), watcher, stop, (), told.compile, told.tell)
+    tracker = Tracker(default_uri(home.root), home, leave=True) if told.tell else NullTracker()
+    with stop.on_signals(), _in_touch(mailbox, key, watcher, stop):
+        result = _carried_out(part, key, splits, place, tracker)
+    if place.device.type == "cuda":
+        return result, torch.cuda.get_device_properties(place.device).total_memory / 2**20
+    return result, 0.0
+
+
+@lru_cache(maxsize=1)
+def _told(assignment: str, root: Path) -> "tuple[Plan, Splits]":
+    """Return plan and data of a run: a worker has many stages of one run."""
+    from bench.run.assignment import Assignment
+    from bench.run.executors.local import splits_of
+    from bench.store.home import Home
+
+    home = Home(root)
+    plan = Assignment.model_validate_json(assignment).plan(home)
+    return plan, splits_of(plan, home)
+
+
+def _part(plan: "Plan", key: str) -> "Plan":
+    """Return what of a plan one stage needs."""
+    needed = plan.upstream(key, lambda kind, one: False)
+    stages = {stage.key: stage for stage in needed}
+    return replace(plan, cells=tuple(one for one in plan.cells if one.victim == key), stages=stages)
+
+
+def _carried_out(part: "Plan", key: str, splits: "Splits", place: "Workplace", tracker: Any) -> "StageResult":
+    from bench.run.executors.local import Local
+    from bench.run.recording import Recorder
+
+    stage = part.stages[key]
+    experiment = part.experiment
+    tracker.start(experiment.name, {}, "")
+    recorder = Recorder(part, place.home, tracker, place.device)
+    last = None
+    with closing(Local(splits).execute(part, [stage], place)) as results:
+        for result in results:
+            if result.status == "done":
+                recorder.take(result)
+            if result.stage.key == key:
+                last = result
+    assert last is not None
+    return last
+
+
+class _Progress:
+    """Remembers how far the stage is."""
+
+    def __init__(self) -> None:
+        self.fraction = 0.0
+
+    def started(self, stage: Any) -> None:
+        """Nothing to remember."""
+
+    def progress(self, fraction: float) -> None:
+        """Remember it."""
+        self.fraction = fraction
+
+    def ended(self, result: Any) -> None:
+        """Nothing to remember."""
+
+    def waiting(self, owner: str) -> None:
+        """Nothing to remember."""
+
+
+class _Asked(Stop):
+    """Stops where the driver wishes it, or where a signal asks for it."""
+
+    wish: str | None = None
+
+    def check(self) -> None:
+        """Raise `Stopped` where the stage is to end here."""
+        if self.wish is not None:
+            raise Stopped(self.wish)
+        super().check()
+
+
+@contextmanager
+def _in_touch(mailbox: Any, key: str, watcher: _Progress, stop: _Asked) -> Iterator[None]:
+    """Tell the driver every second how far the stage is, and hear whether to stop."""
+    over = threading.Event()
+
+    def exchange() -> None:
+        while True:
+            # Not ray.get: while a task waits in it, Ray gives its cores to another one.
+            with suppress(Exception):  # a driver that is gone takes its workers along
+                answer = mailbox.exchange.remote(key, watcher.fraction).future()
+                stop.wish = answer.result(_PATIENCE_SECONDS) or stop.wish
+            if over.wait(_EVERY_SECONDS):
+                return
+
+    thread = threading.Thread(target=exchange, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """Yield what is logged for a person from here on."""
+    heard: list[str] = []
+    logger = logging.getLogger("sepbench")
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
