@@ -18,6 +18,7 @@ from bench.core.disk import (
 )
 from bench.core.keys import key
 from bench.data.loading import DataCard
+from bench.plan.checkpoints import kept_epochs
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Stage, VictimJob
 
@@ -83,7 +84,7 @@ class Costs:
             height=height,
             width=width,
             flops=flops_of_a_pass(architecture, classes, height, width),
-            weights=_weight_bytes(architecture, classes, height, width),
+            weights=weight_bytes(architecture, classes, height, width),
         )
         with suppress(DiskError), writing(self._folder):
             make_folder(self._folder)
@@ -111,7 +112,9 @@ def estimate_bytes(plan: Plan, stage: Stage, costs: Costs) -> float:
         return card.n_train * 3.0 * card.height * card.width
     if isinstance(job, VictimJob):
         return 0.0
-    return job.recipe.epochs * costs.of(job.architecture, card).weights
+    trained, weights = job.recipe.epochs, costs.of(job.architecture, card).weights
+    kept = kept_epochs(job.asked, trained, weights)
+    return weights * (trained if kept is None else len(kept))
 
 
 def _version(architecture: str) -> str:
@@ -134,7 +137,8 @@ def flops_of_a_pass(architecture: str, classes: int, height: int, width: int) ->
 
 
 @cache
-def _weight_bytes(architecture: str, classes: int, height: int, width: int) -> float:
+def weight_bytes(architecture: str, classes: int, height: int, width: int) -> float:
+    """Return the bytes of one checkpoint of a network for images of a size."""
     image = torch.zeros(1, 3, height, width, dtype=torch.uint8)
     network = build_network(architecture, classes, image, normalise=False, seed=0, device=torch.device("cpu"))
     return float(sum(tensor.nbytes for tensor in network.state_dict().values()))

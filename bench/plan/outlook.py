@@ -120,7 +120,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
     """Return what is done and what is left of a plan."""
     card = plan.card
     missing = card.missing if isinstance(card, PublishedCard) else None
-    todo = plan.missing((lambda kind, key: False) if missing else home.store.inventory())
+    todo = plan.missing(lambda kind, key: False) if missing else plan.todo(home.store)
     left = {stage.key for stage in todo}
     jobs = min(jobs, len(left))  # as a run starts no more than it has stages
     paces, costs = Paces(home.paces), Costs(home.costs)

@@ -27,6 +27,9 @@ _LOG = logging.getLogger("sepbench")
 _META = "meta.json"
 _SIDECAR = ".draft.json"
 
+LEFT_OUT = "left_out"
+"""In the meta data of an artifact: names of files that it once had, or could have had."""
+
 
 class CorruptArtifact(Exception):  # noqa: N818 - reads as what it is
     """An artifact is not what was written; `what` says which file and what is wrong with it."""
@@ -107,7 +110,7 @@ class Store:
         """Return `size` and `sha256` of one file."""
         document = self._document(kind, key)
         if name not in document["files"]:
-            why = "was brought without" if "left_out" in document["meta"] else "has no file"
+            why = "was kept without" if LEFT_OUT in document["meta"] else "has no file"
             raise CorruptArtifact(kind, key, f"it {why} {name}.safetensors")
         entry: dict[str, Any] = document["files"][name]
         return entry
