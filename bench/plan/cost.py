@@ -20,7 +20,7 @@ from bench.core.keys import key
 from bench.data.loading import DataCard
 from bench.plan.checkpoints import kept_epochs
 from bench.plan.plan import Plan
-from bench.plan.stage import CraftJob, Stage, VictimJob
+from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 
 # The gradient of the weights is a third product beside the forward one and the gradient of the activations.
 _WEIGHTS_SHARE = 1.5
@@ -112,9 +112,15 @@ def estimate_bytes(plan: Plan, stage: Stage, costs: Costs) -> float:
         return card.n_train * 3.0 * card.height * card.width
     if isinstance(job, VictimJob):
         return 0.0
-    trained, weights = job.recipe.epochs, costs.of(job.architecture, card).weights
-    kept = kept_epochs(job.asked, trained, weights)
-    return weights * (trained if kept is None else len(kept))
+    every = bytes_of_every_epoch(plan, stage, costs)
+    kept = kept_epochs(job.asked, job.recipe.epochs, every / job.recipe.epochs)
+    return every if kept is None else every * len(kept) / job.recipe.epochs
+
+
+def bytes_of_every_epoch(plan: Plan, stage: Stage, costs: Costs) -> float:
+    """Return how much room the checkpoints of a surrogate would take if none were left out; 0 of other stages."""
+    job = stage.job
+    return job.recipe.epochs * costs.of(job.architecture, plan.card).weights if isinstance(job, SurrogateJob) else 0.0
 
 
 def _version(architecture: str) -> str:
