@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.core.errors import SepbenchError
@@ -23,14 +24,14 @@ def vet(folder: Path) -> tuple[list[Record], list[str]]:
     paths = record_files(folder)
     if not paths:
         raise SepbenchError(f"no records below {folder}: run an experiment with --results first")
-    good, refused = [], []
+    good, refused, recipes = [], [], recipe_names()
     for path in paths:
         try:
             record = read_record(path)
         except SepbenchError as error:
             refused.append(str(error))
             continue
-        wrong = mistake(record)
+        wrong = mistake(record, recipes)
         if wrong is None:
             good.append(record)
         else:
@@ -38,9 +39,8 @@ def vet(folder: Path) -> tuple[list[Record], list[str]]:
     return good, refused
 
 
-def mistake(record: Record) -> str | None:
-    """Return what keeps a record from the leaderboard, None where nothing does."""
-    known = recipe_names()
+def mistake(record: Record, known: Sequence[str]) -> str | None:
+    """Return what keeps a record from the leaderboard, None where nothing does; `known` are the shipped recipes."""
     if re.sub(r"\[.*\]$", "", record.recipe) not in known:
         return f"recipe '{record.recipe}' is none of {', '.join(known)}"
     infinite = [name for name, value in record if isinstance(value, float) and not math.isfinite(value)]
