@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.command(epilog=example("sepbench verify 4d0b1c22f0 --records results/records"))
 @click.argument("key", metavar="KEY")
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder, not in the home.")
-@click.option("--experiment", metavar="FILE.yaml", help="The record's experiment, where it did not come with sepbench.")
+@click.option(
+    "--experiment", "file", metavar="FILE.yaml", help="The record's experiment, where it did not come with sepbench."
+)
 @click.option("--set", "places", multiple=True, metavar="dataset.FIELD=PATH", help="Where the data set lies here.")
 @PLUGIN
 @click.option("--from-scratch", is_flag=True, help="Craft anew, also where the home has the protected set.")
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 def verify(
     key: str,
     records: Path | None,
-    experiment: str | None,
+    file: str | None,
     places: Sequence[str],
     from_scratch: bool,
     folder: Path | None,
@@ -58,7 +60,7 @@ def verify(
     known = read_records(records) if records else [one for kept in kept_records(source).values() for one in kept]
     record = record_named(key, known)
     with home_for(folder, source) as home:
-        plan = plan_again(record, home, experiment, places)
+        plan = plan_again(record, home, file, places)
         try:
             found = run_again(record, plan, source, Means(home, device, tell=say), from_scratch=from_scratch)
         except Stopped as stop:
