@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from bench.contracts.defense import Defense
 from bench.contracts.network import build_network
 from bench.contracts.registries import REGISTRIES
 from bench.core import file_state
-from bench.record.tracking import Tracker, default_uri
+from bench.record.tracking import Tracker, default_uri, installed
 from bench.record.tracking.connection import connected
 from bench.store.home import Home
 from tests.making.asking import Finished, ask, write
@@ -40,11 +41,36 @@ def _one_thread_and_no_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow() -> Any:
+    """The package: what takes this is skipped where it is not installed, and all else is tested without it."""
+    return pytest.importorskip("mlflow", reason="needs MLflow, which is not installed")
+
+
+@pytest.fixture(scope="session")
+def empty_database(mlflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with all its tables and nothing in them, to copy: making one takes over a second."""
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     with connected(f"sqlite:///{path}"):
         return path
+
+
+class _Log:
+    """MLflow as finished runs have it: told of them where it is installed, left alone elsewhere."""
+
+    def __init__(self, database: Path | None) -> None:
+        self._database = database
+        self.options = () if database else ("--no-mlflow",)
+
+    def begin(self, home: Path) -> None:
+        """Make a home, with an empty database."""
+        home.mkdir()
+        if self._database is not None:
+            shutil.copy(self._database, home / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def _log(request: pytest.FixtureRequest) -> _Log:
+    return _Log(request.getfixturevalue("empty_database") if installed() else None)
 
 
 # A command asked in this process.
@@ -73,13 +99,12 @@ def finished_copy(_finished: Finished, own_place: None, tmp_path: Path) -> Finis
 
 
 @pytest.fixture(scope="session")
-def _finished(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Finished:
+def _finished(tmp_path_factory: pytest.TempPathFactory, _log: _Log) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "home").mkdir()
-    shutil.copy(empty_database, folder / "home")
+    _log.begin(folder / "home")
     with pytest.MonkeyPatch.context() as monkeypatch:
         _go(monkeypatch, folder)
-        answer = ask("run", write(TINY), "--results", "results")
+        answer = ask("run", write(TINY), "--results", "results", *_log.options)
     return Finished(folder, answer)
 
 
@@ -104,14 +129,17 @@ def sepbench(tmp_path: Path) -> Sepbench:
 @pytest.fixture
 def tracked(tmp_path: Path, empty_database: Path) -> Sepbench:
     """The command in a home that holds nothing but an empty MLflow database."""
-    return _with_database(Sepbench(tmp_path), empty_database)
+    sepbench = Sepbench(tmp_path)
+    _Log(empty_database).begin(sepbench.home)
+    return sepbench
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Undisturbed:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, _log: _Log) -> Undisturbed:
     """What the tiny experiment comes to where nothing happens to it."""
-    home = _with_database(Sepbench(tmp_path_factory.mktemp("undisturbed")), empty_database)
-    ended = home.call("run", home.experiment())
+    home = Sepbench(tmp_path_factory.mktemp("undisturbed"))
+    _log.begin(home.home)
+    ended = home.call("run", home.experiment(), *_log.options)
     assert ended.code == 0, ended.err
     assert set(ended.ran) == STAGES
     keys = {event.label: event.key for event in ended.events if event.what == "started"}
@@ -128,12 +156,6 @@ def after_a_run(tmp_path: Path, undisturbed: Undisturbed) -> Sepbench:
 def before(tmp_path: Path, undisturbed: Undisturbed) -> Callable[[str], Sepbench]:
     """Return the command in a home where the tiny experiment has come to a stage of sep, whose label starts so."""
     return lambda label: undisturbed.before(label, tmp_path)
-
-
-def _with_database(sepbench: Sepbench, database: Path) -> Sepbench:
-    sepbench.home.mkdir()
-    shutil.copy(database, sepbench.home / "mlflow.db")
-    return sepbench
 
 
 @pytest.fixture

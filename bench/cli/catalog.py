@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -9,15 +10,12 @@ from typing import Any
 
 import yaml
 
-from bench.cli.particulars import particulars
-from bench.contracts.registries import REGISTRIES
+from bench.cli.unimported import read_summaries
+from bench.contracts import places
 from bench.core.errors import SepbenchError
 from bench.core.registry import Registry, UnknownName
-from bench.engine.brought import KIND as BROUGHT
-from bench.engine.recipe import recipe_names
-from bench.plan.stage import KINDS
+from bench.core.shipped import shipped
 from bench.record.record import read_record
-from bench.spec.file import experiment_names, load_experiment
 from bench.store.artifacts import Store
 from bench.store.home import Home
 
@@ -31,24 +29,46 @@ def show(name: str, home: Home, records: Path | None = None, full: bool = False)
 
     Raises `SepbenchError` where nothing has the name or the key, or several have.
     """
-    found = [_plugin(kind, registry, name) for kind, registry in REGISTRIES.items() if name in registry]
-    if name in recipe_names():
+    found = [] if _is_no_plugin(name) else _plugins(name)
+    if name in shipped("bench.recipes"):
         found.append(_text("bench.recipes", name))
-    if name in experiment_names() or name.endswith((".yaml", ".yml")):
+    if name in shipped("bench.experiments") or name.endswith((".yaml", ".yml")):
         found.append(_experiment(name, full))
     if found:
         return "\n\n".join(found)
     if len(name) >= 6 and set(name) <= _KEY_LETTERS:
         return _by_key(name, home, records)
+    raise _unknown(name)
+
+
+def _is_no_plugin(name: str) -> bool:
+    """Tell whether the files of plug-ins say that none has this name; in doubt one may."""
+    if "bench.contracts.registries" in sys.modules or ":" in name:  # they are imported, or it is one of a family
+        return False
+    read = [read_summaries(place) for place in (places.METHODS, places.ARCHITECTURES, places.DEFENSES, places.DATASETS)]
+    return all(one is not None and name not in one for one in read)
+
+
+def _plugins(name: str) -> list[str]:
+    from bench.contracts.registries import REGISTRIES
+
+    return [_plugin(registry, name) for registry in REGISTRIES.values() if name in registry]
+
+
+def _unknown(name: str) -> SepbenchError:
+    from bench.contracts.registries import REGISTRIES
+
     for registry in REGISTRIES.values():
         if any(name in one.names for one in registry.broken()):
             registry.get(name)  # says why not
     known = [one for registry in REGISTRIES.values() for one in registry.names()]
     broken = [one for registry in REGISTRIES.values() for one in registry.broken()]
-    raise UnknownName("name or key", name, [*known, *recipe_names(), *experiment_names()], broken)
+    return UnknownName("name or key", name, [*known, *shipped("bench.recipes"), *shipped("bench.experiments")], broken)
 
 
-def _plugin(kind: str, registry: Registry[Any], name: str) -> str:
+def _plugin(registry: Registry[Any], name: str) -> str:
+    from bench.cli.particulars import particulars
+
     plugin = registry.get(name)
     lines = [f"{registry.kind} {name}", "", inspect.getdoc(plugin) or "", "", *particulars(name, plugin)]
     if isinstance(plugin, type):
@@ -74,13 +94,16 @@ def _default(info: Any) -> str:
 
 
 def _experiment(name: str, full: bool) -> str:
-    """Return an experiment as its file stands, once that was found to be right, or in full."""
+    """Return an experiment as its file stands, one of a person's once that was found to be right, or in full."""
+    if name in shipped("bench.experiments") and not full:
+        return _text("bench.experiments", name)
+    from bench.spec.file import load_experiment
+
     spec = load_experiment(name)
     if full:
         written = spec.model_dump(mode="json", exclude={"profile", "overrides"})
         return yaml.safe_dump(written, sort_keys=False, allow_unicode=True).rstrip()
-    shipped = name in experiment_names()
-    return _text("bench.experiments", name) if shipped else Path(name).read_text(encoding="utf-8").rstrip()
+    return Path(name).read_text(encoding="utf-8").rstrip()
 
 
 def _by_key(prefix: str, home: Home, folder: Path | None) -> str:
@@ -108,12 +131,8 @@ def _by_key(prefix: str, home: Home, folder: Path | None) -> str:
 
 
 def _artifacts(store: Store, prefix: str) -> list[tuple[str, str]]:
-    return [
-        (kind, folder.name)
-        for kind in (*KINDS, BROUGHT)
-        for folder in sorted((store.root / kind / prefix[:2]).glob(f"{prefix}*"))
-        if store.has(kind, folder.name)
-    ]
+    folders = sorted(store.root.glob(f"*/{prefix[:2]}/{prefix}*"))
+    return [(kind, one.name) for one in folders if store.has(kind := one.parent.parent.name, one.name)]
 
 
 def _text(package: str, name: str) -> str:

@@ -18,12 +18,14 @@ from bench.store.home import Home
 
 _PACKAGES = ("torch", "torchvision", "mlflow", "pandas", "pydantic", "safetensors")
 
+Mark = Literal["✓", "·", "✗"]
+
 
 @dataclass(frozen=True)
 class Finding:
     """One thing looked at: fine (✓), worth knowing (·) or in the way (✗), with what to do."""
 
-    mark: Literal["✓", "·", "✗"]
+    mark: Mark
     what: str
 
 
@@ -52,7 +54,8 @@ def _software() -> Iterator[Finding]:
         try:
             yield Finding("✓", f"{package} {version(package)}")
         except PackageNotFoundError:
-            yield Finding("✗", f"{package} is not installed: pip install sepbench installs it")
+            mark: Mark = "·" if package == "mlflow" else "✗"  # experiments run without MLflow
+            yield Finding(mark, f"{package} is not installed: pip install sepbench installs it")
 
 
 def _devices() -> Iterator[Finding]:

@@ -70,7 +70,7 @@ def evaluate(
     from bench.plan.outlook import outlook, render_outlook, worth_knowing
     from bench.read.publish import make_results_folder, publish
     from bench.read.tables import render
-    from bench.record.tracking import default_uri, ui_command
+    from bench.record.tracking import default_uri, installed, ui_command
     from bench.run.stopping import Stop
     from bench.store.home import Home
 
@@ -111,6 +111,6 @@ def evaluate(
         click.echo(render(found.table, "md"))
     if found.verdict is not None:
         click.echo(found.verdict.text())
-    if not no_mlflow:
+    if not no_mlflow and installed():
         click.echo(f"MLflow: {ui_command(default_uri(means.home.root))}")
     end(summary, means.home)

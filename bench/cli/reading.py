@@ -1,5 +1,6 @@
 """Commands that read what runs have left."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -34,12 +35,13 @@ def table(
 ) -> None:
     """Print the table of an experiment that has run, or of several side by side, such as one for each data set.
 
+    On a terminal it fits the window, in blocks below each other where it is too wide; elsewhere it is Markdown.
     What `sepbench evaluate` judged is called evaluate-NAME.
     """
     from bench.read.evaluated import evaluation_table
     from bench.read.evaluated_records import are_evaluations, evaluation_records
     from bench.read.standins import loaded
-    from bench.read.tables import check_format, render
+    from bench.read.tables import check_format, render, to_terminal
     from bench.read.tabulation import compile_table
     from bench.store.home import Home
 
@@ -51,7 +53,10 @@ def table(
     else:
         with loaded(experiments, home, records, profile=profile, overrides=overrides) as specs:
             compiled = compile_table(specs, home, records, chosen)
-    click.echo(for_machines(render(compiled, form), form), nl=False)
+    if form == "md" and sys.stdout.isatty():
+        click.echo(to_terminal(compiled, shutil.get_terminal_size().columns), nl=False)
+    else:
+        click.echo(for_machines(render(compiled, form), form), nl=False)
     if strict and compiled.missing:
         say(f"{compiled.missing} of {compiled.runs} runs are missing")
         sys.exit(1)
@@ -72,6 +77,12 @@ def table(
 @click.option("--records", type=click.Path(path_type=Path), help="Read the records in this folder instead of MLflow.")
 @WHERE
 @click.option("--method", metavar="NAME", help="Of classes: whose victims; the strongest if left out.")
+@click.option(
+    "--paper", is_flag=True, help="For a paper: without title and caption, a column wide, letters as text, as PDF, too."
+)
+@click.option(
+    "--width", type=click.FloatRange(2, 20), metavar="INCHES", help="Of --paper: how wide; 3.3, a column, if left out."
+)
 def plot(
     experiment: str,
     overrides: Sequence[str],
@@ -81,6 +92,8 @@ def plot(
     records: Path | None,
     where: Sequence[str],
     method: str | None,
+    paper: bool,
+    width: float | None,
 ) -> None:
     """Draw an experiment that has run, as PNG and SVG, and print the files.
 
@@ -88,18 +101,21 @@ def plot(
     `sepbench evaluate` judged is called evaluate-NAME, and gives the others.
     """
     from bench.read.evaluated_records import are_evaluations, evaluation_records
-    from bench.read.plots import Sources, draw, draw_evaluation
+    from bench.read.plots import COLUMN, Sheet, Sources, draw, draw_evaluation
     from bench.read.standins import loaded
     from bench.store.home import Home
 
+    if width is not None and not paper:
+        raise SepbenchError("--width goes with --paper: add it, figures for a screen are as wide as they have to be")
+    sheet = Sheet((width or COLUMN) if paper else None)
     home, chosen = Home.find(), dict(pair("--where", one) for one in where)
     with ExitStack() as reading:
         if are_evaluations([experiment]):
             found = evaluation_records([experiment], home, records, chosen, profile=profile, overrides=overrides)
-            figures = draw_evaluation(found, kinds, out)
+            figures = draw_evaluation(found, kinds, out, sheet)
         else:
             (spec,) = reading.enter_context(loaded([experiment], home, records, profile=profile, overrides=overrides))
-            figures = draw(Sources(spec, home, records, method, chosen), kinds, out)
+            figures = draw(Sources(spec, home, records, method, chosen, sheet), kinds, out)
         for drawn in figures:
             if drawn.paths:
                 click.echo("\n".join(map(str, drawn.paths)))

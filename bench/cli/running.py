@@ -54,7 +54,7 @@ def run(
     from bench.read.publish import make_results_folder, publish
     from bench.read.tables import render
     from bench.read.tabulation import table_of
-    from bench.record.tracking import default_uri, ui_command
+    from bench.record.tracking import default_uri, installed, ui_command
     from bench.run.executors.executor import choose_executor
     from bench.run.redo import check_stage_kinds
     from bench.run.stopping import Stop
@@ -74,7 +74,7 @@ def run(
         tell=say,
         anew="--force {kind}",
     )
-    home, uri = means.home, default_uri(means.home.root)
+    home = means.home
     wanted = planned(experiment, overrides, profile, only)
     for clause in (*worth_knowing(wanted.card, wanted.experiment.dataset.name), *unreached(wanted.experiment)):
         say(clause)
@@ -85,8 +85,8 @@ def run(
         publish(wanted, summary.records, results)
     if summary.records:
         click.echo(render(table_of(wanted, summary.records), "md"))
-    if not no_mlflow:
-        click.echo(f"MLflow: {ui_command(uri)}")
+    if not no_mlflow and installed():
+        click.echo(f"MLflow: {ui_command(default_uri(home.root))}")
     end(summary, home)
 
 

@@ -16,7 +16,9 @@ _LOG = logging.getLogger("sepbench")
 
 def folders_of(package: str) -> list[Path]:
     """Return where the modules of a package lie: beside `bench`, else wherever Python finds it; not imported."""
-    beside = ROOT.joinpath(*package.split("."))
+    imported, beside = sys.modules.get(package), ROOT.joinpath(*package.split("."))
+    if imported is not None and _lies_in(imported.__spec__, beside):
+        return [Path(folder) for folder in imported.__path__]
     if beside.is_dir():
         return [beside]
     spec = find_spec(package)

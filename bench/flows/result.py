@@ -75,12 +75,12 @@ class Result:
 
         Raises `UnknownName` for any other kind, `SepbenchError` where there is not enough for it.
         """
-        from bench.read.plots import RECORDS_ALONE
+        from bench.read.plots import RECORDS_ALONE, SCREEN
         from bench.read.plots.from_records import FROM_RECORDS
 
         if kind not in RECORDS_ALONE:
             raise UnknownName("kind of plot from records", kind, RECORDS_ALONE)
-        return FROM_RECORDS[kind](self.table, self.measured, self.plan.experiment.title)
+        return FROM_RECORDS[kind](self.table, self.measured, self.plan.experiment.title, SCREEN)
 
     def __repr__(self) -> str:
         return self._repr_markdown_()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.core.errors import SepbenchError
 from bench.record.record import Record, read_record
-from bench.record.tracking import NotLogged, Unreadable, default_uri
+from bench.record.tracking import NotLogged, Unreadable, default_uri, installed
 from bench.record.tracking import records as records_in_mlflow
 from bench.store.home import Home
 
@@ -26,6 +26,8 @@ def logged_or_kept(experiment: str, variant: str, home: Home) -> list[Record]:
     except NotLogged:
         if not any(folder.parent.rglob("*.json")):
             raise
+        if not installed():  # nobody misses there what nobody could have sent
+            return list(_kept(folder, set()))
         logged = []
     except Unreadable as error:
         kept = list(_kept(folder, set()))

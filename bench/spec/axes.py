@@ -11,6 +11,7 @@ from bench.spec.names import (
     NOTHING,
     REFERENCES,
     as_text,
+    defense_label,
     method_label,
 )
 
@@ -161,6 +162,13 @@ class _Budget(Axis):
         return [(self.plural, self.name, [self.label(value) for value in values if value is not None])]
 
 
+class _Defense(Axis):
+    """What an appropriator does against the protection, in words wherever people look at it."""
+
+    def label(self, value: AxisValue, among: Sequence[AxisValue] = ()) -> str:
+        return defense_label(value)
+
+
 class _Share(Axis):
     """The share of the training images that is protected; free for `none`, whose images are nobody's release."""
 
@@ -196,7 +204,7 @@ AXES: dict[str, Axis] = {
         _Method("method", "method", "methods", of_release=True),
         _Budget("budget", "budget", "budgets", listed="budgets", of_release=True),
         Axis("victim", "victim", "victims", listed="victims"),
-        Axis("defense", "defense", "defenses", listed="defenses"),
+        _Defense("defense", "defense", "defenses", listed="defenses"),
         Axis("dataset", "data set", "data sets"),
         Axis("recipe", "recipe", "recipes"),
         _Share(

@@ -71,3 +71,33 @@ def method_label(name: str, own: Mapping[str, Any], variants: Sequence[Mapping[s
     """Return a method's name with those of its `own` parameters in which `variants`, all of its name, differ."""
     parameters = parameters_text(differing(own, variants))
     return f"{name} ({parameters})" if parameters else name
+
+
+def defense_label(written: str) -> str:
+    """Return a defense as people write it: `adversarial training, radius 8, 3 steps`.
+
+    Only what names parameters, as in `adversarial-training:radius=8,steps=3`, is put into words: names and short forms
+    such as `jpeg-10` are what people write themselves.
+    """
+    if ":" not in written:
+        return written
+    return " + ".join(map(_part_label, written.split("+")))
+
+
+def _part_label(part: str) -> str:
+    name, _, parameters = part.partition(":")
+    if not parameters:
+        return part
+    words = re.sub(r"(?<=[a-z]{3})-(?=[a-z]{3})", " ", name)  # not those of abbreviations, as in dp-sgd
+    return ", ".join([words, *(_parameter_label(*one.partition("=")) for one in parameters.split(","))])
+
+
+def _parameter_label(field: str, equals: str, value: str) -> str:
+    words = field.replace("_", " ")
+    if not equals:  # the rest of a value that has a comma itself
+        return field
+    if value.lower() in ("true", "false"):
+        return words if value.lower() == "true" else f"no {words}"
+    if value.isdecimal() and re.search(r"[^isu]s$", words):  # steps, but no radius
+        return f"{value} {words.removesuffix('s') if value == '1' else words}"
+    return f"{words} {value}"

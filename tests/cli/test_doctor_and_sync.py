@@ -20,6 +20,7 @@ def report() -> StageReport:
     return StageReport(kind="craft", key="ab" * 32, started=time.time() - 1, ended=time.time(), status="done")
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_a_machine_where_all_is_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEPBENCH_DATA", str(tmp_path))
     lines = done("doctor").splitlines()
@@ -79,6 +80,7 @@ def test_a_data_folder_that_is_not_there_is_trouble(tmp_path: Path, monkeypatch:
     assert f"✗ SEPBENCH_DATA is {tmp_path}/gone, which is no folder" in answer.out.splitlines()
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_waiting_reports_are_mentioned_and_then_sent_once(finished: Finished, report: StageReport) -> None:
     put(finished.home / "outbox", "sent later", report)
     assert "· 1 report waits for MLflow: sepbench sync sends what waits" in done("doctor")

@@ -62,6 +62,10 @@ def test_the_registries_look_where_their_places_say() -> None:
         assert (registry.kind, registry.package, registry.group) == place[:3]
 
 
+RECORDS = REPOSITORY / "results" / "records"
+KEY = next((RECORDS / "quickstart").iterdir()).stem
+
+
 @pytest.mark.slow
 def test_no_listing_imports_what_takes_long() -> None:
     script = (
@@ -76,6 +80,23 @@ def test_no_listing_imports_what_takes_long() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "[]\n")
     assert "self-ensemble" in done.stdout.lower()
+
+
+@pytest.mark.slow
+def test_what_is_shown_imports_torch_for_plugins_alone() -> None:
+    script = (
+        "import sys\nfrom bench.cli.app import cli\n"
+        f"for name in ('quickstart', 'sep-2023', '{KEY}'):\n"
+        f"    cli.main(['show', name, '--records', {str(RECORDS)!r}], standalone_mode=False)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
+    )
+    environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "['pydantic']\n")  # which reads records
+    assert done.stdout.startswith("name: quickstart\n")
+    assert "\nepochs: " in done.stdout
+    assert f'"key": "{KEY}"' in done.stdout
 
 
 def test_a_name_and_the_first_line_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

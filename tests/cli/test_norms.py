@@ -5,8 +5,8 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import mlflow
 import pytest
 import torch
 from torch import Tensor
@@ -143,7 +143,7 @@ def test_the_experiment_log_and_the_records_give_the_same_table(there: Path) -> 
     assert columns[-3:] == ["psnr", "ssim", "keys"]
 
 
-def test_runs_are_tagged_with_their_norm(there: Path) -> None:
+def test_runs_are_tagged_with_their_norm(mlflow: Any, there: Path) -> None:
     client = mlflow.MlflowClient(default_uri(there / "home"))
     (experiment,) = (one for one in client.search_experiments() if one.name == "tracks")
 

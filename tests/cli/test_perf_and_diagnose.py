@@ -72,10 +72,11 @@ def test_a_diagnosis_shows_gradients_and_what_checkpoints_recognise(finished: Fi
     assert all(norm > 0 for norm in similarity["norms"])
     clean, protected = found["recognitions"]
     assert clean["images"] == "clean"
-    assert protected["images"] == "sep linf-32 (steps=2, step_size=8, checkpoints=2)"
+    assert protected["images"] == "sep linf-32 (steps=2, step_size=16, checkpoints=2)"
     assert protected["as_target"] > clean["as_target"], "crafting moves images to the target class"
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_a_diagnosis_goes_to_mlflow_with_its_figures(finished: Finished) -> None:
     shown = done("diagnose", "tiny.yaml", "--images", "16")
     assert "| clean | resnet8 · seed 0 |" in shown

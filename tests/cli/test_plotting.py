@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bench.read.plots import KINDS
 from tests.making.asking import Finished, ask, changed, done, refusal, write
@@ -47,6 +48,17 @@ def test_a_kind_that_cannot_be_drawn_is_refused_with_the_reason(
     sentence = refusal("plot", "tiny.yaml", "--kind", kind, "--records", "results/records", "--out", tmp_path / "out")
     assert sentence.startswith(reason)
     assert not (tmp_path / "out").exists()
+
+
+def test_for_a_paper_there_are_pdfs_of_the_width_that_is_asked_for(finished: Finished, tmp_path: Path) -> None:
+    answer = done("plot", "tiny.yaml", "--kind", "bars", "--paper", "--width", "5", "--out", tmp_path)
+    assert [Path(path).suffix for path in answer.split()] == [".pdf", ".png", ".svg"]
+    with Image.open(tmp_path / "tiny-bars.png") as image:
+        assert image.width == 5 * 200
+
+
+def test_a_width_is_that_of_a_paper(finished: Finished) -> None:
+    assert refusal("plot", "tiny.yaml", "--width", "5").startswith("--width goes with --paper: add it")
 
 
 def test_an_unknown_kind_is_refused(finished: Finished) -> None:

@@ -84,6 +84,7 @@ def test_only_leaves_the_other_cells_out_of_the_plan(finished: Finished) -> None
     assert len(stages("--only", "budget=linf-32", "--only", "method=sep")) == 3
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_a_run_prints_its_table_and_how_to_open_mlflow(finished: Finished) -> None:
     assert finished.answer.code == 0
     out = finished.answer.out.splitlines()

@@ -35,10 +35,12 @@ REQUESTS: dict[str, Sequence[str]] = {
     "protect": ["protect", "{out}-pictures", "--out", "{out}", "--plan"],
     "check": ["check", "{out}.py"],
     "table": ["table", "tiny.yaml"],
+    "diff": ["diff", "tiny", "tiny"],
     "diagnose": ["diagnose", "tiny.yaml", "--checkpoints", "1", "--images", "8", "--no-mlflow"],
     "plot": ["plot", "tiny.yaml", "--kind", "bars", "--out", "{out}"],
     "rebuild": ["rebuild", "--results", "{out}"],
     "export": ["export", "tiny.yaml", "--out", "{out}"],
+    "import": ["import", "{out}.sepstate"],
     "leaderboard": ["leaderboard", "--records", "results/records", "--out", "{out}/index.html"],
     "perf": ["perf", "train", "--network", "resnet8", "--images", "8", "--batch", "8", "--precision", "fp32"],
     "doctor": ["doctor"],
@@ -56,6 +58,10 @@ def request_of(command: str, folder: Path, finished: Finished) -> list[str]:
     if command == "rebuild":
         (folder / "out" / "records").mkdir(parents=True)
         write_records(finished, folder / "out" / "records" / "quickstart")
+    if command == "import":
+        done("export", "tiny.yaml", "--state", "--out", folder / "out.sepstate")
+    if command == "sync":
+        pytest.importorskip("mlflow", reason="needs MLflow, which is not installed")
     if command == "evaluate":
         images = load(DatasetSpec.parse("digits")).train.images.numpy()
         np.save(folder / "out.npy", images ^ np.uint8(8))

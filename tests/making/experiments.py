@@ -21,7 +21,7 @@ methods:
   - sep:
       checkpoints: 2
       steps: 2
-      step_size: 8
+      step_size: 16
 victims: [resnet8]
 defenses: [plain]
 seeds: [0]

@@ -2,18 +2,12 @@
 
 # ruff: noqa: F401
 
-import alembic.command
 import matplotlib.backends.backend_svg
-import mlflow.store.db.utils
-import mlflow.store.tracking.sqlalchemy_store
-import mlflow.store.tracking.sqlalchemy_workspace_store
 import pyarrow.parquet
 import seaborn
 import sklearn.datasets.data
 import sklearn.datasets.descr
 import sklearn.model_selection
-import sqlalchemy.dialects.sqlite
-import sqlalchemy.orm
 import torchmetrics.functional.image
 
 import bench.cli.app
@@ -29,9 +23,18 @@ import bench.spec.only
 from bench.api import ARCHITECTURES, DATASETS, DEFENSES, METHODS
 from bench.data.loading import load
 from bench.data.spec import DatasetSpec
+from bench.record.tracking import installed
 from tests.making.experiments import FIELDS
 
-sqlalchemy.orm.configure_mappers()
+if installed():
+    import alembic.command
+    import mlflow.store.db.utils
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_workspace_store
+    import sqlalchemy.dialects.sqlite
+    import sqlalchemy.orm
+
+    sqlalchemy.orm.configure_mappers()
 for plugins in (METHODS, ARCHITECTURES, DEFENSES, DATASETS):
     plugins.names()
 load(DatasetSpec.parse(FIELDS["dataset"]))  # imports more where it is read

@@ -51,7 +51,7 @@ def changed(card: DataCard = CARD, **changes: Any) -> set[str]:
 
 
 def with_sep(**params: Any) -> list[Any]:
-    return ["none", "random-noise", {"sep": {"checkpoints": 2, "steps": 2, "step_size": 8, **params}}]
+    return ["none", "random-noise", {"sep": {"checkpoints": 2, "steps": 2, "step_size": 16, **params}}]
 
 
 def test_every_stage_has_a_key_of_its_own() -> None:

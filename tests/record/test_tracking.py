@@ -280,6 +280,7 @@ def test_a_run_that_mlflow_could_not_end_is_closed_once_its_process_is_gone(
     assert sorted(run.info.status for run in parents(uri)) == ["KILLED", "RUNNING", "RUNNING"]
 
 
+@pytest.mark.usefixtures("mlflow")
 @pytest.mark.slow
 def test_two_first_runs_at_once_share_one_new_database_without_a_word(tmp_path: Path) -> None:
     processes = [python("-c", KILLED_RUN, str(tmp_path)) for _ in range(2)]
@@ -385,6 +386,7 @@ def test_the_page_is_opened_by_the_shortest_command_that_works(tmp_path: Path, m
     assert "pw" not in ui_command("postgresql://me:pw@host/mlflow")
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_the_command_works_where_the_environment_is_not_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Path(sys.executable).parent
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from bench.core.disk import make_folder
 from bench.record.record import Record
@@ -90,21 +89,21 @@ def test_files_of_a_run_that_is_deleted_stay_and_say_so_and_hold_up_no_others(ur
 
 
 def test_a_file_that_a_live_run_adds_while_sync_sends_stays_for_the_next(
-    uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Any, uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "mlartifacts").write_text("a file where the folder should be")
     run_of_two_stages(uri, home)
     (home / "mlartifacts").unlink()
     run_id = parents(uri)[0].info.run_id
-    send = MlflowClient.log_artifact
+    send = mlflow.MlflowClient.log_artifact
 
-    def send_and_be_added_to(self: MlflowClient, run: str, *arguments: Any, **more: Any) -> None:
+    def send_and_be_added_to(self: Any, run: str, *arguments: Any, **more: Any) -> None:
         if run == run_id:
             outbox.put_file(home / "outbox", "quick", run_id, "plots/late.svg", b"<svg/>")
         send(self, run, *arguments, **more)
 
     with monkeypatch.context() as beside:
-        beside.setattr(MlflowClient, "log_artifact", send_and_be_added_to)
+        beside.setattr(mlflow.MlflowClient, "log_artifact", send_and_be_added_to)
         sync(uri, Home(home))
     assert waiting(home) == ["late.svg"]
     assert sync(uri, Home(home)).sent == 1

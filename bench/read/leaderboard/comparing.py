@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.core.keys import canonical
-from bench.read.leaderboard.rows import Row, replicate_of
+from bench.read.leaderboard.rows import Row
+from bench.read.leaderboard.same_bytes import replicate_of
 from bench.read.tables import Setting, Table, TableCell, build
-from bench.read.tables.marking import meaning_of_bold
 from bench.record.published import Published, read_published
 from bench.record.record import Record
+from bench.spec.axes import AXES
 from bench.spec.layout import SummaryKind, TableLayout
-
-BOLD = meaning_of_bold("lowest", "ttest", "column")
-"""What is said once of all matrices."""
 
 _Replicate = tuple[int, int]
 _Line = tuple[str, str]
@@ -85,9 +83,9 @@ def compare(lines: Sequence[Sequence[Row]], defenses: Sequence[str], *, ranked: 
             summaries[line][kind] = interval
     return Compared(
         () if shown is None else shown.warnings,
-        (*_but(BOLD, tested), *_which_sets(rivals, everywhere)),
-        {(_line_of(cell), cell["defense"]): cell.best for cell in _cells(tested)},
-        {(_line_of(cell), cell["defense"]): cell.published for cell in _cells(shown)},
+        (*(() if tested is None else tested.notes), *_which_sets(rivals, everywhere)),
+        {(_line_of(cell), _defense(cell)): cell.best for cell in _cells(tested)},
+        {(_line_of(cell), _defense(cell)): cell.published for cell in _cells(shown)},
         summaries,
     )
 
@@ -131,8 +129,9 @@ def _cells(table: Table | None) -> list[TableCell]:
     return [] if table is None else table.distinct_cells()
 
 
-def _but(sentence: str, table: Table | None) -> list[str]:
-    return [] if table is None else [note for note in table.notes if note != sentence]
+def _defense(cell: Setting) -> str:
+    """Return what the column of a cell is called, as in `Row.columns`."""
+    return AXES["defense"].label(cell["defense"])
 
 
 def _line_of(cell: Setting) -> _Line:

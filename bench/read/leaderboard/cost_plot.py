@@ -1,7 +1,7 @@
 """Protection against cost, drawn into the page: a point for each method that has both."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -55,7 +55,7 @@ class _Scale:
 def cost_plots(matrix: Matrix) -> list[str]:
     """Return the plots against passes and against seconds, as far as there is enough for them."""
     over = "mean over the defenses" if len(matrix.defenses) > 1 else matrix.defenses[0]
-    drawn = [_plot(_points(matrix, fields), _clean(matrix), cost, over) for fields, cost in _COSTS]
+    drawn = [_plot(_points(matrix, fields), _levels(matrix), cost, over) for fields, cost in _COSTS]
     return ['<div class="plots">', *filter(None, drawn), "</div>"] if any(drawn) else []
 
 
@@ -72,15 +72,18 @@ def _accuracy(line: Line) -> Interval | None:
     return line.mean or line.worst  # which are the same under one defense
 
 
-def _clean(matrix: Matrix) -> float | None:
+def _levels(matrix: Matrix) -> dict[str, float]:
+    """Return what points are compared with: what there is to lose, and what guessing reaches."""
     found = [_accuracy(line) for line in matrix.lines if line.reference == "clean"]
-    return found[0].mean if found and found[0] is not None else None
+    clean = found[0].mean if found and found[0] is not None else None
+    levels = {"clean images": clean, "guessing": matrix.chance}
+    return {name: level for name, level in levels.items() if level is not None}
 
 
-def _plot(points: Sequence[_Point], clean: float | None, cost: str, over: str) -> str | None:
+def _plot(points: Sequence[_Point], levels: Mapping[str, float], cost: str, over: str) -> str | None:
     if len({point.cost for point in points}) < ENOUGH:
         return None
-    ends = [clean or 0.0, *(point.accuracy.high or point.accuracy.mean for point in points)]
+    ends = [0.0, *levels.values(), *(point.accuracy.high or point.accuracy.mean for point in points)]
     positive = [point.cost for point in points if point.cost > 0]
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     free = _FREE if len(positive) < len(points) else 0
@@ -89,7 +92,7 @@ def _plot(points: Sequence[_Point], clean: float | None, cost: str, over: str) -
     parts = [
         f'<figure><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}">',
         *_axes(scale, bool(free)),
-        *([] if clean is None else _level(scale.up(clean))),
+        *(mark for name, level in levels.items() for mark in _level(scale.up(level), name)),
         *(mark for point in points for mark in _marks(point, scale)),
         *_names(points, scale),
         _text((_INSIDE.left + _INSIDE.right) / 2, _HEIGHT - 8, cost, "title middle"),
@@ -113,9 +116,9 @@ def _axes(scale: _Scale, free: bool) -> Iterator[str]:
         yield _line("break", scale.start - 16, _INSIDE.top, scale.start - 16, _INSIDE.bottom)
 
 
-def _level(y: float) -> Iterator[str]:
+def _level(y: float, name: str) -> Iterator[str]:
     yield _line("level", _INSIDE.left, y, _INSIDE.right, y)
-    yield _text(_INSIDE.right, y - 5, "clean images", "tick end")
+    yield _text(_INSIDE.right, y - 5, name, "tick end")
 
 
 def _marks(point: _Point, scale: _Scale) -> Iterator[str]:

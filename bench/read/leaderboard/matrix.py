@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from bench.read.chance import near_chance
+from bench.read.chance import chance_of, near_chance
 from bench.read.leaderboard.comparing import Compared, Interval, compare
 from bench.read.leaderboard.cuts import weaknesses
 from bench.read.leaderboard.rows import Row
@@ -69,7 +69,8 @@ class Matrix:
     """The methods of one track with what they share.
 
     `defenses` are those under which at least half of the methods were measured, and what lines are summarised over;
-    `further` are the others. `warnings` have to be read before the numbers, `notes` after them.
+    `further` are the others. `warnings` have to be read before the numbers, `notes` after them. `chance` is what
+    guessing gets right, in percent.
     """
 
     track: Track
@@ -80,6 +81,7 @@ class Matrix:
     lines: tuple[Line, ...]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    chance: float | None = None
 
 
 def matrices_of(rows: Iterable[Row]) -> list[Matrix]:
@@ -135,6 +137,7 @@ def _matrix(track: Track, place: Sequence[Row]) -> Matrix:
         tuple(sorted(lines, key=lambda line: _order(line, defenses))),
         found.warnings,
         found.notes,
+        chance_of(record for row in place for record in row.records),
     )
 
 

@@ -11,7 +11,6 @@ from importlib.resources import files
 from typing import Any
 
 from bench.read.chance import chance_of
-from bench.read.leaderboard.comparing import BOLD
 from bench.read.leaderboard.cuts import weaknesses
 from bench.read.leaderboard.matrix import Matrix
 from bench.read.leaderboard.matrix_html import matrices_html
@@ -47,7 +46,6 @@ def render(rows: Sequence[Row], matrices: Sequence[Matrix] = ()) -> str:
         "script": script,
         "script-hash": _hash(script),
         "data": _in_script(_data(rows)),
-        "bold": BOLD,
         "matrices": matrices_html(matrices),
     }
     return re.sub(r"\{\{([a-z-]+)\}\}", lambda match: parts[match[1]], _asset("page.html"))

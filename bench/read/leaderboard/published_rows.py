@@ -18,7 +18,7 @@ def published_rows(numbers: Iterable[Published] | None = None) -> list[Row]:
 
 def _row(number: Published) -> Row:
     named = dict(number) | {"defense": published_defense(number)}
-    columns = {axis.name: named.get(axis.name, "") for axis in column_axes()}
+    columns = {axis.name: axis.label(named.get(axis.name, "")) for axis in column_axes()}
     return Row(
         context=canonical([number.source, columns]),
         track=track_of(number.method, number.norm, number.budget),
@@ -32,4 +32,5 @@ def _row(number: Published) -> Row:
         mean=number.test_acc,
         std=number.std,
         n=number.n,
+        shared={"defense": named["defense"]},
     )

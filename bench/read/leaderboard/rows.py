@@ -11,6 +11,7 @@ from bench.read.above_last import OTHERS, far_above_last
 from bench.read.chance import near_chance
 from bench.read.leaderboard.contexts import COMPARED, context_of, place_of
 from bench.read.leaderboard.page_columns import column_axes
+from bench.read.leaderboard.same_bytes import Made, each_once, replicate_of
 from bench.read.leaderboard.settings import declared_by, with_choices
 from bench.read.leaderboard.tracks import Track, track_of
 from bench.read.stats import summarise_cell
@@ -71,7 +72,10 @@ class Row:
 
 
 def rows_of(records: Iterable[Record]) -> list[Row]:
-    """Return one row for each setting, in an order that the order of the records does not change."""
+    """Return one row for each setting, in an order that the order of the records does not change.
+
+    Settings of a method that made the same bytes are one: what was trained on them is one result.
+    """
     settings: defaultdict[str, list[Record]] = defaultdict(list)
     versions: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     records = list(records)
@@ -81,15 +85,20 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
         settings[_identity(record, _changed(record, defaults))].append(record)
     several = {dataset for dataset, found in versions.items() if len(found) > 1}
     declared = declared_by((record, _changed(record, defaults)) for record in records)
-    rows: list[Row] = []
+    crafted: defaultdict[tuple[str, str], list[Made]] = defaultdict(list)
     doubts: dict[str, str] = {}
     for identity in sorted(settings):
         groups = _crafted_alike(settings[identity])
         for name in sorted(groups):
             first = groups[name][0]
-            rows.append(_row(groups[name], name, record_marks(first, name, several), _changed(first, defaults)))
+            crafted[_identity(first, {}), name].append(Made(groups[name], _changed(first, defaults)))
         if settings[identity][0].method == "none":
             doubts |= _doubts(groups.values())
+    rows = [
+        _row(one.records, name, (*record_marks(one.records[0], name, several), *one.marks), one.changed)
+        for (_, name), made in crafted.items()
+        for one in each_once(made)
+    ]
     rows = with_choices(rows, declared)
     return [replace(row, marks=(*row.marks, doubts[row.context])) if row.context in doubts else row for row in rows]
 
@@ -222,11 +231,6 @@ def _others(done: Sequence[Record]) -> Iterator[tuple[str, tuple[float, float | 
 def _flattered(done: Sequence[Record]) -> tuple[str, ...]:
     """Return what is said beside the accuracy of the last epoch where another one is far above it."""
     return tuple(f"{OTHERS[name]} {mean:.1f} %" for name, mean in far_above_last(done).items())
-
-
-def replicate_of(record: Record) -> tuple[int, int]:
-    """Return the seeds that the protected set of a record was crafted with."""
-    return record.surrogate_seed, record.craft_seed
 
 
 def _plugins(record: Record) -> dict[str, str]:

@@ -15,6 +15,7 @@ from bench.read.plots.drawing import (
     draw_evaluation,
 )
 from bench.read.plots.examples import examples
+from bench.read.plots.frame import COLUMN, SCREEN, Sheet
 from bench.read.plots.from_records import svgs
 from bench.read.plots.material import Sources
 from bench.read.plots.passes import passes
@@ -22,10 +23,13 @@ from bench.read.plots.saving import save
 from bench.read.plots.similarity import similarity_heatmap, similarity_heatmaps
 
 __all__ = [
+    "COLUMN",
     "KINDS",
     "RECORDS_ALONE",
+    "SCREEN",
     "Drawn",
     "Judged",
+    "Sheet",
     "Sources",
     "ablation",
     "bars",

@@ -11,14 +11,16 @@ from matplotlib.transforms import ScaledTranslation
 
 from bench.core.errors import SepbenchError
 from bench.core.keys import canonical
+from bench.read.plots.broken_axis import spread_over
+from bench.read.plots.chance_lines import Chances, chance_level, mark_chance
 from bench.read.plots.frame import (
+    SCREEN,
+    Sheet,
     finish,
     is_percent,
     panel_canvas,
-    percent_limits,
     place_axis,
     table_footnote,
-    top_of,
     value_title,
 )
 from bench.read.plots.labels import Label, label_points, label_right
@@ -42,15 +44,16 @@ _LOG_FROM = 8  # the ratio of the largest to the smallest value
 _OFFSET = 3.5  # points between the markers of two methods at one place
 
 
-def ablation(table: Table, title: str = "") -> Figure:
+def ablation(table: Table, title: str = "", chances: Chances | None = None, sheet: Sheet = SCREEN) -> Figure:
     """Draw the table's value against the numeric parameter that varies most, a line per method, a panel per context.
 
-    Error bars are the cells' half-widths. Methods without the parameter are levels across, with a band. A missing cell
-    interrupts its line, has a cross on the axis, and is named beside the line as missing.
+    Error bars are the cells' half-widths. Methods without the parameter are levels across, with a band, and so is what
+    guessing reaches, by data set in `chances`. The axis spreads over the lines: where a level is far from them it is
+    broken. A missing cell interrupts its line, has a cross on the axis, and is named beside the line as missing.
 
     Raises `SepbenchError` where no numeric parameter of a method has `ENOUGH` values: fewer are told by the table.
     """
-    cells = planned(table)
+    chances, cells = chances or {}, planned(table)
     parameter = varying_parameter(cells)
     if parameter is None:
         raise SepbenchError(
@@ -61,12 +64,16 @@ def ablation(table: Table, title: str = "") -> Figure:
     known = looks(names[one.method, one.method_params] for one in cells if one.method not in REFERENCE_LOOKS)
     shown = [panel for panel in panels(table) if any(_at(cell, parameter) is not None for cell in panel.cells)]
     with theme():
-        figure, grid = panel_canvas(len(shown), 2.5, title or table.experiment, table_footnote(table))
+        footnote = table_footnote(table)
+        figure, grid = panel_canvas(len(shown), 2.5, title or table.experiment, footnote, sheet)
         for axes, panel in zip(grid, shown, strict=True):
             axes.set_ylabel(value_title(table.value))
+            chance = chance_level(chances, panel.cells)
             if is_percent(table.value):
-                percent_limits(axes, top_of(cells))
-            _draw(figure, axes, panel, parameter, names, known)
+                spread_over(
+                    axes, [cell for cell in panel.cells if _at(cell, parameter) is not None], panel.cells, chance
+                )
+            _draw(figure, axes, panel, parameter, names, known, chance)
         return finish(figure)
 
 
@@ -92,6 +99,7 @@ def _draw(
     parameter: str,
     names: Mapping[tuple[str, str], str],
     known: Mapping[str, Look],
+    chance: float | None,
 ) -> None:
     lines: defaultdict[tuple[str, str], list[tuple[float, TableCell]]] = defaultdict(list)
     levels = []
@@ -115,7 +123,7 @@ def _draw(
         text = f"{label} ({gone} missing)" if gone else label
         beside.append(Label(text, 0, measured[-1] if measured else axes.get_ylim()[0], look))
         notes += [Label(partial(cell), place, cell.mean or 0, look) for place, cell in line if partial(cell)]
-    label_right(figure, axes, [*beside, *reference_lines(axes, levels, known)])
+    label_right(figure, axes, [*beside, *reference_lines(axes, levels, known), *mark_chance(axes, chance)])
     label_points(figure, axes, notes)
 
 

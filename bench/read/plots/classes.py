@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.engine.judge import best_renaming
-from bench.read.plots.frame import canvas, finish
-from bench.read.plots.style import REFERENCE_LOOKS, looks, theme
+from bench.read.plots.chance_lines import CHANCE
+from bench.read.plots.frame import SCREEN, Sheet, canvas, finish
+from bench.read.plots.style import CHANCE_LOOK, REFERENCE_LOOKS, looks, theme
 
 _ANNOTATED = 10
 _NAMED = 18  # classes: of more only some are named
@@ -38,25 +39,34 @@ class Judged:
     half_width: NDArray[np.float64]
 
 
-def classes(judged: Judged, reference: Judged | None, names: Sequence[str], title: str, footnote: str) -> Figure:
+def classes(
+    judged: Judged,
+    reference: Judged | None,
+    names: Sequence[str],
+    title: str,
+    footnote: str,
+    chance: float | None = None,
+    sheet: Sheet = SCREEN,
+) -> Figure:
     """Draw the accuracy of each class, the confusion matrix, and the matrix after the best renaming of outputs.
 
     The renaming is the Hungarian assignment of outputs to classes that makes the mean accuracy highest. The reference
-    is a mark beside each bar. The matrix as trained has the outputs of the classes that are judged alone.
+    is a mark beside each bar, and `chance`, in percent, a line across. The matrix as trained has the outputs of the
+    classes that are judged alone.
     """
     count = len(judged.confusion)
     own = names[:count]
     _, outputs = best_renaming(np.nan_to_num(judged.confusion))
     side = 2.3 if count <= _NAMED else 2.8
     with theme():
-        figure = canvas(2.4 + 2.5 * side, side + 0.9, f"{title}: {judged.label}", footnote)
-        left, middle, right = figure.subplots(1, 3, width_ratios=[0.75, 1, 1])
-        _accuracies(left, judged, reference, own)
+        figure, (left, middle, right) = _axes(side, f"{title}: {judged.label}", footnote, sheet)
+        _accuracies(left, judged, reference, own, chance)
         top = 20 * max(1, ceil(np.nanmax(judged.confusion) / 20))
         _matrix(middle, judged.confusion[:, :count], top, own, own, f"as trained: {_accuracy(judged.confusion):.1f} %")
         renamed = judged.confusion[:, outputs]
         named = [names[output] for output in outputs]
-        _matrix(right, renamed, top, [""] * count, named, f"outputs renamed: {_accuracy(renamed):.1f} %")
+        rows = [""] * count if sheet.width is None else own
+        _matrix(right, renamed, top, rows, named, f"outputs renamed: {_accuracy(renamed):.1f} %")
         middle.set_ylabel("True class")
         bar = figure.colorbar(right.images[0], ax=[middle, right], shrink=0.75, aspect=25, pad=0.02)
         bar.outline.set_visible(False)
@@ -64,11 +74,24 @@ def classes(judged: Judged, reference: Judged | None, names: Sequence[str], titl
         return finish(figure)
 
 
+def _axes(side: float, title: str, footnote: str, sheet: Sheet) -> tuple[Figure, Sequence[Axes]]:
+    """Return three axes beside each other, or below each other where the sheet has no room for that."""
+    width = 2.4 + 2.5 * side
+    if sheet.width is None or sheet.width >= 0.75 * width:
+        figure = canvas(width, side + 0.9, title, footnote, sheet)
+        return figure, figure.subplots(1, 3, width_ratios=[0.75, 1, 1])
+    figure = canvas(width, 3 * side + 1.2, title, footnote, sheet)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.03)  # squares leave labels less room than is reckoned
+    return figure, figure.subplots(3, 1, height_ratios=[0.75, 1, 1])
+
+
 def _accuracy(confusion: NDArray[np.float64]) -> float:
     return float(np.nanmean(confusion.diagonal()))
 
 
-def _accuracies(axes: Axes, judged: Judged, reference: Judged | None, names: Sequence[str]) -> None:
+def _accuracies(
+    axes: Axes, judged: Judged, reference: Judged | None, names: Sequence[str], chance: float | None
+) -> None:
     look = looks([judged.label])[judged.label]
     places = range(len(names))
     axes.barh(
@@ -80,11 +103,18 @@ def _accuracies(axes: Axes, judged: Judged, reference: Judged | None, names: Seq
             reference.confusion.diagonal(), places, xerr=reference.half_width, linestyle="", marker="|", markersize=7,
             color=REFERENCE_LOOKS["none"].colour, elinewidth=0.8, label=reference.label,
         )  # fmt: skip
+    if chance is not None:
+        look = CHANCE_LOOK
+        axes.axvline(chance, color=look.colour, linestyle=look.dashes, linewidth=0.8, zorder=1.5, label=CHANCE)
     axes.set(xlim=(0, 104), xticks=(0, 50, 100), ylim=(len(names) - 0.5, -0.5), xlabel="Class accuracy (%)")
     axes.set_yticks(*_ticks(names))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, handlelength=1.2)
+    drawn = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    drawn |= {CHANCE: drawn.pop(CHANCE)} if CHANCE in drawn else {}
+    axes.legend(
+        drawn.values(), drawn, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, handlelength=1.2
+    )
 
 
 def _matrix(

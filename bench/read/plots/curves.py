@@ -1,26 +1,36 @@
 """How victims learn, epoch by epoch."""
 
+from collections.abc import Mapping
+from itertools import product
+from math import ceil
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.core.errors import SepbenchError
+from bench.read.plots.chance_lines import mark_chance
 from bench.read.plots.frame import (
+    SCREEN,
+    Sheet,
     canvas,
     finish,
     percent_limits,
     value_title,
 )
-from bench.read.plots.labels import Label, label_right
 from bench.read.plots.style import REFERENCE_LOOKS, looks, theme
 
 MEASURES = ("test_acc", "train_acc")
-_LABEL = 0.16  # inches of a label beside the axes
+_PANEL = 2.6  # inches
 
 
-def curves(frame: pd.DataFrame, title: str, footnote: str) -> Figure:
+def curves(
+    frame: pd.DataFrame, title: str, footnote: str, chances: Mapping[str, float] | None = None, sheet: Sheet = SCREEN
+) -> Figure:
     """Draw accuracies by epoch: a line per method, bands of the half-width; test above training, a column per panel.
+
+    One legend names the lines of all panels, which have no room for names where lines end at one place.
 
     Parameters
     ----------
@@ -30,6 +40,10 @@ def curves(frame: pd.DataFrame, title: str, footnote: str) -> Figure:
         `train_acc`), `epoch` (from 1), `mean` (percent) and `half_width` (NaN for n = 1).
     title, footnote
         What stands around the panels.
+    chances
+        What guessing gets right on test images, in percent, by panel.
+    sheet
+        What is drawn on.
 
     Raises
     ------
@@ -39,28 +53,44 @@ def curves(frame: pd.DataFrame, title: str, footnote: str) -> Figure:
     """
     if frame.empty:
         raise SepbenchError("there are no training curves to draw: run the experiment first")
-    shown = list(dict.fromkeys(frame["panel"]))
+    shown, chances = list(dict.fromkeys(frame["panel"])), chances or {}
+    beside = sheet.beside(_PANEL, len(shown))
+    rows = len(MEASURES) * ceil(len(shown) / beside)
+    names = _names(frame)
     with theme():
-        most = max(part["label"].nunique() for _, part in frame.groupby("panel"))
-        height = 0.7 + len(MEASURES) * max(1.7, _LABEL * most)
-        figure = canvas(0.3 + 3.7 * len(shown), height, title, footnote)
-        grid = figure.subplots(len(MEASURES), len(shown), squeeze=False, sharex="col")
-        for measure, row in zip(MEASURES, grid, strict=True):
-            for panel, axes in zip(shown, row, strict=True):
-                part = frame[(frame["panel"] == panel) & (frame["measure"] == measure)]
-                axes.set_title(panel if measure == MEASURES[0] else "")
-                axes.set_ylabel(value_title(measure))
-                _draw(figure, axes, part, frame)
-        for axes in grid[-1]:
-            axes.set_xlabel("Epoch")
+        figure = canvas(0.5 + _PANEL * beside + 1.3, 0.7 + 1.7 * rows, title, footnote, sheet)
+        grid = figure.subplots(rows, beside, squeeze=False, sharex=True)
+        for row, column in product(range(rows), range(beside)):
+            index, axes = row // len(MEASURES) * beside + column, grid[row, column]
+            if index >= len(shown):
+                axes.remove()
+                continue
+            panel, measure = shown[index], MEASURES[row % len(MEASURES)]
+            part = frame[(frame["panel"] == panel) & (frame["measure"] == measure)]
+            axes.set_title(panel if measure == MEASURES[0] else "")
+            axes.set_ylabel(value_title(measure) if column == 0 else "")
+            axes.set_xlabel("Epoch" if measure == MEASURES[-1] else "")
+            axes.tick_params(labelbottom=measure == MEASURES[-1])
+            _draw(axes, part, frame)
+            if measure == MEASURES[0]:
+                mark_chance(axes, chances.get(panel))
+        _legend(figure, grid[0, -1], names, sheet)
         return finish(figure)
 
 
-def _draw(figure: Figure, axes: Axes, part: pd.DataFrame, frame: pd.DataFrame) -> None:
+def _names(frame: pd.DataFrame) -> dict[str, str]:
+    """Return what the legend calls each line: with the runs in its mean where no panel has all of them."""
+    notes = frame.groupby("label", sort=False)["note"].unique()
+    return {
+        str(label): f"{label} ({found[0]})" if len(found) == 1 and found[0] else str(label)
+        for label, found in notes.items()
+    }
+
+
+def _draw(axes: Axes, part: pd.DataFrame, frame: pd.DataFrame) -> None:
     methods = dict(zip(frame["label"], frame["method"], strict=True))
     known = looks(label for label, method in methods.items() if method not in REFERENCE_LOOKS)
     percent_limits(axes, float(frame["mean"].max()))
-    labels = []
     for label, points in part.groupby("label", sort=False):
         name = str(label)
         look = REFERENCE_LOOKS.get(methods[name]) or known[name]
@@ -75,9 +105,20 @@ def _draw(figure: Figure, axes: Axes, part: pd.DataFrame, frame: pd.DataFrame) -
             marker=look.marker,
             markevery=max(1, len(x) // 6),
             label=name,
+            zorder=3,
         )
-        axes.fill_between(x, y - half, y + half, color=look.colour, alpha=0.12, linewidth=0)
-        note = points["note"].iloc[0]
-        labels.append(Label(f"{name} ({note})" if note else name, float(x[-1]), float(y[-1]), look))
+        # All bands lie below all lines.
+        axes.fill_between(x, y - half, y + half, facecolor=look.colour, alpha=0.07, linewidth=0, zorder=1)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    label_right(figure, axes, labels)
+
+
+def _legend(figure: Figure, corner: Axes, names: Mapping[str, str], sheet: Sheet) -> None:
+    handles = {
+        label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    texts = [names.get(label, label) for label in handles]
+    if sheet.width is None:
+        corner.legend(handles.values(), texts, loc="upper left", bbox_to_anchor=(1, 1))
+    else:
+        columns = max(1, int(sheet.width / (0.5 + 0.07 * max(map(len, texts)))))
+        figure.legend(handles.values(), texts, loc="outside lower center", ncols=columns, columnspacing=1)

@@ -12,6 +12,7 @@ from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
 from bench.read.damage import undamaged
 from bench.read.evaluated import evaluation_name, evaluation_table
+from bench.read.plots.frame import SCREEN, Sheet
 from bench.read.plots.from_records import FROM_RECORDS
 from bench.read.plots.material import Sources
 from bench.read.plots.saving import save
@@ -21,8 +22,8 @@ from bench.read.tables import Table
 from bench.record.record import Record
 
 
-def _from_records(figure: Callable[[Table, Sequence[Record], str], Figure], sources: Sources) -> Figure:
-    return figure(sources.table, sources.records, sources.title)
+def _from_records(figure: Callable[[Table, Sequence[Record], str, Sheet], Figure], sources: Sources) -> Figure:
+    return figure(sources.table, sources.records, sources.title, sources.sheet)
 
 
 KINDS: dict[str, Callable[[Sources], Figure]] = {
@@ -58,13 +59,14 @@ def draw(
     sources: Sources,
     kinds: Sequence[str],
     folder: Path,
-    suffixes: Sequence[str] = (".png", ".svg"),
+    suffixes: Sequence[str] | None = None,
     *,
     strict: bool = True,
 ) -> Iterator[Drawn]:
     """Write figures as NAME-KIND.png and NAME-KIND.svg to `folder`; without `kinds` all that there is enough for.
 
-    NAME is what the experiment's published results are called. Kinds that could not be drawn come last.
+    NAME is what the experiment's published results are called. Those for a paper are also written as PDF. Kinds that
+    could not be drawn come last.
 
     Raises
     ------
@@ -74,21 +76,32 @@ def draw(
 
     """
     figures = {kind: partial(_figure, sources, kind) for kind in KINDS}
-    experiment = sources.experiment
-    return _drawn(figures, kinds, folder, suffixes, experiment.published_name, experiment.name, strict=strict)
+    experiment, suffixes = sources.experiment, suffixes or suffixes_of(sources.sheet)
+    paper = sources.sheet.width is not None
+    return _drawn(
+        figures, kinds, folder, suffixes, experiment.published_name, experiment.name, strict=strict, paper=paper
+    )
 
 
-def draw_evaluation(records: Sequence[Record], kinds: Sequence[str], folder: Path) -> Iterator[Drawn]:
+def draw_evaluation(
+    records: Sequence[Record], kinds: Sequence[str], folder: Path, sheet: Sheet = SCREEN
+) -> Iterator[Drawn]:
     """Write the figures that records of an evaluation give alone, as `draw` does those of an experiment."""
     table, name = evaluation_table(records), evaluation_name(records)
 
     def figure(kind: str) -> Figure:
         if kind not in FROM_RECORDS:
             raise SepbenchError(f"{kind} of an evaluation cannot be drawn: it gives {', '.join(RECORDS_ALONE)}")
-        return FROM_RECORDS[kind](table, records, table.experiment)
+        return FROM_RECORDS[kind](table, records, table.experiment, sheet)
 
     figures = {kind: partial(figure, kind) for kind in (KINDS if kinds else RECORDS_ALONE)}
-    return _drawn(figures, kinds, folder, (".png", ".svg"), name, table.experiment)
+    paper = sheet.width is not None
+    return _drawn(figures, kinds, folder, suffixes_of(sheet), name, table.experiment, paper=paper)
+
+
+def suffixes_of(sheet: Sheet) -> tuple[str, ...]:
+    """Return the endings of the files that a figure is written to."""
+    return (".png", ".svg") if sheet.width is None else (".pdf", ".png", ".svg")
 
 
 def _drawn(
@@ -100,6 +113,7 @@ def _drawn(
     name: str,
     *,
     strict: bool = True,
+    paper: bool = False,
 ) -> Iterator[Drawn]:
     check_kinds(kinds)
     undrawn = []
@@ -115,7 +129,7 @@ def _drawn(
         with writing(folder, "--out"):
             make_folder(folder)
             for path in paths:
-                save(figure, path)
+                save(figure, path, paper=paper)
         yield Drawn(kind, paths)
     if len(undrawn) == len(kinds or figures):
         raise SepbenchError(f"nothing can be drawn of {name}: {undrawn[0].reason}")

@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
 
@@ -22,11 +23,36 @@ _LEGIBLE = 0.09  # of the width, between two ticks
 _LINE = 1.25 / 72  # inches of a line for each point of its letters
 
 
-def canvas(width: float, height: float, title: str, footnote: str) -> Figure:
+COLUMN = 3.3
+"""Inches of a column of a paper that has two."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a figure is drawn on: by default a screen, where it is as wide as its content asks, under its title.
+
+    With a `width` in inches it is a paper, which has its own title and caption.
+    """
+
+    width: float | None = None
+
+    def beside(self, inches: float, count: int, labels: float = 0.0, most: int = _BESIDE) -> int:
+        """Return how many of `count` panels stand beside each other that take so many inches, `labels` apart."""
+        fitting = most if self.width is None else int((self.width - labels) / inches)
+        return max(1, min(count, most, fitting))
+
+
+SCREEN = Sheet()
+
+
+def canvas(width: float, height: float, title: str, footnote: str, sheet: Sheet = SCREEN) -> Figure:
     """Return a figure on a canvas of its own: no display, no global state.
 
-    `width` and `height` are the inches of what is between title and footnote, as it is printed.
+    `width` and `height` are the inches of what is between title and footnote, as it is printed on a screen. A paper
+    has its own width, and neither of the two.
     """
+    if sheet.width is not None:
+        return _Shown(figsize=(sheet.width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
     above, below = _wrap(title, width, 9), _wrap(footnote, width, 8)
     lines = 9 * (above.count("\n") + 1) + 8 * (below.count("\n") + 1)
     figure = _Shown(
@@ -47,11 +73,13 @@ class _Shown(Figure):
         return file.getvalue()
 
 
-def panel_canvas(count: int, height: float, title: str, footnote: str) -> tuple[Figure, list[Axes]]:
+def panel_canvas(
+    count: int, height: float, title: str, footnote: str, sheet: Sheet = SCREEN
+) -> tuple[Figure, list[Axes]]:
     """Return a figure with `count` axes of about a paper column each, at most three of them beside each other."""
-    columns = min(count, _BESIDE)
+    columns = sheet.beside(COLUMN, count)
     rows = ceil(count / columns)
-    figure = canvas(1.4 + 3.1 * columns, height * rows, title, footnote)
+    figure = canvas(1.4 + 3.1 * columns, height * rows, title, footnote, sheet)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in grid[count:]:
         unused.remove()
@@ -76,10 +104,10 @@ def top_of(cells: Iterable[TableCell]) -> float:
     return max((cell.mean + (cell.half_width or 0) for cell in cells if cell.mean is not None), default=0.0)
 
 
-def percent_limits(axes: Axes, top: float, axis: str = "y") -> None:
+def percent_limits(axes: Axes, top: float, axis: str = "y", step: int = 20) -> None:
     """Show percentages from 0 to the multiple of 20 above `top`, with room for a marker there."""
     end = 20 * min(5, max(1, ceil(top / 20)))
-    axes.set(**{f"{axis}lim": (0, end * 1.04), f"{axis}ticks": range(0, end + 1, 20)})
+    axes.set(**{f"{axis}lim": (0, end * 1.04), f"{axis}ticks": range(0, end + 1, step)})
 
 
 def place_axis(axes: Axes, places: Sequence[float], base: int | None) -> None:
@@ -109,6 +137,13 @@ def is_percent(value: str) -> bool:
 def table_footnote(table: Table) -> str:
     """Return what the numbers are, what n is and what is missing."""
     return " ".join(text for text in (table.context, table.caption) if text)
+
+
+def wrapped(text: str, letters: int) -> str:
+    """Return a text in lines of so many letters at most, each number on the line of its sign, unit or name."""
+    kept = re.sub(r" (?=[=±%])|(?<=[=±]) |(?<=\d) (?=[a-z])|(?<=[a-z]) (?=\d+(,|$))", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.fill(kept, letters, break_on_hyphens=False, break_long_words=False)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _wrap(text: str, width: float, size: int) -> str:

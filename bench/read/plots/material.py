@@ -11,6 +11,7 @@ from bench.data.images import Splits
 from bench.data.loading import load_planned
 from bench.plan.make import plan_experiment
 from bench.plan.plan import Plan
+from bench.read.plots.frame import SCREEN, Sheet
 from bench.read.tables import Table, TableCell
 from bench.read.tables.selection import choose
 from bench.read.tabulation import experiment_records, tabulate
@@ -25,6 +26,7 @@ class Sources:
 
     `folder` holds records; where it is None they come from MLflow. `method` is the one to look at closely, by default
     the strongest. `where` are record fields with the text that their value must have, as `table --where` takes them.
+    `sheet` is what figures are drawn on.
     """
 
     experiment: Experiment
@@ -32,6 +34,7 @@ class Sources:
     folder: Path | None = None
     method: str | None = None
     where: Mapping[str, str] = field(default_factory=dict)
+    sheet: Sheet = SCREEN
 
     @property
     def title(self) -> str:

@@ -8,24 +8,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.core.errors import SepbenchError
+from bench.read.plots.broken_axis import spread_over
+from bench.read.plots.chance_lines import Chances, chance_level, mark_chance
 from bench.read.plots.frame import (
+    SCREEN,
+    Sheet,
     finish,
     is_percent,
     panel_canvas,
-    percent_limits,
     place_axis,
     table_footnote,
-    top_of,
     value_title,
 )
 from bench.read.plots.labels import Label, label_points, label_right
 from bench.read.plots.panels import (
     ENOUGH,
     Panel,
-    full_name,
     method_labels,
     panels,
-    planned,
     settings_within,
 )
 from bench.read.plots.reference_lines import partial, reference_lines
@@ -45,6 +45,7 @@ Method = tuple[str, str]
 FRONT = "_best within a cost"
 """What the line of the front is called; matplotlib leaves such names out of legends."""
 
+_LABEL = 0.16  # inches of a label beside the axes
 _NAMED = 6
 """Missing ones that the footnote names."""
 
@@ -52,11 +53,18 @@ _NAMED = 6
 _ROOM, _SHARE = 2.0, 0.3
 
 
-def passes(table: Table, spent: Mapping[Method, float], title: str = "") -> Figure:
-    """Draw the table's value against the passes that crafting takes, a point per method setting, a panel per context.
+def passes(
+    table: Table,
+    spent: Mapping[Method, float],
+    title: str = "",
+    chances: Chances | None = None,
+    sheet: Sheet = SCREEN,
+) -> Figure:
+    """Draw the table's value against the passes that crafting takes, a point per method setting.
 
-    A panel has at least `ENOUGH` different costs; fewer are told by the table. A step behind the points is the Pareto
-    front: the best value that any setting reaches within a cost.
+    Of several contexts the one with most different costs is drawn, `ENOUGH` at least, and of several the first: what
+    others add is told by the table. A step behind the points is the Pareto front: the best value that any setting
+    reaches within a cost.
 
     Parameters
     ----------
@@ -68,44 +76,49 @@ def passes(table: Table, spent: Mapping[Method, float], title: str = "") -> Figu
         or value has no place: it is named below as missing.
     title
         By default the experiment's name.
+    chances
+        Levels to mark by data set.
+    sheet
+        What is drawn on.
 
     Raises
     ------
     SepbenchError
-        No panel has methods of enough different costs.
+        No context has methods of enough different costs.
 
     """
-    cells = planned(table)
-    shown = [panel for panel in panels(table) if len(set(_costs(panel, spent))) >= ENOUGH]
-    if not shown:
+    every, chances = panels(table), chances or {}
+    panel = max(every, key=lambda one: len(set(_costs(one, spent))))
+    cells = panel.cells
+    if len(set(_costs(panel, spent))) < ENOUGH:
         raise SepbenchError(
             f"{table.experiment} has no {ENOUGH} finished methods side by side whose crafting passes differ: there is "
             f"no curve to draw its value on"
         )
     names, better = method_labels(cells), value_of(table.value).better
     fields, settings = settings_within(cells)
-    known = looks(cell.method for cell in cells if cell.method not in REFERENCE_LOOKS)
+    placed = [cell for cell in cells if _place(cell, spent) is not None]
+    known = looks(cell.method for cell in placed if cell.method not in REFERENCE_LOOKS)
     footnote = table_footnote(table)
+    if len(every) > 1:
+        footnote += " Of budgets, victims and defenses those are drawn that most methods have; the table has all."
     if better is not None:
         footnote += " Grey step: the best within a cost."
     if fields:
         footnote += f" Beside points: {', '.join(fields)}."
-    absent = [
-        full_name(names[cell.method, cell.method_params], panel)
-        for panel in shown
-        for cell in panel.cells
-        if _place(cell, spent) is None
-    ]
+    absent = [names[cell.method, cell.method_params] for cell in cells if _place(cell, spent) is None]
     if absent:
         more = f"; and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
         footnote += f" Missing: {'; '.join(absent[:_NAMED])}{more}."
     with theme():
-        figure, grid = panel_canvas(len(shown), 2.7, title or table.experiment, footnote)
-        for axes, panel in zip(grid, shown, strict=True):
-            axes.set(title=panel.title, xlabel="Crafting passes over the training set", ylabel=value_title(table.value))
-            if is_percent(table.value):
-                percent_limits(axes, top_of(cells))
-            _draw(figure, axes, panel, spent, settings, known, better)
+        height = max(2.7, _LABEL * (len(set(known)) + len(REFERENCES) + 2))
+        figure, (axes,) = panel_canvas(1, height, title or table.experiment, footnote, sheet)
+        axes.set(title=panel.title, xlabel="Crafting passes over the training set", ylabel=value_title(table.value))
+        chance = chance_level(chances, cells)
+        if is_percent(table.value):
+            rivals = [cell for cell in placed if cell.method not in REFERENCES]
+            spread_over(axes, rivals, placed, chance)
+        _draw(figure, axes, panel, spent, settings, known, better, chance)
         return finish(figure)
 
 
@@ -117,6 +130,7 @@ def _draw(
     settings: Mapping[Method, str],
     known: Mapping[str, Look],
     better: str | None,
+    chance: float | None,
 ) -> None:
     points: defaultdict[str, list[tuple[float, TableCell]]] = defaultdict(list)
     levels = []
@@ -148,12 +162,13 @@ def _draw(
             elinewidth=0.8,
             label=method,
         )
-        beside.append(Label(method, 0, found[-1][1].mean or 0, look))
+        alone = partial(found[0][1]) if len(found) == 1 else ""
+        beside.append(Label(f"{method} ({alone})" if alone else method, 0, found[-1][1].mean or 0, look))
         for place, cell in found:
-            text = " · ".join(filter(None, (settings[method, cell.method_params], partial(cell))))
+            text = " · ".join(filter(None, (settings[method, cell.method_params], "" if alone else partial(cell))))
             if text:
                 notes.append(Label(text, place or free, cell.mean or 0, look))
-    label_right(figure, axes, [*beside, *reference_lines(axes, levels, known)])
+    label_right(figure, axes, [*beside, *reference_lines(axes, levels, known), *mark_chance(axes, chance)])
     label_points(figure, axes, notes)
 
 

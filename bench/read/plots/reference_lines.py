@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from bench.read.plots.labels import Label
 from bench.read.plots.style import REFERENCE_LOOKS, Look
 from bench.read.tables import TableCell
+from bench.read.tables.warnings import CLEAN
 
 
 def reference_lines(axes: Axes, cells: Iterable[tuple[str, TableCell]], known: Mapping[str, Look]) -> list[Label]:
@@ -26,7 +27,8 @@ def reference_lines(axes: Axes, cells: Iterable[tuple[str, TableCell]], known: M
         if cell.half_width is not None:
             low, high = cell.mean - cell.half_width, cell.mean + cell.half_width
             axes.axhspan(low, high, color=look.colour, alpha=0.12, linewidth=0, zorder=0)
-        labels.append(Label(f"{label} ({partial(cell)})" if partial(cell) else label, 0, cell.mean, look))
+        words = ", ".join(filter(None, ["clean" if cell.method == CLEAN else "", partial(cell)]))
+        labels.append(Label(f"{label} ({words})" if words else label, 0, cell.mean, look))
     return labels
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.read.diagnostics import Similarity
-from bench.read.plots.frame import canvas, finish
+from bench.read.plots.frame import SCREEN, Sheet, canvas, finish
 from bench.read.plots.style import theme
 
 _ANNOTATED = 12  # networks: numbers of more would touch
@@ -18,13 +18,13 @@ def similarity_heatmap(similarity: Similarity) -> Figure:
     return similarity_heatmaps([similarity], "", "Mean over training images of the cosine of input gradients.")
 
 
-def similarity_heatmaps(similarities: Sequence[Similarity], title: str, footnote: str) -> Figure:
+def similarity_heatmaps(similarities: Sequence[Similarity], title: str, footnote: str, sheet: Sheet = SCREEN) -> Figure:
     """Return one matrix for each, side by side, on one scale: from 0 to 1, or from -1 where a cosine is negative."""
     low = 0 if all((value or 0) >= 0 for one in similarities for row in one.cosine for value in row) else -1
     count = max(len(one.networks) for one in similarities)
     side = max(2.2, 0.31 * min(count, _ANNOTATED) + 0.6)
     with theme():
-        figure = canvas(1.2 + side * len(similarities), side + 0.8, title or similarities[0].what, footnote)
+        figure = canvas(1.2 + side * len(similarities), side + 0.8, title or similarities[0].what, footnote, sheet)
         grid = figure.subplots(1, len(similarities), squeeze=False)[0]
         for axes, one in zip(grid, similarities, strict=True):
             _draw(axes, one, low)

@@ -28,7 +28,7 @@ def similarity_of(sources: Sources) -> Figure:
         f"Gradients of the cross-entropy towards the target class at the input, of checkpoints in the order of "
         f"training: mean cosine over {found.images} training images of {found.dataset}."
     )
-    return similarity_heatmaps(found.similarities, sources.title, footnote)
+    return similarity_heatmaps(found.similarities, sources.title, footnote, sources.sheet)
 
 
 def examples_of(sources: Sources) -> Figure:
@@ -55,7 +55,7 @@ def examples_of(sources: Sources) -> Figure:
     footnote = f"Training images of {sources.experiment.dataset.name}, budget {budget}."
     if sum(str(job.budget) == budget for job in crafted.values()) > len(chosen):
         footnote += " Of each method the last setting in the experiment."
-    return examples(clean.images[positions], names, released, sources.title, footnote)
+    return examples(clean.images[positions], names, released, sources.title, footnote, sources.sheet)
 
 
 def _comparable(crafted: Mapping[str, CraftJob]) -> tuple[str, dict[str, CraftJob]]:

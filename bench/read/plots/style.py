@@ -53,6 +53,7 @@ class Look:
 REFERENCE_LOOKS = dict(
     zip(REFERENCES, (Look("0.15", "", (0, (6, 2)), ""), Look("0.45", "", (0, (1, 1.5)), "")), strict=True)
 )
+CHANCE_LOOK = Look("0.3", "", (0, (4, 1.5, 1, 1.5)), "")
 MUTED = "0.35"
 
 
@@ -77,7 +78,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     return {
         name: Look(
             palette[i % len(palette)],
-            _MARKERS[i % len(_MARKERS)],
+            _MARKERS[(i + i // len(palette)) % len(_MARKERS)],  # the colours start again
             _DASHES[i % len(_DASHES)],
             _HATCHES[i % len(_HATCHES)],
         )

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.core.errors import SepbenchError
 from bench.core.registry import UnknownName
+from bench.read.plots.chance_lines import chance_level, chances_of
 from bench.read.plots.classes import Judged, classes
 from bench.read.plots.curves import MEASURES, curves
 from bench.read.plots.material import Sources
@@ -43,7 +44,9 @@ def curves_of(sources: Sources) -> Figure:
                 for epoch, values in enumerate(zip(means, halves, strict=True), 1)
             ]
     frame = pd.DataFrame(rows, columns=["panel", "method", "label", "note", "measure", "epoch", "mean", "half_width"])
-    footnote = f"{sources.table.context} Training accuracy is that of the batches as seen. {_interval(counts, 'bands')}"
+    footnote = (
+        f"{sources.table.context} Training accuracy is that of the batches as seen. {interval_note(counts, 'bands')}"
+    )
     present = {(panel.title, cell) for panel, cell, _ in trained}
     absent = [
         full_name(names[cell.method, cell.method_params], panel)
@@ -52,7 +55,9 @@ def curves_of(sources: Sources) -> Figure:
         if (panel.title, cell) not in present
     ]
     missing = f" Missing: {'; '.join(absent)}." if absent else ""
-    return curves(frame, sources.title, f"{footnote}{missing}".strip())
+    chances = chances_of(sources.records)
+    levels = {panel.title: level for panel in panels(sources.table) if (level := chance_level(chances, panel.cells))}
+    return curves(frame, sources.title, f"{footnote}{missing}".strip(), levels, sources.sheet)
 
 
 def classes_of(sources: Sources) -> Figure:
@@ -71,11 +76,13 @@ def classes_of(sources: Sources) -> Figure:
     judged, n = _judged(label, victims, sources.experiment.dataset.protected_classes)
     reference = None if clean is None else _judged("none", clean[2], sources.experiment.dataset.protected_classes)[0]
     footnote = (
-        f"{sources.table.context} {_interval({n}, 'error bars')} Above each matrix the mean accuracy of its classes; "
-        f"outputs are renamed by the one-to-one assignment that makes it highest."
+        f"{sources.table.context} {interval_note({n}, 'error bars')} Above each matrix the mean accuracy of its "
+        f"classes; outputs are renamed by the one-to-one assignment that makes it highest."
     ).strip()
     shown = sources.class_names(judged.confusion.shape[1])
-    return classes(judged, reference, shown, sources.title, footnote)
+    chances = chances_of(sources.records)
+    chance = chance_level(chances, [cell])
+    return classes(judged, reference, shown, sources.title, footnote, chance, sources.sheet)
 
 
 def _trained(sources: Sources, kind: str) -> list[tuple[Panel, TableCell, list[dict[str, Any]]]]:
@@ -106,6 +113,9 @@ def _judged(label: str, victims: Sequence[dict[str, Any]], classes: int | None) 
     return Judged(label, means, halves.diagonal()), n
 
 
-def _interval(counts: set[int], what: str) -> str:
+def interval_note(counts: set[int], what: str) -> str:
+    """Return a sentence on n, and on what the intervals are where there are some: one victim has none."""
     n = f"n = {max(counts)}" + (" unless marked" if len(counts) > 1 else "")
+    if max(counts) < 2:
+        return f"{n}."
     return f"{n}; mean over seeds, {what} are the {100 * CONFIDENCE:g} % half-width (Student t)."

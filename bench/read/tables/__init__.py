@@ -14,6 +14,7 @@ from bench.read.tables.table import (
     Table,
     TableCell,
 )
+from bench.read.tables.terminal import to_terminal
 from bench.spec.layout import VALUES, TableLayout
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "to_json",
     "to_latex",
     "to_markdown",
+    "to_terminal",
 ]

@@ -4,126 +4,119 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bench.read.tables.columns import (
-    Column,
-    Entry,
     about,
     columns_of,
     title_of,
 )
+from bench.read.tables.latex_tabular import RowHeads, Tabular, escape
+from bench.read.tables.letters import width_of
 from bench.read.tables.sources import describe_sources
-from bench.read.tables.spans import spans
 from bench.read.tables.table import Table
+from bench.read.tables.unmeasured import measured_rows
 from bench.spec.axes import AXES
 
-_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "[": "{[}",  # behind a line break, a bracket would be its length
-    "±": r"$\pm$",
-    "†": r"$\dagger$",
-    "·": r"$\cdot$",
-    "\N{EN DASH}": "--",
-    "…": r"\dots{}",
-    **{letter: f"\\{letter}" for letter in "_%&#${}"},
-}
-
-
-def escape(text: str) -> str:
-    """Return the text as LaTeX prints it, read by pdflatex with the T1 encoding."""
-    return "".join(_ESCAPES.get(letter, letter) for letter in text)
+_NARROW, _WIDE = 226.0, 340.0  # points: a column of two, and the text of a paper that has one
+_PAGE = 520.0  # points of its height
+_LINE, _NOTE = 12.2, 9.6  # points of a line of a caption, and of a note
 
 
 def to_latex(table: Table) -> str:
-    r"""Return a `table` environment with caption and label, for documents that use booktabs and T1 fonts.
+    r"""Return a table with caption and label, for documents of one or two columns that use booktabs and T1 fonts.
 
-    Every column of numbers is two of the tabular, meeting without space where the means end, so that points stand
-    below each other; a further line below the tabular names each source of published numbers.
+    What fits into a column is a `table`, what does not a `table*`: its columns stand in blocks below each other where
+    they are wider than the text of a page with one column, and in several floats where they are too high for it. Every
+    column of numbers is two of the tabular, meeting without space where the means end, so that points stand below each
+    other; notes below the last say the rest. Rows of which nothing is measured are named there.
     """
-    columns = columns_of(table)
-    names = [AXES[axis].title for axis in table.row_axes]
-    alignment = "l" * len(names) + "".join("r" if column.kind == "published" else "r@{}l" for column in columns)
-    body = [
-        " & ".join([*map(escape, labels), *texts]) + r" \\"
-        for labels, texts in zip(table.rows, zip(*map(_texts, columns), strict=True), strict=True)
+    shown, unmeasured = measured_rows(table)
+    columns = columns_of(shown)
+    heads = RowHeads([AXES[axis].title for axis in shown.row_axes], shown.rows)
+    whole = Tabular(heads, columns)
+    if whole.width > _NARROW and len(heads.names) > 1:
+        whole = Tabular(heads.grouped(), columns)
+    narrow = whole.width <= _NARROW
+    width = _NARROW if narrow else _WIDE
+    title = f"{title_of(table)}."
+    caption = " ".join(text for text in (title, *table.warnings, table.context, table.caption) if text)
+    marked = any(entry.mark.startswith("(") for column in columns for entry in column.entries)
+    notes = [
+        *([f"Not shown, as nothing of them is measured: {unmeasured}."] if unmeasured else []),
+        *(["In brackets: n, or runs done/planned."] if marked else []),
+        *(text for text in about(table) if text not in (table.context, table.caption)),
     ]
-    caption = escape(" ".join([f"{title_of(table)}.", *table.warnings, *about(table)]))
-    sources = [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in describe_sources(table)]
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{caption}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', f'{table.experiment}-{table.value}').strip('-')}}}",
-        r"\medskip",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        *_head(names, columns),
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        *sources,
-        r"\end{table}",
-    ]
+    sources = describe_sources(table)
+    told = sum(_height(text, width, 8) * _NOTE for text in [" ".join(notes), *sources] if text)
+    floats = list(_floats(whole.blocks(width), _PAGE - _height(caption, width, 10) * _LINE))
+    last = sum(block.height for block in floats[-1]) + _height(title if floats[1:] else caption, width, 10) * _LINE
+    below = [_note(" ".join(notes)), *map(_note, sources)] if notes or sources else []
+    kind = "table" if narrow else "table*"
+    name = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.experiment}-{table.value}").strip("-")
+    lines: list[str] = []
+    for number, blocks in enumerate(floats, 1):
+        captioned = caption if number == 1 else f"{title} Continued."
+        label = name if number == 1 else f"{name}-{number}"
+        final = number == len(floats) and last + told <= _PAGE
+        lines += _float(kind, captioned, label, blocks, below if final else [], again=number > 1)
+    if last + told > _PAGE:
+        lines += _begin(kind) + below + [rf"\end{{{kind}}}"]
     return "\n".join(lines) + "\n"
 
 
-def latex_document(tables: Sequence[Table]) -> str:
+def latex_document(tables: Sequence[Table], columns: int = 1) -> str:
     """Return a complete document of these tables, for pdflatex."""
     preamble = [
-        r"\documentclass{article}",
-        r"\usepackage[a4paper,landscape,margin=2cm]{geometry}",
+        rf"\documentclass[{'twocolumn' if columns == 2 else 'onecolumn'}]{{article}}",
         r"\usepackage[T1]{fontenc}",
         r"\usepackage{booktabs}",
         r"\begin{document}",
     ]
-    return "\n".join([*preamble, *map(to_latex, tables), r"\end{document}"]) + "\n"
+    bodies = (f"{to_latex(table)}\\clearpage" for table in tables)
+    return "\n".join([*preamble, *bodies, r"\end{document}"]) + "\n"
 
 
-def _head(names: Sequence[str], columns: Sequence[Column]) -> Iterator[str]:
-    """Yield the lines of the head: outer labels over rules, the innermost of each column on the last line."""
-    widths = [1 if column.kind == "published" else 2 for column in columns]
-    starts = [len(names) + 1 + sum(widths[:i]) for i in range(len(columns) + 1)]
-    levels = spans([column.header for column in columns])
-    leaves = [column.header[-1] for column in columns]
-    for level in levels[:-1]:
-        outer = [span for span in level if not span.leaf]
-        cells, rules, column = [""] * len(names), [], 0
-        for span in outer:
-            cells += [""] * (starts[span.start] - starts[column])
-            width = starts[span.stop] - starts[span.start]
-            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(span.label)}}}")
-            rules.append(rf"\cmidrule(lr){{{starts[span.start]}-{starts[span.stop] - 1}}}")
-            column = span.stop
-        cells += [""] * (starts[-1] - starts[column])
-        yield " & ".join(cells) + r" \\"
-        yield " ".join(rules)
-    last = [
-        rf"\multicolumn{{{width}}}{{{'r' if width == 1 else 'c'}}}{{{escape(label)}}}"
-        for width, label in zip(widths, leaves, strict=True)
+def _floats(blocks: Sequence[Tabular], room: float) -> Iterator[list[Tabular]]:
+    """Yield the blocks of each float: as many as a page has room for, one at least."""
+    own: list[Tabular] = []
+    for block in blocks:
+        if own and sum(one.height for one in own) + block.height > room:
+            yield own
+            own = []
+        own.append(block)
+    yield own
+
+
+def _float(
+    kind: str, caption: str, label: str, blocks: Sequence[Tabular], below: Sequence[str], *, again: bool
+) -> list[str]:
+    tabulars = [
+        line for block in blocks for line in (*([r"\par\medskip"] if block != blocks[0] else []), *block.lines())
     ]
-    yield " & ".join([*map(escape, names), *last]) + r" \\"
+    return [
+        *_begin(kind),
+        *([r"\addtocounter{table}{-1}"] if again else []),
+        rf"\caption{{{_breakable(caption)}}}",
+        rf"\label{{tab:{label}}}",
+        r"\medskip",
+        *tabulars,
+        *below,
+        rf"\end{{{kind}}}",
+    ]
 
 
-def _texts(column: Column) -> list[str]:
-    """Return the cells of one column, those of numbers as two: the mean, and what follows it."""
-    if column.kind == "published":
-        return [rf"\textsl{{{escape(entry.number)}}}" if entry.number else "" for entry in column.entries]
-    wide = max(len(entry.half_width) for entry in column.entries)
-    return [f"{_number(entry)} & {_behind(entry, wide)}".rstrip() for entry in column.entries]
+def _begin(kind: str) -> list[str]:
+    return [rf"\begin{{{kind}}}", r"\centering", r"\footnotesize", r"\setlength{\tabcolsep}{3pt}"]
 
 
-def _number(entry: Entry) -> str:
-    return rf"\textbf{{{escape(entry.number)}}}" if entry.best else escape(entry.number)
+def _note(text: str) -> str:
+    return rf"\par\smallskip\raggedright\footnotesize {_breakable(text)}"
 
 
-def _behind(entry: Entry, wide: int) -> str:
-    """Return half-width and mark; digits that a half-width lacks keep their space, so that points align."""
-    padding = "0" * (wide - len(entry.half_width))
-    phantom = rf"\phantom{{{padding}}}" if padding else ""
-    interval = rf" $\pm$ {phantom}{entry.half_width}" if entry.half_width else ""
-    return f"{interval} {escape(entry.mark)}".rstrip().replace(" ", "~")
+def _breakable(text: str) -> str:
+    """Return the text as LaTeX prints it, with places for a line to end in words that are longer than one."""
+    parts = re.split(r"(?<=[=,/:+·])(?=[^\s\d])|(?<=,)(?=\d)", text)
+    return r"\allowbreak{}".join(map(escape, parts))
+
+
+def _height(text: str, width: float, points: float) -> int:
+    """Return about how many lines a text takes."""
+    return 1 + int(1.05 * width_of(text, points) / width)

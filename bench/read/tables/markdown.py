@@ -22,7 +22,7 @@ def to_markdown(table: Table) -> str:
     names = [AXES[axis].title for axis in table.row_axes]
     columns = [
         *([name, *labels] for name, labels in zip(names, zip(*table.rows, strict=True), strict=True)),
-        *([_label(column), *_aligned(column)] for column in columns_of(table)),
+        *([label_of(column), *entries_of(column)] for column in columns_of(table)),
     ]
     lines = aligned(columns, len(names))
     below = [*about(table), *describe_sources(table)]
@@ -47,14 +47,14 @@ def aligned(columns: Sequence[Sequence[str]], left: int) -> list[str]:
     return [head, rule, *body]
 
 
-def _label(column: Column) -> str:
+def label_of(column: Column) -> str:
     """Return the labels in one line; what a published column stands beside need not be said twice."""
     if column.kind == "published":
         return column.header[-1]
     return " · ".join(label for label in column.header if label != MEASURED)
 
 
-def _aligned(column: Column) -> list[str]:
+def entries_of(column: Column) -> list[str]:
     """Return the texts of one column with the points of means and of half-widths below each other."""
     if column.kind == "published":
         return [entry.number for entry in column.entries]

@@ -18,7 +18,7 @@ def choose(records: list[Record], planned: list[CellId], where: Mapping[str, str
             raise UnknownName("record field", field, Record.model_fields)
         measured = [(record, dict(record)) for record in records]
         to_come = [(run, run.fields()) for run in planned]
-        candidates = [fields for _, fields in [*measured, *to_come] if field in fields]
+        candidates = [fields for _, fields in [*to_come, *measured] if field in fields]
         if candidates and not any(text in _texts(fields, field) for fields in candidates):
             known = ", ".join(dict.fromkeys(_texts(fields, field)[0] for fields in candidates))
             raise SepbenchError(f"no record has {field}={text}: choose from {known}")

@@ -1,6 +1,6 @@
 """MLflow as the experiment log: written while a benchmark runs, read back for tables, never in its way."""
 
-from bench.record.tracking.address import default_uri, ui_command
+from bench.record.tracking.address import default_uri, installed, ui_command
 from bench.record.tracking.attaching import attach
 from bench.record.tracking.logged import NotLogged, Unreadable, records
 from bench.record.tracking.outbox import count as count_waiting
@@ -20,6 +20,7 @@ __all__ = [
     "attach",
     "count_waiting",
     "default_uri",
+    "installed",
     "reachable",
     "records",
     "sync",

@@ -5,8 +5,14 @@ import re
 import shlex
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
+
+
+def installed() -> bool:
+    """Return whether MLflow can be imported here."""
+    return find_spec("mlflow") is not None
 
 
 def default_uri(home: Path) -> str:
@@ -18,8 +24,10 @@ def sqlite_uri(database: Path) -> str:
     """Return the tracking URI of a SQLite file, whatever its path is made of."""
     if not {"%", "?"} & {*str(database)}:
         return f"sqlite:///{database}"
-    from sqlalchemy.engine import URL
-
+    try:
+        from sqlalchemy.engine import URL
+    except ImportError:  # it comes with MLflow, without which nothing opens this address
+        return f"sqlite:///{database}"
     # With the driver: after a bare `sqlite:///` MLflow makes the path's folder as it is spelled, escapes and all.
     return URL.create("sqlite+pysqlite", database=str(database)).render_as_string()
 
@@ -28,9 +36,12 @@ def sqlite_file(uri: str) -> Path | None:
     """Return the database file that `uri` names, absolute; None where it is no SQLite file."""
     if not uri.startswith(("sqlite:", "sqlite+")):
         return None
-    from sqlalchemy.engine import make_url
-
-    path = make_url(uri).database
+    try:
+        from sqlalchemy.engine import make_url
+    except ImportError:
+        path: str | None = uri.partition(":///")[2]
+    else:
+        path = make_url(uri).database
     return Path(path).absolute() if path and path != ":memory:" else None
 
 

@@ -129,9 +129,11 @@ def _one_attempt(uri: str) -> Iterator[None]:
 def cause(error: BaseException) -> str:
     """Return why MLflow failed, as part of a sentence and without passwords.
 
-    That is the innermost error of the operating system, such as "Connection refused", or else the whole
-    error's own message.
+    That is the package that is not installed, the innermost error of the operating system, such as "Connection
+    refused", or else the whole error's own message.
     """
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{error.name.partition('.')[0]} is not installed: add it with pip"
     link: BaseException | None = error
     system: OSError | None = None
     while link is not None:

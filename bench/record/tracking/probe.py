@@ -1,13 +1,13 @@
 """Whether MLflow answers, without changing anything there."""
 
-from bench.record.tracking.address import sqlite_file
+from bench.record.tracking.address import installed, sqlite_file
 from bench.record.tracking.connection import cause, connected
 
 
 def reachable(uri: str) -> str | None:
     """Return None where MLflow answers at `uri` or its SQLite file is yet to be made, else why it does not."""
     database = sqlite_file(uri)
-    if database is not None and not database.exists():
+    if installed() and database is not None and not database.exists():
         return None
     try:
         with connected(uri, reading=True) as client:

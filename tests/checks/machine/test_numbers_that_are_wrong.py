@@ -42,7 +42,9 @@ def test_right_gradients_are_found_to_be_right_in_every_format(machine: Machine)
 
 
 @pytest.mark.parametrize(
-    "wrong", [torch.zeros_like, lambda g: g.flip(-1), lambda g: g.roll(1, 0), lambda g: g * torch.nan], ids=str
+    "wrong",
+    [torch.zeros_like, lambda g: g.flip(-1), lambda g: g.roll(1, 0), lambda g: g * torch.nan],
+    ids=["zero", "mirrored", "of another image", "not a number"],
 )
 def test_wrong_gradients_are_in_the_way(
     wrong: Callable[[Tensor], Tensor], machine: Machine, monkeypatch: pytest.MonkeyPatch

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver.common.keys import Keys
 
-from tests.making.board import ENTER, ESCAPE, Board, OpenBoard
+from tests.making.board import ENTER, ESCAPE, RIGHT, SPACE, Board, OpenBoard
 from tests.making.submissions import RECORDS, submission, submissions
 
 pytestmark = pytest.mark.slow
@@ -110,7 +109,7 @@ def test_filters_leave_what_fits(board: Board) -> None:
 
 
 def test_a_track_shows_its_rows_and_the_clean_reference(board: Board) -> None:
-    board.find("input[name=track]:checked").send_keys(Keys.ARROW_RIGHT)
+    board.find("input[name=track]:checked").send_keys(RIGHT)
     assert board.find("input[name=track]:checked").get_attribute("value") == "linf-16"
     assert board.texts("tbody .name") == ["sep", "none"]
     assert board.texts("tbody .tag:not(.why)") == ["clean reference"]
@@ -208,7 +207,7 @@ def test_psnr_and_ssim_sort_where_they_are_shown(unbounded: Board) -> None:
     unbounded.find("th [data-sort=ssim]").click()
     unbounded.find("th [data-sort=ssim]").click()
     assert unbounded.texts("tbody .name") == ["none", "offset", "cuda"]
-    unbounded.find("input[name=track][value=linf-8]").send_keys(Keys.SPACE)
+    unbounded.find("input[name=track][value=linf-8]").send_keys(SPACE)
     assert unbounded.find("th[aria-sort] button").get_attribute("data-sort") == "mean"
 
 

@@ -232,9 +232,9 @@ def test_a_published_row_names_its_parameters_and_in_what_it_is_known_to_differ(
     setting = {"source": "A paper", "dataset": "digits", "victim": "resnet8", "recipe": "digits"}
     number = {"norm": "linf", "budget": 8, "test_acc": 4.5, "std": None, "n": None, "note": None}
     sep = {"method": "sep", "method_params": "steps=9", "differs": "other constants"}
-    fields = {**setting, **number, **sep, "defense": "gaussian-blur:size=3,sigma=0.1"}
+    fields = {**setting, **number, **sep, "defense": "gaussian blur, size 3, sigma 0.1"}
     (row,) = published_rows([Published.model_validate(fields)])
-    assert (row.parameters, row.columns["defense"]) == ("steps=9", "gaussian-blur:size=3,sigma=0.1")
+    assert (row.parameters, row.columns["defense"]) == ("steps=9", "gaussian blur, size 3, sigma 0.1")
     assert embedded(render([row]))["rows"][0]["differs"] == "other constants"
     (full,) = published_rows([Published.model_validate({**fields, "defense": "jpeg:quality=10"})])
     assert full.columns["defense"] == "jpeg-10"

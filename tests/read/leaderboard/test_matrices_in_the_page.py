@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.read.tables.marking import meaning_of_bold
 from tests.making.board import Board, OpenBoard
 from tests.making.submissions import RECORDS, submissions
 
@@ -70,3 +71,31 @@ def test_every_number_shows_one_setting_of_a_method_until_all_are_asked_for(matr
     matrices.switch("variants")
     assert matrices.status == "6 rows: 5 measured here, 1 published."
     assert set(matrices.texts("#numbers tr.weak .why")) == {"150 of 900 passes", "450 of 900 passes"}
+
+
+def test_on_a_phone_results_stand_on_the_first_screen(matrices: Board) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    matrices.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        matrices.visit("")
+        number = ".methods tbody td.best, .methods tbody td:not(.none)"
+        place = matrices.run("return document.querySelector(arguments[0]).getBoundingClientRect().bottom", number)
+        sideways = matrices.run("return document.documentElement.scrollWidth")
+    finally:
+        matrices.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert place < 600
+    assert sideways <= 390
+
+
+def test_bold_is_what_the_note_below_says_and_nothing_else_among_numbers_and_names(matrices: Board) -> None:
+    weights = (
+        "return [...document.querySelectorAll(arguments[0])].map((one) => Number(getComputedStyle(one).fontWeight))"
+    )
+    for plain in (".methods .name", ".methods td", "#numbers .name", "#numbers .value"):
+        found = matrices.run(weights, plain)
+        assert found, plain
+        assert max(found) <= 400, plain
+    bold = matrices.run(weights, ".methods td b")
+    notes = " ".join(matrices.texts(".matrix p.small"))
+    assert min(bold) >= 700
+    assert meaning_of_bold("lowest", "ttest", "column") in notes

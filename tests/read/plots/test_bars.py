@@ -5,6 +5,7 @@ import math
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bench.core.errors import SepbenchError
@@ -45,13 +46,54 @@ def test_bars_are_as_long_as_the_means_with_the_half_widths_at_their_ends() -> N
     assert {"linf-4", "linf-8", "none", "sep", "em"} <= words(figure)
 
 
+def footnote(figure: Figure) -> str:
+    return str(figure._supxlabel.get_text()).replace("\n", " ")  # type: ignore[attr-defined]
+
+
 def test_a_missing_cell_is_a_gap_that_says_so() -> None:
-    figure = bars(checkpoint_table())
-    (container,) = [one for label, one in bar_groups(figure.axes[0]).items() if label != "_reference"]
+    figure = bars(build([*runs([10.0]), *runs([None], defense="jpeg-10"), *runs([20.0], method="em")], TableLayout()))
+    container = bar_groups(figure.axes[0])["jpeg-10"]
     missing = [math.isnan(length) for length in lengths(container)]
     assert missing.count(True) == 1
     assert 0.0 not in lengths(container)
     assert "missing" in words(figure)
+
+
+def test_a_row_without_any_number_is_named_and_not_drawn() -> None:
+    figure = bars(checkpoint_table())
+    assert "missing" not in words(figure)
+    assert "sep (checkpoints=3)" not in words(figure)
+    assert {"sep (checkpoints=1)", "sep (checkpoints=15)"} <= words(figure)
+    assert "Not drawn, as nothing of them is measured: sep (checkpoints=3)." in footnote(figure)
+
+
+def test_outer_labels_of_rows_without_numbers_are_named_once() -> None:
+    missing = [*runs([None], method="em"), *runs([None], method="tap"), *runs([None], method="ar", budget=2.0)]
+    figure = bars(build([*runs([10.0]), *missing], TableLayout(rows=["budget", "method"], columns=["defense"])))
+    assert "measured: linf-2 · ar; linf-8 · em, tap." in footnote(figure)
+
+
+def test_chance_is_a_line_that_the_legend_names() -> None:
+    figure = bars(checkpoint_table(), chances={"digits": 10.0})
+    (line,) = [line for line in figure.axes[0].lines if line.get_label() == "guessing"]
+    assert list(line.get_xdata()) == [10.0, 10.0]  # type: ignore[arg-type]
+    assert "guessing" in words(figure)
+
+
+def test_data_sets_of_different_chance_have_no_line_in_common() -> None:
+    table = build([*runs([10.0]), *runs([20.0], dataset="other")], TableLayout(rows=["dataset", "method"]))
+    figure = bars(table, chances={"digits": 10.0, "other": 1.0})
+    assert "guessing" not in [line.get_label() for line in figure.axes[0].lines]
+
+
+def test_very_many_bars_are_a_facet_for_each_column_with_all_rows_in_each() -> None:
+    defenses = ["plain", "jpeg-10", "adversarial-training:radius=8,steps=3"]
+    names = [f"m{i:02}" for i in range(16)]
+    records = [one for name in names for defense in defenses for one in runs([10.0], method=name, defense=defense)]
+    figure = bars(build(records, TableLayout()))
+    assert [axes.get_title() for axes in figure.axes] == ["plain", "jpeg-10", "adversarial training, radius 8, 3 steps"]
+    assert [len(lengths(one)) for axes in figure.axes for one in bar_groups(axes).values()] == [16, 16, 16]
+    assert figure.get_figheight() < 8
 
 
 def test_a_bar_of_some_of_its_runs_says_how_many() -> None:

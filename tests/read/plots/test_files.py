@@ -63,7 +63,7 @@ def test_a_figure_leaves_the_settings_of_the_process_alone() -> None:
 
 def test_texts_beside_the_axes_do_not_cover_each_other() -> None:
     figure = ablation(checkpoint_table())
-    names = {"none", "random-noise", "sep (3 missing)"}
+    names = {"none (clean)", "random-noise", "sep (3 missing)"}
     boxes = [text.get_window_extent() for text in figure.findobj(Text) if text.get_text() in names]
     assert len(boxes) == 3
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])

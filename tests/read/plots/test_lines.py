@@ -63,14 +63,44 @@ def test_references_are_levels_with_the_interval_as_a_band() -> None:
     assert level(axes, "random-noise") == 89.5
     half = cell(table, "none").half_width
     assert half is not None
-    bands = [(patch.get_y(), patch.get_height()) for patch in axes.patches]  # type: ignore[attr-defined]
-    assert any(math.isclose(y, 91 - half) and math.isclose(height, 2 * half) for y, height in bands)
+    bands = [patch.get_path().get_extents(patch.get_patch_transform()) for patch in axes.patches]
+    assert any(math.isclose(band.y0, 91 - half) and math.isclose(band.height, 2 * half) for band in bands)
 
 
 @pytest.mark.parametrize(("values", "scale"), [((1, 3, 15), "log"), ((1, 2, 3), "linear"), ((0, 5, 50), "linear")])
 def test_the_axis_is_logarithmic_where_values_span_a_lot(values: tuple[int, ...], scale: str) -> None:
     table = build([one for value in values for one in sep(value, [30.0, 31.0])], TableLayout())
     assert ablation(table).axes[0].get_xscale() == scale
+
+
+def test_the_axis_spreads_over_the_lines_and_the_clean_level_stands_beyond_a_break() -> None:
+    records = [*runs([90.0, 90.2], method="none"), *(one for n in (1, 3, 15) for one in sep(n, [10.0 + n, 11.0 + n]))]
+    axes = ablation(build(records, TableLayout()), chances={"digits": 10.0}).axes[0]
+    bottom, top = axes.get_window_extent().intervaly
+
+    def up(value: float) -> float:
+        return float((axes.transData.transform((1, value))[1] - bottom) / (top - bottom))
+
+    assert up(26) - up(11) > 0.3, "the lines have room"
+    assert up(11) < up(26) < up(60) < up(90) < 1, "and what is higher stands higher"
+    assert up(90) - up(60) < 0.2
+    assert 90.1 in axes.get_yticks()
+    assert [line.get_label() for line in axes.lines].count("_break") == 2
+    assert level(axes, "guessing") == 10
+
+
+def test_levels_near_the_lines_need_no_break() -> None:
+    records = [*runs([50.0], method="none"), *(one for n in (1, 3, 15) for one in sep(n, [10.0 + 2 * n]))]
+    axes = ablation(build(records, TableLayout())).axes[0]
+    assert "_break" not in [line.get_label() for line in axes.lines]
+    low, high = axes.get_ylim()
+    assert low == 0
+    assert 50 < high < 60
+
+
+def test_the_clean_level_and_guessing_have_a_word_each() -> None:
+    figure = ablation(checkpoint_table(), chances={"digits": 10.0})
+    assert {"none (clean)", "guessing"} <= words(figure)
 
 
 def test_every_budget_has_its_panel_with_the_clean_reference() -> None:
@@ -145,7 +175,7 @@ def test_points_stand_at_the_passes_of_their_setting_on_a_logarithmic_axis() -> 
     assert list(points[0].get_xdata()) == [10, 50, 150]
     assert list(points[0].get_ydata()) == [42, 32, 23]
     assert level(axes, "none") == 91
-    assert {"1", "5", "15", "sep", "none", "random-noise"} <= words(figure)
+    assert {"1", "5", "15", "sep", "none (clean)", "random-noise"} <= words(figure)
     assert "0" not in [label.get_text() for label in axes.get_xticklabels()]
     footnote = figure._supxlabel.get_text().replace("\n", " ")  # type: ignore[attr-defined]
     assert "Beside points: checkpoints." in footnote
@@ -173,6 +203,23 @@ def test_a_panel_has_three_different_costs_and_references_are_none() -> None:
     enough = checkpoint_table(*sep(5, [30.0, 34.0]), *further)
     shown = passes(enough, {**spent, ("sep", params(5)): 50.0})
     assert [axes.get_title() for axes in shown.axes] == ["plain"]
+
+
+def test_of_several_settings_the_one_with_most_costs_is_the_one_panel() -> None:
+    spent = {("sep", params(n)): 10.0 * n for n in (1, 3, 5, 15)}
+    fewer = [one for n in (1, 3, 5) for one in sep(n, [30.0], defense="jpeg-10")]
+    more = [one for n in (1, 3, 5, 15) for one in sep(n, [20.0])]
+    figure = passes(build([*fewer, *more], TableLayout()), spent)
+    assert [axes.get_title() for axes in figure.axes] == ["plain"]
+    assert "those are drawn that most methods have" in figure._supxlabel.get_text().replace("\n", " ")  # type: ignore[attr-defined]
+
+
+def test_methods_of_one_point_say_in_their_label_how_many_runs_it_has() -> None:
+    spent = {(name, canonical({})): cost for name, cost in (("a", 1.0), ("b", 10.0), ("c", 100.0))}
+    records = [*runs([40.0, None], method="a"), *runs([30.0, 31.0], method="b"), *runs([20.0, 21.0], method="c")]
+    found = words(passes(build(records, TableLayout()), spent))
+    assert "a (1 of 2)" in found
+    assert "1 of 2" not in found
 
 
 def test_the_front_has_what_nothing_of_the_same_cost_or_less_beats() -> None:

@@ -9,6 +9,7 @@ from bench.core.errors import SepbenchError
 from bench.engine.judge import best_renaming
 from bench.read.plots import Judged, classes, curves
 from bench.read.plots.replicates import mean_over_victims
+from bench.read.plots.victims import interval_note
 from tests.making.figures import bar_groups, words
 from tests.making.renaming import best_by_trying
 
@@ -40,6 +41,29 @@ def test_a_band_is_the_half_width_and_one_run_has_none() -> None:
     assert [(float(y.min()), float(y.max())) for y in drawn if len(y)] == [(39.0, 45.0)]
 
 
+def test_one_legend_names_the_lines_of_all_panels_and_all_bands_lie_below_them() -> None:
+    first = frame()
+    figure = curves(pd.concat([first.assign(panel="a"), first.assign(panel="b")]), "", "", {"a": 10.0, "b": 10.0})
+    (legend,) = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
+    assert [text.get_text() for text in legend.get_texts()] == ["none", "sep (1 of 3)", "guessing"]
+    for axes in figure.axes:
+        lowest = min(line.get_zorder() for line in axes.lines if line.get_label() != "guessing")
+        assert all(band.get_zorder() < lowest for band in axes.collections)
+
+
+def test_chance_is_a_level_of_test_images_alone() -> None:
+    above, below = curves(frame(), "", "", {"": 10.0}).axes
+    assert [list(line.get_ydata()) for line in above.lines if line.get_label() == "guessing"] == [[10.0, 10.0]]  # type: ignore[arg-type]
+    assert "guessing" not in [line.get_label() for line in below.lines]
+
+
+def test_many_panels_stand_in_several_rows() -> None:
+    first = frame()
+    figure = curves(pd.concat([first.assign(panel=f"p{i}") for i in range(5)]), "", "")
+    assert sorted(axes.get_title() for axes in figure.axes if axes.get_title()) == [f"p{i}" for i in range(5)]
+    assert figure.get_figwidth() < 11
+
+
 def test_no_curves_are_an_error() -> None:
     with pytest.raises(SepbenchError, match="no training curves"):
         curves(frame().iloc[:0], "", "")
@@ -63,6 +87,12 @@ def test_victims_are_averaged_within_each_of_several_protected_sets() -> None:
     assert half[0] == pytest.approx(stats.t.ppf(0.975, 1) * np.std([10, 40], ddof=1) / np.sqrt(2))
 
 
+def test_a_caption_claims_no_interval_where_there_is_one_victim() -> None:
+    assert interval_note({1}, "error bars") == "n = 1."
+    assert "n = 3; mean over seeds, error bars are the 95 % half-width" in interval_note({3}, "error bars")
+    assert "n = 3 unless marked; mean over seeds" in interval_note({1, 3}, "bands")
+
+
 def test_one_victim_has_no_interval() -> None:
     mean, half, n = mean_over_victims([("a", np.array([[1.0, 2.0], [3.0, 4.0]]))])
     assert mean.tolist() == [[1, 2], [3, 4]]
@@ -80,7 +110,7 @@ def test_classes_show_accuracies_and_both_matrices() -> None:
     confusion = np.array([[10.0, 80.0, 10.0], [5.0, 25.0, 70.0], [60.0, 20.0, 20.0]])
     judged = Judged("sep", confusion, np.array([1.0, 2.0, 3.0]))
     clean = Judged("none", np.diag([90.0, 91.0, 92.0]), np.full(3, np.nan))
-    figure = classes(judged, clean, ["ant", "bee", "cow"], "title", "foot")
+    figure = classes(judged, clean, ["ant", "bee", "cow"], "title", "foot", 33.3)
     left, middle, right = figure.axes[:3]
     bars = bar_groups(left)["sep"]
     assert [patch.get_width() for patch in bars.patches] == [10, 25, 20]
@@ -90,7 +120,7 @@ def test_classes_show_accuracies_and_both_matrices() -> None:
     assert middle.images[0].get_array().tolist() == confusion.tolist()  # type: ignore[union-attr]
     assert right.images[0].get_array().tolist() == confusion[:, [1, 2, 0]].tolist()  # type: ignore[union-attr]
     assert [label.get_text() for label in right.get_xticklabels()] == ["bee", "cow", "ant"]
-    assert {"title: sep", "as trained: 18.3 %", "outputs renamed: 70.0 %"} <= words(figure)
+    assert {"title: sep", "as trained: 18.3 %", "outputs renamed: 70.0 %", "guessing"} <= words(figure)
 
 
 def test_a_class_without_test_images_has_no_bar_and_no_share_of_the_mean() -> None:

@@ -14,7 +14,7 @@ from bench.read.tables import (
     latex_document,
     to_latex,
 )
-from bench.read.tables.latex import escape
+from bench.read.tables.latex_tabular import escape
 from bench.spec.layout import TableLayout
 from tests.making.records import record, runs
 
@@ -51,15 +51,21 @@ def test_special_letters_are_escaped() -> None:
 def test_numbers_are_aligned_and_the_best_is_bold() -> None:
     records = [*runs([9.0, 10.0, 12.0]), *runs([50.0, 90.0, 70.0], method="em")]
     assert body(to_latex(build(records, TableLayout()))) == [
-        ["sep", r"\textbf{10.3}", r"~$\pm$~\phantom{0}3.8"],
-        ["em", "70.0", r"~$\pm$~49.7"],
+        ["sep", r"\textbf{10.3}", r"{\scriptsize~$\pm$~\phantom{0}3.8}"],
+        ["em", "70.0", r"{\scriptsize~$\pm$~49.7}"],
     ]
 
 
-def test_outer_labels_span_their_columns(table: Table) -> None:
-    lines = to_latex(table).splitlines()
-    head = lines[lines.index("\\toprule") + 1 : lines.index("\\midrule")]
-    assert r"\begin{tabular}{l" + 5 * "r@{}l" + "}" in lines
+def heads(latex: str) -> list[list[str]]:
+    """Return the lines of the head of each tabular."""
+    return [part.partition("\\midrule\n")[0].splitlines() for part in latex.split("\\toprule\n")[1:]]
+
+
+def test_outer_labels_span_their_columns() -> None:
+    records = [*runs([38.2], budget=2.0), *runs([9.6]), *runs([81.1], defense="jpeg_10 & #2")]
+    latex = to_latex(build(records, TableLayout(summary=("mean", "worst"))))
+    (head,) = heads(latex)
+    assert r"\begin{tabular}{l" + 5 * "r@{}l" + "}" in latex.splitlines()
     assert head[0] == r" & \multicolumn{2}{c}{linf-2} & \multicolumn{8}{c}{linf-8} \\"
     assert head[1] == r"\cmidrule(lr){2-3} \cmidrule(lr){4-11}"
     assert head[2] == " & ".join(
@@ -69,7 +75,45 @@ def test_outer_labels_span_their_columns(table: Table) -> None:
             r"\multicolumn{2}{c}{worst case} \\",
         ]
     )
-    assert {len(row) for row in body(to_latex(table))} == {11}
+    assert {len(row) for row in body(latex)} == {11}
+
+
+def test_columns_that_do_not_fit_stand_in_a_further_block_with_the_names_of_the_rows(table: Table) -> None:
+    latex = to_latex(table)
+    blocks = heads(latex)
+    assert len(blocks) == 2
+    leaves = [label for head in blocks for label in re.findall(r"\\multicolumn\{2\}\{c\}\{([^{}]*)\}", head[-1])]
+    assert leaves == ["plain", "plain", r"jpeg\_10 \& \#2", "mean", "worst case"]
+    assert latex.count("\nsep & ") == 2
+    assert latex.count(r"\begin{table*}") == latex.count(r"\caption{") == 1
+
+
+def test_what_a_column_of_two_has_room_for_is_no_table_across_both() -> None:
+    assert r"\begin{table}" in to_latex(build(runs([1.0]), TableLayout()))
+
+
+def test_a_table_higher_than_a_page_goes_on_in_a_further_float_of_the_same_number() -> None:
+    records = [one for i in range(80) for one in runs([50.0 + i / 10], method=f"m{i:02}")]
+    latex = to_latex(build(records, TableLayout()))
+    assert (
+        latex.count(r"\begin{table}") == latex.count(r"\caption{") == latex.count(r"\addtocounter{table}{-1}") + 1 > 1
+    )
+    assert len(set(re.findall(r"\\label\{(.*?)\}", latex))) == latex.count(r"\label{")
+    assert re.findall(r"^m\d\d", latex, re.MULTILINE) == [f"m{i:02}" for i in range(80)]
+
+
+def test_rows_without_any_number_are_named_below() -> None:
+    records = [*runs([10.0]), *runs([None], method="em")]
+    latex = to_latex(build(records, TableLayout()))
+    assert "\nem & " not in latex
+    assert "Not shown, as nothing of them is measured: em." in latex
+
+
+def test_long_heads_and_names_end_in_several_lines_and_marks_are_short() -> None:
+    records = [*runs([10.0, None, 12.0]), *runs([1.0], defense="adversarial-training:radius=8,steps=3")]
+    (head,) = heads(to_latex(build(records, TableLayout())))
+    assert r"adversarial\\training,\\radius 8,\\3 steps" in head[-1]
+    assert "(2/3)" in to_latex(build(records, TableLayout()))
 
 
 def test_caption_and_label_are_there(table: Table) -> None:
@@ -82,10 +126,15 @@ def test_caption_and_label_are_there(table: Table) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_pdflatex_compiles_it(table: Table, tmp_path: Path) -> None:
-    (tmp_path / "tables.tex").write_text(latex_document([table, build(runs([1.0]), TableLayout())]), encoding="utf-8")
+@pytest.mark.parametrize("columns", [1, 2])
+def test_pdflatex_compiles_it_and_nothing_is_too_wide(columns: int, table: Table, tmp_path: Path) -> None:
+    many = build([one for i in range(80) for one in runs([50.0 + i / 10], method=f"m{i:02}")], TableLayout())
+    tables = [table, many, build(runs([1.0]), TableLayout())]
+    (tmp_path / "tables.tex").write_text(latex_document(tables, columns), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "tables.pdf").stat().st_size > 0
-    assert "Missing character" not in (tmp_path / "tables.log").read_text(encoding="latin-1")
+    log = (tmp_path / "tables.log").read_text(encoding="latin-1")
+    assert "Missing character" not in log
+    assert not re.findall(r"Overfull .*|.* too large .*", log)

@@ -171,7 +171,10 @@ def test_csv_read_by_pandas_says_what_the_json_says(small: Table) -> None:
     assert frame["missing"].sum() == small.missing
     for row, cell in zip(frame.to_dict("records"), cells, strict=True):
         for name in ("method", "norm", "budget", "dataset", "victim", "defense", "mean", "half_width", "n"):
-            assert (None if pd.isna(row[name]) else row[name]) == cell[name]
+            expected = cell[name]
+            if isinstance(expected, float):  # before pandas 3 the last bit of what it reads may be off
+                expected = pytest.approx(expected, rel=1e-15, abs=0)
+            assert (None if pd.isna(row[name]) else row[name]) == expected
         assert json.loads(row["method_params"]) == cell["method_params"]
         assert ([] if pd.isna(row["keys"]) else row["keys"].split()) == cell["keys"]
 

@@ -6,7 +6,8 @@ function csvOf(rows, { track, value }) {
     ...audit, "differs", "keys"];
   const lines = rows.map((row) => {
     const keys = row.shared.key ? [row.shared.key] : row.runs.map((run) => run.key);
-    const fields = { ...row, track, value, source: row.source ?? "sepbench", marks: row.marks.join("; "), keys: keys.join(" ") };
+    const setting = Object.fromEntries(FILTERS.map((name) => [name, row.shared[name] ?? row[name]])); // as commands take it
+    const fields = { ...row, ...setting, track, value, source: row.source ?? "sepbench", marks: row.marks.join("; "), keys: keys.join(" ") };
     return names.map((name) => quoted(fields[name])).join(",");
   });
   return [names.join(","), ...lines].join("\r\n") + "\r\n";
