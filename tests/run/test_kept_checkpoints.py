@@ -92,6 +92,16 @@ def test_a_plan_counts_the_disk_of_what_is_kept(tmp_path: Path) -> None:
     assert bytes_of_every_epoch(plan, stage, costs) == 120 * weights
 
 
+@pytest.mark.usefixtures("all_are_large", "elsewhere")
+def test_a_plan_tells_of_what_is_not_kept_and_of_a_disk_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "those alone that this experiment asks for: with every epoch it would be" in done("plan", "tiny.yaml", *LAST)
+    whole = done("plan", "tiny.yaml")
+    assert "those alone" not in whole
+    assert "the disk has" not in whole
+    monkeypatch.setattr("bench.plan.outlook.free_bytes", lambda folder: 2**10)
+    assert "the disk has 1.0 KiB left and " in done("plan", "tiny.yaml")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("all_are_large")
 def test_fewer_checkpoints_are_the_same_bits_and_others_are_trained_for_again(
