@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from bench import __version__
-from bench.cli import asking, carrying, checking, judging, measuring, protecting, reading, running
+from bench.cli import asking, carrying, checking, judging, keeping, measuring, protecting, reading, running, verifying
 from bench.cli.breakdown import sentence_on
 from bench.cli.options import say
 from bench.cli.streams import standard_streams
@@ -29,6 +29,7 @@ for command in (
     *(reading.table, reading.plot, reading.diff, reading.diagnose),
     *(reading.export, carrying.import_, reading.leaderboard, reading.rebuild),
     *(asking.ls, asking.show, asking.plan, asking.doctor),
+    *(keeping.du, keeping.clean, verifying.verify),
     measuring.perf,
     *(protecting.protect, judging.evaluate, checking.check),
 ):

@@ -11,6 +11,7 @@ import click
 from bench.cli.help_example import example
 from bench.cli.options import DEVICE, PLUGIN, say
 from bench.core.errors import SepbenchError
+from bench.core.sizes import size_text
 
 if TYPE_CHECKING:
     from bench.plan.plan import Plan
@@ -29,11 +30,11 @@ def write_state(
     found = export_state(plan, home, out, device, bf16=bf16, leave_out=leave_out, limit=limit)
     with_files = [one for one in found.work if one.bytes]
     for one in with_files:
-        click.echo(f"  {_size(one.packed):>9} of {_size(one.bytes):>9}  {one.label}")
+        click.echo(f"  {size_text(one.packed):>9} of {size_text(one.bytes):>9}  {one.label}")
     if victims := len(found.work) - len(with_files):
         click.echo(f"  {victims} finished victim{'s' * (victims > 1)}")
     for path in found.files:
-        click.echo(f"{path}  {_size(path.stat().st_size)}")
+        click.echo(f"{path}  {size_text(path.stat().st_size)}")
     for remark in found.remarks:
         say(remark)
 
@@ -80,7 +81,3 @@ def _bytes(text: str) -> int:
     if match is None:
         raise SepbenchError(f"--file-size {text}: write a size such as 16M or 2G")
     return int(match[1]) << {"M": 20, "G": 30}[match[2]]
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**10:.1f} KiB" if count < 2**20 else f"{count / 2**20:.1f} MiB"

@@ -1,4 +1,4 @@
-"""`perf`: what this machine manages, against plain loops."""
+"""`perf`: what this machine manages, against plain loops, and what the harness costs."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def batch(default: int | None, shown: bool | str = True) -> Callable[[Any], Any]
 
 @click.group(epilog=example("sepbench perf train --network resnet8 --images 64 --batch 16"))
 def perf() -> None:
-    """Measure throughput against a plain loop in the same run, and print JSON."""
+    """Measure throughput against a plain loop in the same run, or what the harness costs, and print JSON."""
 
 
 @perf.command(epilog=example("sepbench perf craft --network resnet8 --checkpoints 2 --batch 16"))
@@ -64,3 +64,18 @@ def train(network: str, images: int, precision: str, compile: bool, size: int, b
     formats = read_list("--precision", precision, ("fp32", "bf16").__contains__)
     measured = train_throughput(network, formats, size, batch, images, choose_device(devices), compile=compile)
     click.echo(json.dumps(measured, indent=1))
+
+
+@perf.command(epilog=example("sepbench perf harness --scale 0.1"))
+@click.option(
+    "--scale",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Of 10,000 planned cells, 1,000 finished ones, 5,000 records; no fewer than a thousand of each.",
+)
+def harness(scale: float) -> None:
+    """Measure planning, running again, tables, the page and memory, on what is made up for it; nothing is trained."""
+    from bench.perf import harness_costs
+
+    click.echo(json.dumps(harness_costs(scale), indent=1))

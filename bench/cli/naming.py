@@ -40,7 +40,7 @@ def changing(command: Callable[..., None]) -> Callable[..., None]:
     def changed(overrides: Sequence[str], profile: str | None, called: str | None, **rest: Any) -> None:
         given = Changes(profile, tuple(overrides))
         if called is not None:
-            given = _called(called, rest.get("experiments") or (rest["experiment"],), given)
+            given = _called(called, rest["experiments"] if "experiments" in rest else (rest["experiment"],), given)
         command(overrides=given.overrides, profile=given.profile, **rest)
 
     return SET(_PROFILE(_AS(changed)))
@@ -57,6 +57,8 @@ def _called(name: str, experiments: Sequence[str], given: Changes) -> Changes:
 
     if not names_files(name):
         raise SepbenchError(f"--as {name}: '{name}' cannot name files: use {NAMES_FILES}")
+    if not experiments:
+        raise SepbenchError(f"--as {name}: a name is of one experiment's changes: name that, too")
     if len(experiments) > 1:
         raise SepbenchError(f"--as {name}: a name is of one experiment's changes: ask for the table of each alone")
     experiment, home = experiments[0], Home.find()

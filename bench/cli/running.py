@@ -115,7 +115,7 @@ def work(file: Path) -> None:
     home = Home.find()
     wanted = told.plan(home)
     # It times nothing: the first process tells how long it takes.
-    watcher = choose_progress(wanted.missing(home.store.inventory()), lambda stage: 1.0)
+    watcher = choose_progress(wanted.todo(home.store), lambda stage: 1.0)
     place = Workplace(home, choose_device(told.device), watcher, Stop(told.seconds), (), told.compile, told.tell)
     tracker = Tracker(default_uri(home.root), home, leave=True) if told.tell else NullTracker()
     try:

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,11 @@ def cannot_write(folder: Path, error: OSError, setting: str = "SEPBENCH_HOME") -
     else:
         advice = f"check that disk, or set {setting} to another folder"
     return DiskError(f"cannot write to {folder} ({error.strerror or error}): {advice}")
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes the disk has left on which a folder lies, or would be made."""
+    return shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.is_dir())).free
 
 
 def make_folder(folder: Path) -> None:

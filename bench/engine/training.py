@@ -90,7 +90,7 @@ def train(
     seed: int,
     *,
     draft: Draft,
-    checkpoint: Callable[[int], str] | None = None,
+    checkpoint: Callable[[int], str | None] | None = None,
     compile: bool = False,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> tuple[nn.Module, History]:
@@ -112,7 +112,8 @@ def train(
         Receives the state of the run every few epochs, while training goes on; it has all of it in the end, also where
         that is an exception.
     checkpoint
-        What the weights after a 0-based epoch are called, which `draft` then receives, too; None keeps none.
+        What the weights after a 0-based epoch are called, which `draft` then receives, too, None for an epoch whose
+        weights are not kept; None keeps none at all.
     compile
         Whether to train with torch.compile, which takes a while to start and rounds differently; where it does not
         work, a warning says so. What takes the loss apart image by image (`Defense.innermost`) runs without. On a GPU
@@ -161,8 +162,8 @@ def train(
             history.seconds.append(time.perf_counter() - began)
             if not len(test) or defenses.judged_epoch(history.test_acc) == epoch:
                 judged = {name: value.clone() for name, value in network.state_dict().items()}
-            if checkpoint is not None:
-                kept_in.put(checkpoint(epoch), network.state_dict())
+            if checkpoint is not None and (name := checkpoint(epoch)) is not None:
+                kept_in.put(name, network.state_dict())
             if time.monotonic() - saved > _SAVE_EVERY_SECONDS and epoch + 1 < recipe.epochs:
                 _save(network, judged, optimizer, history, kept_in)
                 saved = time.monotonic()

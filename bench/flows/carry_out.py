@@ -77,7 +77,7 @@ class Means:
 def workplace(plan: Plan, means: Means) -> Iterator[Workplace]:
     """Yield where the stages that a plan still needs run, with a display of them for as long."""
     home = means.home
-    todo = plan.missing(home.store.inventory())
+    todo = plan.todo(home.store)
     display = means.display(todo, estimator(plan, todo, means.device, home, means.compile))
     try:
         yield Workplace(home, means.device, display, means.stop, means.further, means.compile, tell=means.mlflow)
@@ -96,7 +96,7 @@ def carry_out(
     redo(plan, force, store)
     for sentence in changed_since(plan, store, means.anew):
         means.tell(sentence)
-    todo = plan.missing(store.inventory())
+    todo = plan.todo(store)
     tracker = Tracker(default_uri(means.home.root), means.home) if means.mlflow else NullTracker()
     with workplace(plan, means) as place:
         summary = run(plan, Invocation(place, means.executor, tracker, attachments.tables, attachments.figures))

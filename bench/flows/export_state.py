@@ -21,7 +21,7 @@ from bench.plan.stage import CraftJob, Kind, Stage
 from bench.read.damage import undamaged
 from bench.record.provenance import device_name
 from bench.store import lock
-from bench.store.artifacts import CorruptArtifact
+from bench.store.artifacts import LEFT_OUT, CorruptArtifact
 from bench.store.home import Home
 from bench.store.packing import NotPacked, blocks_of, without_last_bits
 from bench.store.state_files import SMALLEST_LIMIT, SUFFIX, StateWriter
@@ -120,7 +120,7 @@ class _Packing:
     def __init__(self, plan: Plan, home: Home, bf16: bool, leave_out: Collection[str]) -> None:
         self._plan, self._home, self._store = plan, home, home.store
         self._bf16, self._leave_out = bf16, leave_out
-        self._left = {stage.key: stage for stage in plan.missing(home.store.inventory())}
+        self._left = {stage.key: stage for stage in plan.todo(home.store)}
         self.work: list[CarriedWork] = []
         self.remarks: list[str] = []
 
@@ -149,10 +149,10 @@ class _Packing:
                 self.remarks.append(f"{stage.label} stays behind: nothing is left to craft from it")
                 return
             if not needed <= set(names):
-                self.remarks.append(f"{stage.label} was itself brought without checkpoints that are needed: left out")
+                self.remarks.append(f"{stage.label} was kept without checkpoints that are needed: left out")
                 return
-            if needed < set(names) or "left_out" in meta:
-                meta |= {"left_out": sorted({*names, *meta.get("left_out", [])} - needed)}
+            if needed < set(names) or LEFT_OUT in meta:
+                meta |= {LEFT_OUT: sorted({*names, *meta.get(LEFT_OUT, [])} - needed)}
             if self._bf16:
                 meta |= {"rounded": "bf16"}
             names = sorted(needed)

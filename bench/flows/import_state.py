@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from bench import __version__
-from bench.core.disk import writing
+from bench.core.disk import free_bytes, writing
 from bench.core.errors import SepbenchError
 from bench.core.outside import memory
 from bench.core.validation import describe, first_mistake
@@ -128,12 +128,11 @@ class Incoming:
 
     def _check_room(self) -> None:
         needed = sum(file.size for one in self._catalogue.work for file in one.files.values())
-        there = next(folder for folder in (self._home.root, *self._home.root.parents) if folder.is_dir())
-        free = shutil.disk_usage(there).free
+        free = free_bytes(self._home.root)
         if needed > free:
             raise SepbenchError(
-                f"it takes {needed / 2**30:.2f} GiB, and {there} has {free / 2**30:.2f} GiB left: free some space, or "
-                f"set SEPBENCH_HOME to another folder"
+                f"it takes {needed / 2**30:.2f} GiB, and the disk of {self._home.root} has {free / 2**30:.2f} GiB "
+                f"left: free some space, or set SEPBENCH_HOME to another folder"
             )
         largest = max((file.size for one in self._catalogue.work for file in one.files.values()), default=0)
         if largest > memory() // 2:

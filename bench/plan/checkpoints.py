@@ -10,9 +10,13 @@ import torch
 from bench.contracts import placement
 from bench.contracts.method import Surrogate
 from bench.contracts.network import Network, build_network
+from bench.core.errors import SepbenchError
 from bench.core.keys import key
 from bench.data.images import ImageSet
 from bench.store.artifacts import CorruptArtifact, Store
+
+SMALL = 2**30
+"""Bytes of a surrogate's checkpoints below which every epoch is kept, whoever asks for it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,41 @@ class Checkpoints:
 def checkpoint_name(epoch: int) -> str:
     """Return the name under which a surrogate's artifact holds the weights after a 0-based epoch."""
     return f"epoch-{epoch:03d}"
+
+
+def kept_epochs(
+    asked: Sequence[Surrogate], trained: int, weights: float, test_acc: Sequence[float] | None = None
+) -> tuple[int, ...] | None:
+    """Return the 0-based epochs whose checkpoints a surrogate of `trained` epochs keeps, ascending.
+
+    All of them where they are small, so that other methods find theirs, too; else those that are asked for.
+
+    Parameters
+    ----------
+    weights
+        Bytes of one checkpoint.
+    test_acc
+        Test accuracy after each epoch, once it is trained.
+
+    Returns
+    -------
+    None where which they are depends on the test accuracies, and these are not given.
+
+    """
+    if not asked or trained * weights < SMALL:
+        return tuple(range(trained))
+    found = [_epochs_of(need, trained, test_acc) for need in asked]
+    if None in found:
+        return None
+    return tuple(sorted({epoch for epochs in found for epoch in epochs or ()}))
+
+
+def lacks(part: Checkpoints, store: Store) -> bool:
+    """Tell whether a finished surrogate was kept without checkpoints that crafting takes."""
+    try:
+        return not set(names_of(part, store)) <= set(store.names("surrogate", part.surrogate))
+    except SepbenchError:  # the run never had so many: crafting says so
+        return False
 
 
 def names_of(part: Checkpoints, store: Store) -> list[str]:
@@ -73,3 +112,10 @@ def load_checkpoints(part: Checkpoints, clean: ImageSet, store: Store, device: t
             raise CorruptArtifact("surrogate", part.surrogate, f"{name} holds weights that are not finite")
         network.load_state_dict(weights)
         yield network.eval()
+
+
+def _epochs_of(need: Surrogate, trained: int, test_acc: Sequence[float] | None) -> tuple[int, ...] | None:
+    try:
+        return need.epochs(trained, test_acc)
+    except SepbenchError:  # fewer improved than were asked for: crafting says so
+        return ()

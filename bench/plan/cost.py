@@ -18,8 +18,9 @@ from bench.core.disk import (
 )
 from bench.core.keys import key
 from bench.data.loading import DataCard
+from bench.plan.checkpoints import kept_epochs
 from bench.plan.plan import Plan
-from bench.plan.stage import CraftJob, Stage, VictimJob
+from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 
 # The gradient of the weights is a third product beside the forward one and the gradient of the activations.
 _WEIGHTS_SHARE = 1.5
@@ -83,7 +84,7 @@ class Costs:
             height=height,
             width=width,
             flops=flops_of_a_pass(architecture, classes, height, width),
-            weights=_weight_bytes(architecture, classes, height, width),
+            weights=weight_bytes(architecture, classes, height, width),
         )
         with suppress(DiskError), writing(self._folder):
             make_folder(self._folder)
@@ -111,7 +112,15 @@ def estimate_bytes(plan: Plan, stage: Stage, costs: Costs) -> float:
         return card.n_train * 3.0 * card.height * card.width
     if isinstance(job, VictimJob):
         return 0.0
-    return job.recipe.epochs * costs.of(job.architecture, card).weights
+    every = bytes_of_every_epoch(plan, stage, costs)
+    kept = kept_epochs(job.asked, job.recipe.epochs, every / job.recipe.epochs)
+    return every if kept is None else every * len(kept) / job.recipe.epochs
+
+
+def bytes_of_every_epoch(plan: Plan, stage: Stage, costs: Costs) -> float:
+    """Return how much room the checkpoints of a surrogate would take if none were left out; 0 of other stages."""
+    job = stage.job
+    return job.recipe.epochs * costs.of(job.architecture, plan.card).weights if isinstance(job, SurrogateJob) else 0.0
 
 
 def _version(architecture: str) -> str:
@@ -134,7 +143,8 @@ def flops_of_a_pass(architecture: str, classes: int, height: int, width: int) ->
 
 
 @cache
-def _weight_bytes(architecture: str, classes: int, height: int, width: int) -> float:
+def weight_bytes(architecture: str, classes: int, height: int, width: int) -> float:
+    """Return the bytes of one checkpoint of a network for images of a size."""
     image = torch.zeros(1, 3, height, width, dtype=torch.uint8)
     network = build_network(architecture, classes, image, normalise=False, seed=0, device=torch.device("cpu"))
     return float(sum(tensor.nbytes for tensor in network.state_dict().values()))

@@ -1,11 +1,13 @@
 """From an experiment to its plan: which stages there are, and what each result depends on."""
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from bench.contracts.defense import Defenses
-from bench.contracts.method import total_passes
+from bench.contracts.method import Surrogate, total_passes
 from bench.contracts.network import ARCHITECTURES
 from bench.core.digests import Digests
 from bench.core.errors import NotHere, SepbenchError
@@ -71,12 +73,15 @@ def make_plan(
     training = _Training(experiment.recipe, card, digest)
     surrogates_of: dict[Hashable, list[tuple[Stage, Checkpoints]]] = {}
     craft_of: dict[Hashable, Stage] = {}
+    asked: defaultdict[str, dict[Surrogate, None]] = defaultdict(dict)
     for cell in experiment.cells():
-        if not keep(cell):
-            continue
         networks = (id(cell.method), cell.surrogate_seed)
         if networks not in surrogates_of:
             surrogates_of[networks] = list(_surrogate_stages(experiment, training, cell))
+            for stage, part in surrogates_of[networks]:
+                asked[stage.key][part.need] = None
+        if not keep(cell):  # yet what it takes of a surrogate is kept for it
+            continue
         surrogates = surrogates_of[networks]
         release_of = (*networks, cell.craft_seed, cell.budget and str(cell.budget))
         if release_of not in craft_of:
@@ -86,6 +91,11 @@ def make_plan(
         for stage in (*(stage for stage, _ in surrogates), craft, victim):
             stages.setdefault(stage.key, stage)
         planned.append(PlannedCell(cell, tuple(stage.key for stage, _ in surrogates), craft.key, victim.key))
+    for one, needs in asked.items():
+        if one in stages:
+            job = stages[one].job
+            assert isinstance(job, SurrogateJob)
+            stages[one] = replace(stages[one], job=replace(job, asked=tuple(needs)))
     return Plan(experiment, card, tuple(planned), stages)
 
 

@@ -9,10 +9,12 @@ from typing import Any, get_args
 
 import torch
 
+from bench.core.disk import free_bytes
 from bench.core.duration import duration
+from bench.core.sizes import size_text
 from bench.data.counts import Counts, names_of
 from bench.data.loading import DataCard, PublishedCard
-from bench.plan.cost import Costs, estimate_bytes, estimate_flops
+from bench.plan.cost import Costs, bytes_of_every_epoch, estimate_bytes, estimate_flops
 from bench.plan.estimate import Basis, Estimator, measured_seconds, threads_of_each
 from bench.plan.paces import Paces
 from bench.plan.plan import Plan
@@ -24,6 +26,8 @@ from bench.store.home import Home
 _GPU_RATE = 1e14
 """Operations a second that networks of this size may be expected to reach on a current data-centre GPU."""
 _CLASSES_SHOWN = 12
+_MUCH = 2**30
+"""Bytes of checkpoints from which on they are worth a line."""
 _BUSY = 1.25
 """Programs that want to run, for each core, from which on a machine is called busy."""
 
@@ -90,6 +94,10 @@ class Outlook:
         What keeps the device from its usual speed just now.
     sharing
         What --jobs changes, where it asks for more than one process.
+    every_epoch
+        Bytes of disk that surrogates to be trained would take if they kept every epoch.
+    free
+        Bytes that the disk of the home has left.
     unreached
         Rows that cannot use their budget, see `bench.plan.unreached`.
 
@@ -104,6 +112,8 @@ class Outlook:
     missing: str | None
     busy: str | None
     sharing: Sharing | None
+    every_epoch: float
+    free: int
     unreached: tuple[str, ...]
     stages: tuple[PlannedStage, ...]
 
@@ -120,7 +130,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
     """Return what is done and what is left of a plan."""
     card = plan.card
     missing = card.missing if isinstance(card, PublishedCard) else None
-    todo = plan.missing((lambda kind, key: False) if missing else home.store.inventory())
+    todo = plan.missing(lambda kind, key: False) if missing else plan.todo(home.store)
     left = {stage.key for stage in todo}
     jobs = min(jobs, len(left))  # as a run starts no more than it has stages
     paces, costs = Paces(home.paces), Costs(home.costs)
@@ -155,6 +165,8 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
         missing=missing,
         busy=_busy(device),
         sharing=_sharing(plan, todo, device, paces, jobs) if jobs > 1 else None,
+        every_epoch=sum(bytes_of_every_epoch(plan, stage, costs) for stage in todo),
+        free=free_bytes(home.root),
         unreached=tuple(unreached(plan.experiment)),
         stages=tuple(map(planned, plan.stages.values())),
     )
@@ -278,8 +290,27 @@ def _notes(view: Outlook) -> Iterator[str]:
             f"of {', '.join(limits)} passes and time are the most there may be: what trains while it crafts may be "
             f"done before, and a batch holds no more images than there are"
         )
+    yield from _room(view)
     if view.busy:
         yield f"{view.device} is busy now ({view.busy}): while it is, everything takes longer"
+
+
+def _room(view: Outlook) -> Iterator[str]:
+    """Yield what of the disk checkpoints take, where that is much, and that there is too little, where there is."""
+    surrogates = [stage for stage in view.stages if stage.kind == "surrogate" and not stage.done]
+    checkpoints, room = sum(stage.bytes for stage in surrogates), sum(stage.bytes for stage in view.stages)
+    if view.every_epoch > checkpoints:
+        yield (
+            f"checkpoints of surrogates take {size_text(checkpoints)} of disk, those alone that this experiment asks "
+            f"for: with every epoch it would be {size_text(view.every_epoch)}, so other methods may have to train anew"
+        )
+    elif checkpoints >= _MUCH:
+        yield f"checkpoints of surrogates take {size_text(checkpoints)} of disk: sepbench clean --checkpoints frees it"
+    if room > view.free:
+        yield (
+            f"the disk has {size_text(view.free)} left and {size_text(room)} are needed: free some space (sepbench du, "
+            f"sepbench clean), or set SEPBENCH_HOME to another disk"
+        )
 
 
 def _shared(sharing: Sharing, device: str) -> str:

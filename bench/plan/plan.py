@@ -1,13 +1,15 @@
 """The cells of an experiment with the stages they come from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bench.data.loading import DataCard
-from bench.plan.stage import Kind, Stage
+from bench.plan.checkpoints import Checkpoints, lacks
+from bench.plan.stage import CraftJob, Kind, Stage
 from bench.spec.cell import Cell
 from bench.spec.experiment import Experiment
+from bench.store.artifacts import Store
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,18 @@ class Plan:
         taken_in = {one for stage in self.stages.values() for one in stage.inputs}
         return self._closure([key for key in self.stages if key not in taken_in], has)
 
+    def todo(self, store: Store) -> list[Stage]:
+        """Return the stages to run with what a store has now.
+
+        A surrogate that was kept without checkpoints that are still needed is to be trained again.
+        """
+        has = store.inventory()
+        wanted = self.missing(has)
+        without = {
+            part.surrogate for part in taken_by(wanted) if has("surrogate", part.surrogate) and lacks(part, store)
+        }
+        return self.missing(lambda kind, key: key not in without and has(kind, key)) if without else wanted
+
     def advice(self, kind: Kind, has: Callable[[Kind, str], bool]) -> str:
         """Return how stages of a kind come about that are not there, also where their victims are finished."""
         if any(stage.kind == kind for stage in self.missing(has)):
@@ -67,3 +81,8 @@ class Plan:
                 wanted.add(stage.key)
                 open_ends.extend(stage.inputs)
         return [stage for stage_key, stage in self.stages.items() if stage_key in wanted]
+
+
+def taken_by(stages: Iterable[Stage]) -> set[Checkpoints]:
+    """Return the checkpoints that crafting takes in some stages."""
+    return {part for stage in stages if isinstance(stage.job, CraftJob) for part in stage.job.checkpoints}

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from bench.contracts.budget import Budget
 from bench.contracts.defense import Defenses
+from bench.contracts.method import Surrogate
 from bench.engine.recipe import Recipe
 from bench.plan.checkpoints import Checkpoints
 from bench.spec.method_row import MethodRow
@@ -16,7 +17,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class SurrogateJob:
-    """Train a network on the clean set and keep its checkpoints."""
+    """Train a network on the clean set and keep its checkpoints.
+
+    `asked` is what all methods of the experiment take of them; part of no key, as it changes no weights.
+    """
 
     kind: ClassVar[Kind] = "surrogate"
 
@@ -24,6 +28,7 @@ class SurrogateJob:
     recipe: Recipe
     defenses: Defenses
     seed: int
+    asked: tuple[Surrogate, ...] = ()
 
 
 @dataclass(frozen=True)

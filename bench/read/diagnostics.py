@@ -14,10 +14,11 @@ from torch import Tensor
 
 from bench.contracts.method import Surrogate
 from bench.contracts.network import Network
+from bench.contracts.placement import place
 from bench.core.errors import SepbenchError
 from bench.data.images import Splits
 from bench.engine.ensemble import Ensemble
-from bench.plan.checkpoints import Checkpoints, load_checkpoints
+from bench.plan.checkpoints import Checkpoints, checkpoint_name, load_checkpoints
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Stage, SurrogateJob
 from bench.spec.method_row import changed_parameters
@@ -80,7 +81,7 @@ def diagnose(
     splits
         The clean data set.
     checkpoints
-        How many equidistant ones of each surrogate, at most as many as it was trained for.
+        How many equidistant ones of each surrogate, of those that were kept.
     images
         How many of the training images that are protected, from the start of the set.
 
@@ -102,7 +103,9 @@ def diagnose(
     target = (y + classes // 2) % classes
     similarities, recognitions, last = [], [], {}
     for stage in surrogates:
-        part = _checkpoints(stage, checkpoints)
+        part = _checkpoints(stage, checkpoints, store)
+        if part is None:
+            continue
         networks = list(load_checkpoints(part, splits.train, store, device))
         epochs = part.need.epochs(part.trained) or ()
         names = [f"epoch {epoch + 1}" for epoch in epochs]
@@ -110,6 +113,9 @@ def diagnose(
         last[stage.name] = networks[-1]
         for shown, released in _sets(plan, stage, x, store, chosen):
             recognitions.append(_recognition(shown, stage.label, networks, released, y, target, device))
+    if not last:
+        advice = plan.advice("surrogate", lambda kind, key: True)
+        raise SepbenchError(f"no checkpoint of {plan.experiment.name} was kept: {advice}")
     if len(last) > 1:
         similarities.append(_similarity("last checkpoints", list(last), list(last.values()), x, target, device))
     return Diagnosis(plan.experiment.name, plan.experiment.dataset.name, len(x), similarities, recognitions)
@@ -121,10 +127,15 @@ def check_that_surrogates_are_needed(plan: Plan) -> None:
         raise SepbenchError(f"no method of {plan.experiment.name} needs a surrogate: add one that does, such as sep")
 
 
-def _checkpoints(stage: Stage, count: int) -> Checkpoints:
+def _checkpoints(stage: Stage, count: int, store: Store) -> Checkpoints | None:
     assert isinstance(stage.job, SurrogateJob)
     trained = stage.job.recipe.epochs
-    return Checkpoints(stage.key, stage.job.architecture, Surrogate(checkpoints=min(count, trained)), trained)
+    names = set(store.names("surrogate", stage.key))
+    kept = [epoch for epoch in range(trained) if checkpoint_name(epoch) in names]
+    if not kept:
+        return None
+    need = Surrogate(at=tuple(kept[one] for one in place(min(count, len(kept)), "equidistant", len(kept))))
+    return Checkpoints(stage.key, stage.job.architecture, need, trained)
 
 
 def _similarity(

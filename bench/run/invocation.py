@@ -12,6 +12,7 @@ from bench.record.record import Record
 from bench.record.tracking import NullTracker, Tracker
 from bench.run.executors.executor import Executor, Workplace, choose_executor
 from bench.run.recording import Recorder
+from bench.run.redo import make_room
 from bench.run.sharing import ends
 
 Artifacts = Callable[[Plan, Sequence[Record]], Mapping[str, str]]
@@ -98,7 +99,7 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
     """
     place, tracker = call.place, call.tracker
     recorder = Recorder(plan, place.home, tracker, place.device)
-    todo = plan.missing(place.home.store.inventory())
+    todo = plan.todo(place.home.store)
     unrecorded = recorder.recall({stage.key for stage in todo})
     if not (todo or unrecorded or recorder.pending()):
         return Summary(recorder.records)
@@ -120,6 +121,7 @@ def run_plan(plan: Plan, call: Invocation) -> Summary:
 def _run(plan: Plan, todo: list[Stage], unrecorded: list[Stage], call: Invocation, recorder: Recorder) -> Summary:
     ended: dict[str, StageResult] = {}
     stopped = None
+    make_room(todo, call.place.home)
     try:
         try:
             with closing(ends(plan, todo, unrecorded, call.executor, call.place)) as results:

@@ -1,12 +1,15 @@
-"""Running finished stages again, as `--force` asks for it, and what came of that."""
+"""Running finished stages again, as `--force` asks for it or checkpoints are missing, and what came of that."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.core.registry import UnknownName
-from bench.plan.plan import Plan
+from bench.plan.checkpoints import lacks
+from bench.plan.plan import Plan, taken_by
 from bench.plan.stage import KINDS, Stage
+from bench.store import lock
 from bench.store.artifacts import Store
+from bench.store.home import Home
 
 _REASON = "run again by --force"
 
@@ -25,6 +28,18 @@ def redo(plan: Plan, kinds: Sequence[str], store: Store) -> None:
         if stage.kind in kinds or outdated.intersection(stage.inputs):
             outdated.add(stage.key)
             store.set_aside(stage.kind, stage.key, _REASON)
+
+
+def make_room(todo: Sequence[Stage], home: Home) -> None:
+    """Set those surrogates aside that stages to run need to be trained again: with checkpoints that were not kept."""
+    parts = taken_by(todo)
+    for key in (stage.key for stage in todo if stage.kind == "surrogate" and home.store.has("surrogate", stage.key)):
+        held = lock.acquire(home.locks, key)
+        if held is not None:  # else another process is about to train it
+            with held:
+                of_it = (part for part in parts if part.surrogate == key)
+                if home.store.has("surrogate", key) and any(lacks(part, home.store) for part in of_it):
+                    home.store.set_aside("surrogate", key, "it was kept without checkpoints that are now needed")
 
 
 def came_out_other(stages: Iterable[Stage], store: Store) -> list[str]:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import count
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sepbench")
 _META = "meta.json"
 _SIDECAR = ".draft.json"
+
+LEFT_OUT = "left_out"
+"""In the meta data of an artifact: names of files that it once had, or could have had."""
 
 
 class CorruptArtifact(Exception):  # noqa: N818 - reads as what it is
@@ -116,7 +119,7 @@ class Store:
         """Return `size` and `sha256` of one file."""
         document = self._document(kind, key)
         if name not in document["files"]:
-            why = "was brought without" if "left_out" in document["meta"] else "has no file"
+            why = "was kept without" if LEFT_OUT in document["meta"] else "has no file"
             raise CorruptArtifact(kind, key, f"it {why} {name}.safetensors")
         entry: dict[str, Any] = document["files"][name]
         return entry
@@ -165,6 +168,16 @@ class Store:
             except (OSError, UnicodeDecodeError, Damage):
                 continue
         return None
+
+    def thin(self, kind: str, key: str, keep: Collection[str]) -> None:
+        """Remove the files of an artifact that `keep` does not name; `entry` then says that it was kept without."""
+        document, folder = self._document(kind, key), self.folder(kind, key)
+        gone = sorted(document["files"].keys() - set(keep))
+        meta = document["meta"] | {LEFT_OUT: sorted({*document["meta"].get(LEFT_OUT, ()), *gone})}
+        files = {name: entry for name, entry in document["files"].items() if name not in gone}
+        with writing(folder):
+            write_atomically(folder / _META, seal({"files": files, "meta": meta}))  # first: what it names is there
+            _remove(folder / f"{name}.safetensors" for name in gone)
 
     def adopt(self, kind: str, key: str, other: "Store") -> None:
         """Take an artifact over from a store on the same disk, where none stands here; one that is damaged makes room.

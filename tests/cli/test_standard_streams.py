@@ -43,13 +43,16 @@ REQUESTS: dict[str, Sequence[str]] = {
     "import": ["import", "{out}.sepstate"],
     "leaderboard": ["leaderboard", "--records", "results/records", "--out", "{out}/index.html"],
     "perf": ["perf", "train", "--network", "resnet8", "--images", "8", "--batch", "8", "--precision", "fp32"],
+    "du": ["du"],
+    "clean": ["clean"],
+    "verify": ["verify", "{key}", "--experiment", "tiny.yaml", "--devices", "cpu", "--home", "{out}-verified"],
     "doctor": ["doctor"],
     "sync": ["sync"],
 }
 """A request of each command that succeeds where the tiny experiment has run."""
 
 every_command = pytest.mark.parametrize(
-    "command", [pytest.param(name, marks=pytest.mark.slow if name == "perf" else ()) for name in REQUESTS]
+    "command", [pytest.param(name, marks=pytest.mark.slow if name in ("perf", "verify") else ()) for name in REQUESTS]
 )
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 
@@ -60,6 +63,8 @@ def request_of(command: str, folder: Path, finished: Finished) -> list[str]:
         write_records(finished, folder / "out" / "records" / "quickstart")
     if command == "import":
         done("export", "tiny.yaml", "--state", "--out", folder / "out.sepstate")
+    if command == "verify":  # once before: how a run goes is told on the other stream
+        done(*(word.format(out=folder / "out", key=finished.keys[0]) for word in REQUESTS[command]))
     if command == "sync":
         pytest.importorskip("mlflow", reason="needs MLflow, which is not installed")
     if command == "evaluate":
@@ -69,7 +74,7 @@ def request_of(command: str, folder: Path, finished: Finished) -> list[str]:
         pets(folder / "out-pictures")
     if command == "check":
         (folder / "out.py").write_text(dataset(), encoding="utf-8")
-    return [word.format(out=folder / "out") for word in REQUESTS[command]]
+    return [word.format(out=folder / "out", key=finished.keys[0]) for word in REQUESTS[command]]
 
 
 def write_records(finished: Finished, folder: Path) -> None:

@@ -70,9 +70,9 @@ class Shell:
         return self.sepbench(*arguments, *(word for change in SMALL for word in ("--set", change)))
 
     def a_key(self) -> str:
-        """Return the key of some record in the home."""
+        """Return the key of some record of the quickstart in the home."""
         self.small("run", "quickstart")
-        return read_records(self.home / "records")[0].key
+        return read_records(self.home / "records" / "quickstart")[0].key
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +285,7 @@ def check_check(shell: Shell, plugin: str) -> None:
     assert shell.sepbench("check", os.fspath(shell.home / plugin)).endswith(", 0 failed\n")
 
 
+_PRINT = ("plan", "ls", "show", "doctor", "sync", "perf", "du", "clean", "verify")
 CHECKS: dict[str, Callable[..., None]] = {
     "make": check_make,
     "export": check_export,
@@ -304,7 +305,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "sepbench protect": check_protect,
     "sepbench plot": check_plot,
     "sepbench check": check_check,
-    **{f"sepbench {one}": check_print(one) for one in ("plan", "ls", "show", "doctor", "sync", "perf")},
+    **{f"sepbench {one}": check_print(one) for one in _PRINT},
 }
 
 

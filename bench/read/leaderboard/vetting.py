@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.core.errors import SepbenchError
@@ -24,14 +25,14 @@ def vet(folder: Path) -> tuple[list[Record], list[str]]:
     paths = record_files(folder)
     if not paths:
         raise SepbenchError(f"no records below {folder}: run an experiment with --results first")
-    good, refused = [], []
+    good, refused, recipes = [], [], recipe_names()
     for path in paths:
         try:
             record = read_record(path)
         except SepbenchError as error:
             refused.append(str(error))
             continue
-        wrong = mistake(record)
+        wrong = mistake(record, recipes)
         if wrong is None:
             good.append(record)
         else:
@@ -39,9 +40,8 @@ def vet(folder: Path) -> tuple[list[Record], list[str]]:
     return good, refused
 
 
-def mistake(record: Record) -> str | None:
-    """Return what keeps a record from the leaderboard, None where nothing does."""
-    known = recipe_names()
+def mistake(record: Record, known: Sequence[str]) -> str | None:
+    """Return what keeps a record from the leaderboard, None where nothing does; `known` are the shipped recipes."""
     if re.sub(r"\[.*\]$", "", record.recipe) not in known:
         return f"recipe '{record.recipe}' is none of {', '.join(known)}"
     named = (text for field, value in record if field not in ("reason", "classes") for text in leaves_of(value))

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from statistics import mean, stdev
 
@@ -55,10 +56,15 @@ def summarise(values: Sequence[float], confidence: float = CONFIDENCE) -> Summar
     n = len(values)
     if n == 1:
         return Summary(float(values[0]), None, 1)
+    return Summary(mean(values), _quantile((1 + confidence) / 2, n - 1) * stdev(values) / sqrt(n), n)
+
+
+@cache
+def _quantile(share: float, df: int) -> float:
+    """Return a quantile of Student's t; cells of a table have few numbers of runs, and each takes scipy a while."""
     from scipy.stats import t  # most of a second to import: paid when a table is made, not by every command
 
-    quantile = float(t.ppf((1 + confidence) / 2, df=n - 1))
-    return Summary(mean(values), quantile * stdev(values) / sqrt(n), n)
+    return float(t.ppf(share, df=df))
 
 
 def samples_of(records: Sequence[Record], value: str, replicated: bool | None = None) -> Samples:

@@ -10,7 +10,7 @@ from bench.read.agreement import differences, published_defense, published_param
 from bench.read.tables.table import Setting, Table, TableCell
 from bench.record.published import Published
 from bench.record.record import Record
-from bench.spec.axes import AXES, is_usual
+from bench.spec.axes import AXES, AxisValue, is_usual
 from bench.spec.layout import TableLayout
 from bench.spec.names import method_label
 
@@ -34,17 +34,17 @@ def attach(
     if not (layout.published and layout.value == "test_acc" and done and unchanged):
         return dict(cells), ()
     in_part = {record.dataset for record in done if record.protected_classes is not None}
-    usual = [
-        setting
-        for setting in cells
-        if setting["dataset"] not in in_part
-        and all(is_usual(axis, setting[axis.name]) for axis in AXES.values() if axis.usual is not None)
-    ]
+    usual: defaultdict[tuple[AxisValue, ...], list[Setting]] = defaultdict(list)
+    for setting in cells:
+        if setting["dataset"] not in in_part and all(
+            is_usual(axis, setting[axis.name]) for axis in AXES.values() if axis.usual is not None
+        ):
+            usual[setting["dataset"], setting["victim"], setting["budget"]].append(setting)
     fitting: defaultdict[Setting, list[Published]] = defaultdict(list)
     elsewhere = []
     for one in published:
         place = (one.dataset, one.victim, AXES["budget"].read(dict(one)))
-        there = [setting for setting in usual if place == (setting["dataset"], setting["victim"], setting["budget"])]
+        there = usual.get(place, [])
         comparable = _under_its_recipe_and_defense(there, one) if there else {}
         fits = [
             setting for setting in comparable if same_method(setting.method, json.loads(setting.method_params), one)

@@ -29,6 +29,7 @@ def create(database: Path) -> None:
     make_folder(database.parent)
     with _workshop(database) as folder:
         unfinished = folder / database.name
+        unfinished.touch()  # as umask says: SQLite lets nobody but its owner write to what it makes
         store = SqlAlchemyStore(sqlite_uri(unfinished), artifact_root(database).as_uri())  # type: ignore[no-untyped-call]
         store.engine.dispose()
         try:

@@ -23,12 +23,12 @@ def fit(
     data: ImageSet,
     bench: Workbench,
     draft: Draft,
-    checkpoint: Callable[[int], str] | None = None,
+    checkpoint: Callable[[int], str | None] | None = None,
     as_stored: torch.Tensor | None = None,
 ) -> tuple[torch.nn.Module, History]:
     """Return the network of a job, trained on `data`, and its curves; goes on from what `draft` holds.
 
-    `checkpoint` names the weights that are kept after each 0-based epoch; None keeps none. `as_stored`, bool [N], tells
+    `checkpoint` names the weights that are kept after a 0-based epoch; None keeps none. `as_stored`, bool [N], tells
     which images are never augmented. Raises `SepbenchError` where a GPU has too little memory.
     """
 
