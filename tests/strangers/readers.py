@@ -27,6 +27,7 @@ from bench.data.originals.journal import Journal
 from bench.data.originals.picture import picture_of
 from bench.data.releases.opening import MANIFEST, clean_images, open_release, size_made_for
 from bench.data.spec import DatasetSpec
+from bench.engine.recipe import recipe_names
 from bench.flows.carried import Catalogue
 from bench.flows.manifest import altered, read_manifest
 from bench.plan.paces import _read as pace
@@ -288,7 +289,7 @@ def _read_draft(path: Path) -> object:
 def _read_record(path: Path) -> object:
     found = read_record(path)
     others = [record(method="none", test_acc=90.0), record(seed=1, test_acc=20.0)]
-    if mistake(found) is None:
+    if mistake(found, recipe_names()) is None:
         rows = rows_of([found, *others])
         page = render(rows, matrices_of(rows))
         assert "</script><b>" not in page
