@@ -44,7 +44,7 @@ REQUESTS: dict[str, Sequence[str]] = {
     "leaderboard": ["leaderboard", "--records", "results/records", "--out", "{out}/index.html"],
     "perf": ["perf", "train", "--network", "resnet8", "--images", "8", "--batch", "8", "--precision", "fp32"],
     "du": ["du"],
-    "clean": ["clean"],
+    "clean": ["clean", "--yes"],
     "verify": ["verify", "{key}", "--experiment", "tiny.yaml", "--devices", "cpu", "--home", "{out}-verified"],
     "doctor": ["doctor"],
     "sync": ["sync"],

@@ -82,7 +82,8 @@ class Board:
 
         self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
         self.find("#download").click()
-        WebDriverWait(self.driver, PATIENCE).until(lambda _: list(folder.glob("*.csv")))
+        # It has its name before it has its content.
+        WebDriverWait(self.driver, PATIENCE).until(lambda _: any(one.stat().st_size for one in folder.glob("*.csv")))
         (file,) = folder.glob("*.csv")
         with file.open(encoding="utf-8", newline="") as lines:
             return list(csv.DictReader(lines))

@@ -21,7 +21,7 @@ from bench.record.published import Published, read_published
 from bench.record.record import read_records
 from bench.spec.layout import TableLayout
 from bench.store.home import Home
-from bench.store.sealed import read_sealed
+from bench.store.sealed import read_files
 from tests.making.asking import done
 from tests.making.records import checkpoint_table, record
 
@@ -80,9 +80,9 @@ def test_each_stage_is_read_no_more_than_twice_when_a_finished_experiment_runs_a
 
     def reading(path: Path) -> dict[str, Any]:
         calls[str(path)] += 1
-        return read_sealed(path)
+        return read_files(path)
 
-    monkeypatch.setattr("bench.store.artifacts.read_sealed", reading)
+    monkeypatch.setattr("bench.store.artifacts.read_files", reading)
     harness._run_again(100, home)
     assert len(calls) == 100, "victims, and nothing that only finished victims need"
     assert set(calls.values()) == {2}
