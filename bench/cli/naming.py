@@ -16,8 +16,8 @@ SET = click.option(
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field, such as recipe.epochs=5."
 )
 _PROFILE = click.option("--profile", metavar="NAME", help="Apply a named set of changes from the experiment file.")
-_AS = click.option(
-    "--as", "called", metavar="NAME", help="Call the changes of --set and --profile so, or make those called so."
+_CALLED = click.option(
+    "--called", "called", metavar="NAME", help="Call the changes of --set and --profile so, or make those called so."
 )
 
 
@@ -34,7 +34,7 @@ class Changes(NamedTuple):
 
 
 def changing(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--set`, `--profile` and `--as`; it takes `overrides` and `profile`, whatever told them."""
+    """Give a command `--set`, `--profile` and `--called`; it takes `overrides` and `profile`, whatever told them."""
 
     @functools.wraps(command)
     def changed(overrides: Sequence[str], profile: str | None, called: str | None, **rest: Any) -> None:
@@ -43,7 +43,7 @@ def changing(command: Callable[..., None]) -> Callable[..., None]:
             given = _called(called, rest["experiments"] if "experiments" in rest else (rest["experiment"],), given)
         command(overrides=given.overrides, profile=given.profile, **rest)
 
-    return SET(_PROFILE(_AS(changed)))
+    return SET(_PROFILE(_CALLED(changed)))
 
 
 def _called(name: str, experiments: Sequence[str], given: Changes) -> Changes:
@@ -56,11 +56,11 @@ def _called(name: str, experiments: Sequence[str], given: Changes) -> Changes:
     from bench.store.home import Home
 
     if not names_files(name):
-        raise SepbenchError(f"--as {name}: '{name}' cannot name files: use {NAMES_FILES}")
+        raise SepbenchError(f"--called {name}: '{name}' cannot name files: use {NAMES_FILES}")
     if not experiments:
-        raise SepbenchError(f"--as {name}: a name is of one experiment's changes: name that, too")
+        raise SepbenchError(f"--called {name}: a name is of one experiment's changes: name that, too")
     if len(experiments) > 1:
-        raise SepbenchError(f"--as {name}: a name is of one experiment's changes: ask for the table of each alone")
+        raise SepbenchError(f"--called {name}: a name is of one experiment's changes: ask for the table of each alone")
     experiment, home = experiments[0], Home.find()
     path = home.variants(Path(experiment).stem) / f"{name}.json"
     known = _read(path)
@@ -69,10 +69,10 @@ def _called(name: str, experiments: Sequence[str], given: Changes) -> Changes:
             others = sorted(other.stem for other in path.parent.glob("*.json"))
             there = f"changes of it are called {', '.join(others)}" if others else "none have a name"
             advice = "give them once with --set or --profile"
-            raise SepbenchError(f"--as {name}: no changes of {experiment} are called so ({there}): {advice}")
+            raise SepbenchError(f"--called {name}: no changes of {experiment} are called so ({there}): {advice}")
         return known
     if known not in (None, given):
-        raise SepbenchError(f"--as {name}: {known} is called so: choose another name, or leave these changes out")
+        raise SepbenchError(f"--called {name}: {known} is called so: choose another name, or leave these changes out")
     load_experiment(experiment, profile=given.profile, overrides=given.overrides)  # no name for what cannot be
     with writing(home.root):
         make_folder(path.parent)

@@ -19,6 +19,7 @@ from bench.core.validation import describe, first_mistake
 from bench.data.images import ImageSet, Splits
 from bench.data.loading import load_planned
 from bench.flows.carried import Carried, CarriedFile, Catalogue, alike
+from bench.flows.same_images import check_same_images
 from bench.plan.make import plan_experiment
 from bench.plan.stage import CraftJob, Kind
 from bench.record.provenance import device_name
@@ -101,17 +102,8 @@ class Incoming:
         return shlex.join(["sepbench", "run", name, *profile, *changes])
 
     def _check_fit(self, first: Path) -> None:
-        card, told = self.plan.card, self._catalogue
-        name = self.plan.experiment.dataset.name
-        for split, theirs, ours in (
-            ("training", told.train_sha256, card.train_sha256),
-            ("test", told.test_sha256, card.test_sha256),
-        ):
-            if theirs != ours:
-                raise SepbenchError(
-                    f"{first} was made with other {split} images of '{name}' (digest {theirs[:8]} there, {ours[:8]} "
-                    f"here): bring the same data set, or say where it lies with --set dataset.FIELD=PATH"
-                )
+        told = self._catalogue
+        check_same_images(first, self.plan.experiment.dataset.name, told.train_sha256, told.test_sha256, self.plan.card)
         pieces = self._files.pieces
         for one in told.work:
             stage = self.plan.stages.get(one.key)

@@ -13,6 +13,7 @@ from bench.core.disk import make_folder, writing
 from bench.core.errors import SepbenchError, Stopped
 from bench.core.registry import UnknownName, is_unknown
 from bench.flows.carry_out import Means, carry_out
+from bench.flows.same_images import check_same_images
 from bench.plan.make import plan_experiment
 from bench.plan.plan import Plan
 from bench.record.record import Record
@@ -108,16 +109,7 @@ def plan_again(record: Record, home: Home, file: str | None = None, places: Sequ
             f"with --experiment FILE.yaml"
         )
     plan = plan_experiment(spec, home.cards, lambda cell: _is_of(record, cell))
-    card = plan.card
-    for split, then, now in (
-        ("training", record.train_sha256, card.train_sha256),
-        ("test", record.test_sha256, card.test_sha256),
-    ):
-        if then != now:
-            raise SepbenchError(
-                f"{record.key[:12]} was made with other {split} images of '{record.dataset}' (digest {then[:8]} there, "
-                f"{now[:8]} here): bring the same data set, or say where it lies with --set dataset.FIELD=PATH"
-            )
+    check_same_images(record.key[:12], record.dataset, record.train_sha256, record.test_sha256, plan.card)
     cells = tuple(one for one in plan.cells if one.victim == record.key)
     if not cells:
         raise SepbenchError(

@@ -44,41 +44,41 @@ def test_where_there_are_no_records_those_that_there_are_are_named(
 
 
 def test_changes_with_a_name_are_asked_for_by_it(finished_copy: Finished) -> None:
-    done("run", "tiny.yaml", *SEVEN, *NOISE, "--as", "seven")
-    assert done("table", "tiny.yaml", "--as", "seven") == done("table", "tiny.yaml", *SEVEN)
-    assert done("table", "tiny.yaml", "--as", "seven") != done("table", "tiny.yaml")
-    done("run", "tiny.yaml", *NOISE, "--as", "seven")
+    done("run", "tiny.yaml", *SEVEN, *NOISE, "--called", "seven")
+    assert done("table", "tiny.yaml", "--called", "seven") == done("table", "tiny.yaml", *SEVEN)
+    assert done("table", "tiny.yaml", "--called", "seven") != done("table", "tiny.yaml")
+    done("run", "tiny.yaml", *NOISE, "--called", "seven")
     assert len(list(Path("home/records/tiny").iterdir())) == 2
 
 
 def test_a_name_stands_for_one_set_of_changes(finished_copy: Finished) -> None:
-    done("plan", "tiny.yaml", "--set", "seeds=[1]", "--as", "one")
-    assert refusal("plan", "tiny.yaml", "--set", "seeds=[2]", "--as", "one") == (
-        "--as one: --set 'seeds=[1]' is called so: choose another name, or leave these changes out"
+    done("plan", "tiny.yaml", "--set", "seeds=[1]", "--called", "one")
+    assert refusal("plan", "tiny.yaml", "--set", "seeds=[2]", "--called", "one") == (
+        "--called one: --set 'seeds=[1]' is called so: choose another name, or leave these changes out"
     )
-    assert refusal("plan", "tiny.yaml", "--as", "two") == (
-        "--as two: no changes of tiny.yaml are called so (changes of it are called one): give them once with --set or "
-        "--profile"
+    assert refusal("plan", "tiny.yaml", "--called", "two") == (
+        "--called two: no changes of tiny.yaml are called so (changes of it are called one): give them once with --set "
+        "or --profile"
     )
 
 
 def test_what_cannot_be_gets_no_name(finished_copy: Finished) -> None:
-    assert "unknown" in refusal("plan", "tiny.yaml", "--set", "victims=[resnet9]", "--as", "nine")
+    assert "unknown" in refusal("plan", "tiny.yaml", "--set", "victims=[resnet9]", "--called", "nine")
     assert not Path("home/variants").exists()
-    assert refusal("plan", "tiny.yaml", "--set", "seeds=[1]", "--as", "../one").startswith(
-        "--as ../one: '../one' cannot name files: use letters"
+    assert refusal("plan", "tiny.yaml", "--set", "seeds=[1]", "--called", "../one").startswith(
+        "--called ../one: '../one' cannot name files: use letters"
     )
-    assert refusal("table", "tiny.yaml", "quickstart", "--as", "one") == (
-        "--as one: a name is of one experiment's changes: ask for the table of each alone"
+    assert refusal("table", "tiny.yaml", "quickstart", "--called", "one") == (
+        "--called one: a name is of one experiment's changes: ask for the table of each alone"
     )
 
 
 def test_a_damaged_name_is_named(finished_copy: Finished) -> None:
-    done("plan", "tiny.yaml", "--set", "seeds=[1]", "--as", "one")
+    done("plan", "tiny.yaml", "--set", "seeds=[1]", "--called", "one")
     (path,) = Path("home/variants/tiny").iterdir()
     assert json.loads(path.read_bytes()) == {"profile": None, "overrides": ["seeds=[1]"]}
     path.write_text("{")
-    assert refusal("table", "tiny.yaml", "--as", "one") == (
+    assert refusal("table", "tiny.yaml", "--called", "one") == (
         f"{path.absolute()} cannot be read: remove it, and give the changes again"
     )
 
