@@ -261,6 +261,8 @@ def export(
     from bench.read.export import export as write
     from bench.store.home import Home
 
+    if state and out is None and hub is None:
+        raise SepbenchError("--state needs a place to write to: add --out FILE.sepstate, or --out FOLDER")
     if (out is None) == (hub is None):
         raise SepbenchError("give --out FOLDER for NumPy archives, or --hub FOLDER for the layout of the Hub")
     if not state and (bf16 or leave_out or file_size):

@@ -291,7 +291,7 @@ def test_other_bytes_under_right_digests_of_their_pieces_are_refused(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["export", "tiny.yaml", "--state"], "give --out FOLDER for NumPy archives, or --hub FOLDER"),
+        (["export", "tiny.yaml", "--state"], "--state needs a place to write to: add --out FILE.sepstate, or"),
         (["export", "tiny.yaml", "--out", "o", "--bf16"], "go with --state: add --state"),
         (["export", "tiny.yaml", "--hub", "o", "--state"], "--state goes with --out: the Hub takes protected sets"),
         (["export", "tiny.yaml", "--state", "--out", "o", "--file-size", "16"], "write a size such as 16M or 2G"),
