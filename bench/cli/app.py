@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     A pipe that nobody reads any more does not stop the work.
     """
-    with standard_streams() as out:
+    with standard_streams() as out, _warnings_on_standard_error():
         code = _run(sys.argv[1:] if arguments is None else arguments)
         out.flush()
         if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
@@ -54,12 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
+@contextmanager
+def _warnings_on_standard_error() -> Iterator[None]:
+    """Print what is logged as sentences while a command runs; whoever calls from Python has their own logging back."""
+    logger = logging.getLogger("sepbench")
+    before = logger.handlers, logger.propagate
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("sepbench: %(message)s"))
-    logger = logging.getLogger("sepbench")
-    logger.handlers = [handler]
-    logger.propagate = False
+    logger.handlers, logger.propagate = [handler], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before
+
+
+def _run(arguments: Sequence[str]) -> int:
     if sys.platform == "win32":
         say("sepbench does not run on Windows itself: install WSL 2 (wsl --install) and run it in there, as on Linux")
         return 2

@@ -175,7 +175,7 @@ def test_nothing_is_removed_where_a_record_cannot_be_read(home: Path) -> None:
 
 def test_changes_without_an_experiment_are_refused(own_place: None) -> None:
     assert "add --keep EXPERIMENT" in refusal("clean", "--set", "seeds=[0]")
-    assert "a name is of one experiment's changes" in refusal("clean", "--as", "mine")
+    assert "a name is of one experiment's changes" in refusal("clean", "--called", "mine")
 
 
 def test_checkpoints_go_where_nothing_is_left_to_craft_and_all_else_stays(home: Path, store: Store) -> None:

@@ -1,5 +1,6 @@
 """The command answers at once: nothing heavy is imported before it is needed."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,18 @@ def test_the_package_runs_as_a_module() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert done("--version") == f"sepbench, version {bench.__version__}\n"
+
+
+def test_who_calls_from_python_has_their_own_logging_back() -> None:
+    logger, own = logging.getLogger("sepbench"), logging.NullHandler()
+    logger.addHandler(own)
+    try:
+        assert ask("show", "no-such-thing").code == 2
+        assert own in logger.handlers
+        assert logger.propagate
+    finally:
+        logger.removeHandler(own)
+    assert logger.handlers == []
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -1,10 +1,8 @@
 """Asking the command for something in this process, as a person would at a terminal."""
 
 import io
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,24 +57,13 @@ def ask(*arguments: str | Path) -> Answer:
     """Run one command."""
     out, err = io.StringIO(), io.StringIO()
     code: str | int | None = 0
-    with redirect_stdout(out), redirect_stderr(err), _log_as_before():
+    with redirect_stdout(out), redirect_stderr(err):
         try:
             main([str(one) for one in arguments])
         except SystemExit as ended:
             code = ended.code
     assert isinstance(code, int)
     return Answer(code, out.getvalue(), err.getvalue())
-
-
-@contextmanager
-def _log_as_before() -> Iterator[None]:
-    """Let warnings reach pytest again afterwards: the command writes them itself."""
-    logger = logging.getLogger("sepbench")
-    handlers, propagate = logger.handlers, logger.propagate
-    try:
-        yield
-    finally:
-        logger.handlers, logger.propagate = handlers, propagate
 
 
 def done(*arguments: str | Path) -> str:
