@@ -1,16 +1,19 @@
 """Commands that ask: what there is, what would run, what this machine can do."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from bench.cli.help_example import example
 from bench.cli.naming import changing
-from bench.cli.options import DEVICE, DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, planned, say
+from bench.cli.options import DEVICE, DEVICES, EXPERIMENT, JOBS, ONLY, PLUGIN, say
 from bench.core.errors import SepbenchError
+from bench.core.garbage import uncollected
 
 
 @click.command(epilog=example("sepbench ls methods"))
@@ -30,10 +33,18 @@ def ls(kind: str, as_json: bool) -> None:
 @click.option("--full", is_flag=True, help="Of an experiment: with every default, not as its file stands.")
 def show(name: str, records: Path | None, full: bool) -> None:
     """Show a method, victim, defense, data set, recipe or experiment, or the record or artifact with a key."""
+    from bench.cli.catalog import is_key
     from bench.cli.catalog import show as describe
+    from bench.cli.once import Made, once
+    from bench.core.git import ROOT
     from bench.store.home import Home
 
-    click.echo(describe(name, Home.find(), records, full))
+    home = Home.find()
+    if is_key(name):
+        click.echo(describe(name, home, records, full))
+        return
+    beside_code = ROOT / "bench" / "__pycache__" / "answers"  # as a home may not be there yet
+    click.echo(once(beside_code, ["show", name, full], [Path(name)], lambda: Made(describe(name, home, records, full))))
 
 
 @click.command(epilog=example("sepbench plan cifar10-cpu --set dataset.limit=1000 --all"))
@@ -56,24 +67,27 @@ def plan(
     as_json: bool,
 ) -> None:
     """Say what would run, what is there already, and about how long it takes on this machine."""
-    from bench.core.garbage import uncollected
+    from bench.cli.once import Made, once
+    from bench.plan.right_now import Asked
+    from bench.store.home import Home
+
+    home, asked_for = Home.find(), (experiment, list(overrides), profile, list(only))
+    how: dict[str, Any] = {"devices": devices, "jobs": jobs, "every_stage": every_stage, "as_json": as_json}
+
+    def make() -> Made:
+        from bench.cli import planning
+
+        return planning.plan(*asked_for, home=home, **how)
 
     with uncollected():
-        from bench.core.device import choose_devices
-        from bench.plan.outlook import outlook, render_outlook
-        from bench.plan.plugin_sources import changed_since
-        from bench.store.home import Home
-
-        processes = choose_devices(devices) * jobs
-        wanted = planned(experiment, overrides, profile, only, without_data=True)
-        home = Home.find()
-        for sentence in changed_since(wanted, home.store):
-            say(sentence)
-        several = len({*processes})
-        view = outlook(wanted, home, processes[0], len(processes) // several)
-        click.echo(render_outlook(view, as_json, every_stage))
-        if several > 1:
-            say(f"times are those of {processes[0]} alone, and {several} devices share the stages")
+        answer = once(home.answers, ["plan", asked_for, how], [Path(experiment), home.store.root, home.paces], make)
+    told, asked = answer["told"], Asked(**answer["asked"])
+    if as_json:
+        click.echo(json.dumps({**told, **asked.fields(home.root)}, indent=1))
+    else:
+        click.echo("\n".join([*told, *asked.lines(home.root)]))
+    for sentence in answer["said"]:
+        say(sentence)
 
 
 @click.command(epilog=example("sepbench doctor --check --devices cpu"))

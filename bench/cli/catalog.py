@@ -36,9 +36,14 @@ def show(name: str, home: Home, records: Path | None = None, full: bool = False)
         found.append(_experiment(name, full))
     if found:
         return "\n\n".join(found)
-    if len(name) >= 6 and set(name) <= _KEY_LETTERS:
+    if is_key(name):
         return _by_key(name, home, records)
     raise _unknown(name)
+
+
+def is_key(name: str) -> bool:
+    """Tell whether a name may be a key, or how one begins."""
+    return len(name) >= 6 and set(name) <= _KEY_LETTERS
 
 
 def _is_no_plugin(name: str) -> bool:

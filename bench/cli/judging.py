@@ -98,7 +98,7 @@ def evaluate(
     plan = evaluation.plan
     click.echo(f"{evaluation.report()}\n")
     if only_plan:
-        click.echo(render_outlook(outlook(plan, means.home, means.device, 1 + len(further)), as_json=False))
+        click.echo(render_outlook(outlook(plan, means.home, means.device, 1 + len(further)), means.home))
         return
     for clause in worth_knowing(plan.card, plan.experiment.dataset.name):
         say(clause)

@@ -38,27 +38,22 @@ def table(
     On a terminal it fits the window, in blocks below each other where it is too wide; elsewhere it is Markdown.
     What `sepbench evaluate` judged is called evaluate-NAME.
     """
-    from bench.read.evaluated import evaluation_table
-    from bench.read.evaluated_records import are_evaluations, evaluation_records
-    from bench.read.standins import loaded
-    from bench.read.tables import check_format, render, to_terminal
-    from bench.read.tabulation import compile_table
+    from bench.cli.once import Made, once
     from bench.store.home import Home
 
-    check_format(form)  # before whatever takes time or may be missing
-    home, chosen = Home.find(), dict(pair("--where", one) for one in where)
-    if are_evaluations(experiments):
-        found = evaluation_records(experiments, home, records, chosen, profile=profile, overrides=overrides)
-        compiled = evaluation_table(found)
-    else:
-        with loaded(experiments, home, records, profile=profile, overrides=overrides) as specs:
-            compiled = compile_table(specs, home, records, chosen)
-    if form == "md" and sys.stdout.isatty():
-        click.echo(to_terminal(compiled, shutil.get_terminal_size().columns), nl=False)
-    else:
-        click.echo(for_machines(render(compiled, form), form), nl=False)
-    if strict and compiled.missing:
-        say(f"{compiled.missing} of {compiled.runs} runs are missing")
+    home, width = Home.find(), shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def make() -> Made:
+        from bench.cli import tabulating
+
+        return tabulating.table(experiments, overrides, profile, form, records, where, width=width, home=home)
+
+    request = ["table", experiments, overrides, profile, form, str(records), where, width, sys.stdout.encoding]
+    logged = [home.root / name for name in ("mlflow.db", "mlflow.db-wal", "mlartifacts")]
+    answer = once(home.answers, request, [*map(Path, experiments), records or home.root / "records", *logged], make)
+    click.echo(answer["printed"], nl=False)
+    if strict and answer["missing"]:
+        say(f"{answer['missing']} of {answer['runs']} runs are missing")
         sys.exit(1)
 
 

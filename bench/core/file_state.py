@@ -1,6 +1,6 @@
 """Whether a file is still the one that was read, for the price of asking the system instead of reading it again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,3 +47,24 @@ def settled(states: Iterable[FileState], asked_ns: int) -> bool:
     `asked_ns` is when the first of the states was asked for.
     """
     return all(state.changed_ns < asked_ns - _COARSEST_CLOCK_NS for state in states)
+
+
+def states_below(path: Path) -> Iterator[FileState]:
+    """Yield the states of a file, or of a folder with all in it but what Python compiled, in an order that stays.
+
+    Links are followed, each folder is entered once. Of what is not there nothing is yielded.
+    """
+    yield from _below(path, set())
+
+
+def _below(path: Path, entered: set[tuple[int, int]]) -> Iterator[FileState]:
+    try:
+        found = path.stat()
+        yield FileState.of(path)
+        if path.is_dir() and (found.st_dev, found.st_ino) not in entered:
+            entered.add((found.st_dev, found.st_ino))
+            for inside in sorted(path.iterdir()):
+                if inside.name != "__pycache__":
+                    yield from _below(inside, entered)
+    except OSError:  # it went meanwhile, or is not for this user to see
+        return

@@ -362,6 +362,11 @@ def _card_name(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int],
     return f"{hashlib.sha256(canonical.encode()).hexdigest()}.json"
 
 
+def files_of(spec: DatasetSpec) -> list[Path]:
+    """Return every file whose content decides the images of a data set that is here."""
+    return _plugin(spec.located()).files()
+
+
 def _file_states(plugin: DatasetPlugin) -> list[FileState]:
     return [_file_state(path) for path in plugin.files()]
 

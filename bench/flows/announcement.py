@@ -8,6 +8,7 @@ from bench.core.norms import plain
 from bench.flows.choices import FIT
 from bench.flows.protection import Protection
 from bench.plan.outlook import estimator, outlook
+from bench.plan.right_now import busy
 from bench.plan.stage import SurrogateJob
 from bench.spec.names import passes_text
 
@@ -96,8 +97,8 @@ def _effort(protection: Protection, check_passes: float) -> Iterator[tuple[str, 
         pace = _seconds_of_a_pass(protection)
         took = "" if pace is None else f", roughly {duration(check_passes * pace)} if none of it is done"
         yield "check", f"{check_passes:.0f} passes more to see what it holds{took}"
-    if view.busy:
-        yield "", f"{view.device} is busy now ({view.busy}): while it is, everything takes longer"
+    if (programs := busy(view.device)) is not None:
+        yield "", f"{view.device} is busy now ({programs}): while it is, everything takes longer"
     yield "kept in", f"{protection.home.root}; when it is stopped, the same command goes on from there"
 
 

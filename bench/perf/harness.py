@@ -1,4 +1,4 @@
-"""What the harness itself costs: planning, running again, tables, the page, memory; nothing is trained."""
+"""What the harness itself costs: planning, running again, tables, the page, memory, commands; nothing is trained."""
 
 import multiprocessing
 import tempfile
@@ -14,6 +14,7 @@ from bench.contracts.method import total_passes
 from bench.core.garbage import uncollected
 from bench.data.loading import DataCard
 from bench.engine.memory import peak_memory_mb
+from bench.perf.commands import command_costs
 from bench.plan.make import make_plan
 from bench.plan.outlook import outlook, render_outlook
 from bench.plan.plan import Plan
@@ -66,7 +67,8 @@ def harness_costs(scale: float = 1.0) -> dict[str, Any]:
     Returns
     -------
     JSON: for each part its numbers, seconds on the clock and of the processor, and how these grow with ten times as
-    many; and the highest resident memory of processes that plan and run again from a hundredth to all of the cells.
+    many; the highest resident memory of processes that plan and run again from a hundredth to all of the cells; and the
+    seconds that commands take to answer, first and again.
 
     """
     planned, finished, records = (max(_SMALLEST, round(scale * count)) for count in (PLANNED, FINISHED, RECORDS))
@@ -80,6 +82,7 @@ def harness_costs(scale: float = 1.0) -> dict[str, Any]:
             "table": _table(records, Path(folder)),
             "page": _page(records, Path(folder)),
             "memory": _memory(sorted({max(_CELLS_A_SEED, planned // 100), planned // 10, planned}), Path(folder)),
+            "commands": _commands(Path(folder)),
         }
 
 
@@ -118,7 +121,7 @@ def _planning(cells: int, folder: Path) -> dict[str, Any]:
 
     def plan(cells: int) -> str:
         with uncollected():  # as the command does
-            return render_outlook(outlook(made_up(cells), home, _CPU), as_json=False)
+            return render_outlook(outlook(made_up(cells), home, _CPU), home)
 
     return {"cells": cells, **_grown(cells, plan)}
 
@@ -194,6 +197,11 @@ def _in_a_process(cells: int, home: Home) -> float:
     peak: float = ours.recv()
     process.join()
     return peak
+
+
+def _commands(folder: Path) -> dict[str, Any]:
+    records = write_records(make_plan(varied(_SMALLEST), _CARD), folder / "records", _origin())
+    return {"records": len(list(records.iterdir())), **command_costs(varied(_SMALLEST), records, folder)}
 
 
 def _tell_peak(cells: int, home: Home, answer: Any) -> None:

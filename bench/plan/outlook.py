@@ -1,6 +1,5 @@
 """What a plan comes to before it runs: stages left, passes, time, work, room on the disk."""
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any, get_args
 
 import torch
 
-from bench.core.disk import free_bytes
 from bench.core.duration import duration
 from bench.core.sizes import size_text
 from bench.data.counts import Counts, names_of
@@ -18,6 +16,7 @@ from bench.plan.cost import Costs, bytes_of_every_epoch, estimate_bytes, estimat
 from bench.plan.estimate import Basis, Estimator, measured_seconds, threads_of_each
 from bench.plan.paces import Paces
 from bench.plan.plan import Plan
+from bench.plan.right_now import Asked
 from bench.plan.stage import CraftJob, Kind, Stage
 from bench.plan.unreached import unreached
 from bench.spec.names import NOTHING, passes_text
@@ -28,8 +27,6 @@ _GPU_RATE = 1e14
 _CLASSES_SHOWN = 12
 _MUCH = 2**30
 """Bytes of checkpoints from which on they are worth a line."""
-_BUSY = 1.25
-"""Programs that want to run, for each core, from which on a machine is called busy."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +87,10 @@ class Outlook:
         The data set; where it is not on this machine only its published sizes.
     missing
         What to do so that it is on this machine, where it is not.
-    busy
-        What keeps the device from its usual speed just now.
     sharing
         What --jobs changes, where it asks for more than one process.
     every_epoch
         Bytes of disk that surrogates to be trained would take if they kept every epoch.
-    free
-        Bytes that the disk of the home has left.
     unreached
         Rows that cannot use their budget, see `bench.plan.unreached`.
 
@@ -110,12 +103,16 @@ class Outlook:
     device: str
     cells: int
     missing: str | None
-    busy: str | None
     sharing: Sharing | None
     every_epoch: float
-    free: int
     unreached: tuple[str, ...]
     stages: tuple[PlannedStage, ...]
+
+    @property
+    def asked(self) -> Asked:
+        """What the stages that are left ask of the machine."""
+        left = [stage for stage in self.stages if not stage.done]
+        return Asked(self.device, len(left), sum(stage.bytes for stage in left))
 
 
 def estimator(
@@ -163,19 +160,11 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
         device=str(device),
         cells=len(plan.cells),
         missing=missing,
-        busy=_busy(device),
         sharing=_sharing(plan, todo, device, paces, jobs) if jobs > 1 else None,
         every_epoch=sum(bytes_of_every_epoch(plan, stage, costs) for stage in todo),
-        free=free_bytes(home.root),
         unreached=tuple(unreached(plan.experiment)),
         stages=tuple(map(planned, plan.stages.values())),
     )
-
-
-def _busy(device: torch.device) -> str | None:
-    """Return how busy a CPU is where it is."""
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    return f"{load:.1f} programs on {cores} cores" if device.type == "cpu" and load > _BUSY * cores else None
 
 
 def _sharing(plan: Plan, todo: Sequence[Stage], device: torch.device, paces: Paces, jobs: int) -> Sharing:
@@ -190,17 +179,25 @@ def _sharing(plan: Plan, todo: Sequence[Stage], device: torch.device, paces: Pac
     return Sharing(jobs, threads, max(sum(seconds.values()) / at_once, *chains.values()))
 
 
-def render_outlook(view: Outlook, as_json: bool, every_stage: bool = False) -> str:
-    """Return the outlook as JSON, or for a person: a line for each kind of work or for every stage, and the total."""
-    if as_json:
-        own = {name: value for name, value in vars(view).items() if name != "card"}
-        nested = {"sharing": view.sharing and vars(view.sharing), "stages": [vars(stage) for stage in view.stages]}
-        return json.dumps({**own, "data": _data(view.card, view.dataset), **nested}, indent=1)
+def render_outlook(view: Outlook, home: Home) -> str:
+    """Return the outlook for a person, with what is in its way just now."""
+    return "\n".join([*outlook_lines(view), *view.asked.lines(home.root)])
+
+
+def outlook_lines(view: Outlook, every_stage: bool = False) -> list[str]:
+    """Return the outlook for a person: a line for each kind of work or for every stage, and the total."""
     cells = "1 cell" if view.cells == 1 else f"{view.cells} cells"
     head = f"{view.experiment}: {cells} on {view.dataset}, recipe {view.recipe}, on {view.device}"
     body = [_line(stage) for stage in view.stages] if every_stage else _table(view.stages)
     images = _images(view.card, view.dataset, every_stage)
-    return "\n".join([head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view), *_total(view)])
+    return [head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view), *_total(view)]
+
+
+def outlook_fields(view: Outlook) -> dict[str, Any]:
+    """Return the outlook as JSON."""
+    own = {name: value for name, value in vars(view).items() if name != "card"}
+    nested = {"sharing": view.sharing and vars(view.sharing), "stages": [vars(stage) for stage in view.stages]}
+    return {**own, "data": _data(view.card, view.dataset), **nested}
 
 
 def worth_knowing(card: DataCard, dataset: str) -> list[str]:
@@ -290,15 +287,13 @@ def _notes(view: Outlook) -> Iterator[str]:
             f"of {', '.join(limits)} passes and time are the most there may be: what trains while it crafts may be "
             f"done before, and a batch holds no more images than there are"
         )
-    yield from _room(view)
-    if view.busy:
-        yield f"{view.device} is busy now ({view.busy}): while it is, everything takes longer"
+    yield from _checkpoints(view)
 
 
-def _room(view: Outlook) -> Iterator[str]:
-    """Yield what of the disk checkpoints take, where that is much, and that there is too little, where there is."""
+def _checkpoints(view: Outlook) -> Iterator[str]:
+    """Yield what of the disk checkpoints take, where that is much."""
     surrogates = [stage for stage in view.stages if stage.kind == "surrogate" and not stage.done]
-    checkpoints, room = sum(stage.bytes for stage in surrogates), sum(stage.bytes for stage in view.stages)
+    checkpoints = sum(stage.bytes for stage in surrogates)
     if view.every_epoch > checkpoints:
         yield (
             f"checkpoints of surrogates take {size_text(checkpoints)} of disk, those alone that this experiment asks "
@@ -306,11 +301,6 @@ def _room(view: Outlook) -> Iterator[str]:
         )
     elif checkpoints >= _MUCH:
         yield f"checkpoints of surrogates take {size_text(checkpoints)} of disk: sepbench clean --checkpoints frees it"
-    if room > view.free:
-        yield (
-            f"the disk has {size_text(view.free)} left and {size_text(room)} are needed: free some space (sepbench du, "
-            f"sepbench clean), or set SEPBENCH_HOME to another disk"
-        )
 
 
 def _shared(sharing: Sharing, device: str) -> str:

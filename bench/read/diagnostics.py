@@ -6,6 +6,7 @@ Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Prote
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -201,13 +202,7 @@ def render_diagnosis(found: Diagnosis, form: str) -> str:
     for one in found.similarities:
         off = [value for i, row in enumerate(one.cosine) for j, value in enumerate(row) if i != j]
         known = [value for value in off if value is not None]
-        mean = (
-            f"mean cosine of two: {sum(known) / len(known):.3f}"
-            if known
-            else "no two to compare"
-            if off
-            else "one network"
-        )
+        mean = f"mean cosine of two: {fmean(known):.3f}" if known else "no two to compare" if off else "one network"
         lines += [
             "",
             f"{one.what}: gradients ({mean})",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import SepbenchError
+from bench.core.heard import LASTING
 from bench.record.record import Record, read_record
 from bench.record.tracking import NotLogged, Unreadable, default_uri, installed
 from bench.record.tracking import records as records_in_mlflow
@@ -50,6 +51,7 @@ def logged_or_kept(experiment: str, variant: str, home: Home) -> list[Record]:
             _counted(len(lacking)),
             experiment,
             folder,
+            extra=LASTING,
         )
     return [*(known | newer).values()]
 
@@ -60,7 +62,7 @@ def _kept(folder: Path, logged: set[str]) -> Iterator[Record]:
             yield read_record(path)
         except SepbenchError as error:
             if path.stem not in logged:
-                _LOG.warning("%s", error)
+                _LOG.warning("%s", error, extra=LASTING)
 
 
 def _counted(number: int) -> str:

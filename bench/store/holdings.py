@@ -40,7 +40,7 @@ _FILES: dict[str, What] = {
     "cards": "card",
     "locks": "lock",
     "records": "record",
-    **dict.fromkeys(("paces", "costs", "outbox", "arrays", "variants", "mlartifacts"), "other"),
+    **dict.fromkeys(("answers", "paces", "costs", "outbox", "arrays", "variants", "mlartifacts"), "other"),
 }
 """What the files of a folder are."""
 

@@ -48,6 +48,11 @@ class Home:
         return self.root / "costs"
 
     @property
+    def answers(self) -> Path:
+        """What commands answered that took seconds, as long as it holds."""
+        return self.root / "answers"
+
+    @property
     def outbox(self) -> Path:
         """Reports that MLflow has not confirmed yet."""
         return self.root / "outbox"

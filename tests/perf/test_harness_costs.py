@@ -70,6 +70,10 @@ def test_perf_of_the_harness_prints_json(loops_in_forks: None) -> None:
     )
     assert told["page"]["mebibytes"] > 0.1
     assert min(told["memory"]["peak_mb"]) > 0
+    commands = told["commands"]
+    assert commands.pop("records") == 950
+    assert set(commands) == {"ls", "show", "plan", "table"}
+    assert all(0 < one["again"] for one in commands.values())
 
 
 def test_each_stage_is_read_no_more_than_twice_when_a_finished_experiment_runs_again(

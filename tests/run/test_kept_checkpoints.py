@@ -98,7 +98,7 @@ def test_a_plan_tells_of_what_is_not_kept_and_of_a_disk_that_is_too_small(monkey
     whole = done("plan", "tiny.yaml")
     assert "those alone" not in whole
     assert "the disk has" not in whole
-    monkeypatch.setattr("bench.plan.outlook.free_bytes", lambda folder: 2**10)
+    monkeypatch.setattr("bench.plan.right_now.free_bytes", lambda folder: 2**10)
     assert "the disk has 1.0 KiB left and " in done("plan", "tiny.yaml")
 
 

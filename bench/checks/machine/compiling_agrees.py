@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from bench.checks.machine.alikeness import alike, flattened
 from bench.checks.machine.gradients_agree import LIMITS, target_of
 from bench.checks.machine.machine import Machine, recipe
 from bench.checks.machine.measured import Measured, held, not_measured
+from bench.core.heard import heard
 from bench.engine import compiling
 from bench.engine.ensemble import Ensemble
 from bench.engine.step import autocast_for
@@ -78,8 +78,8 @@ def _gradient_of_weights(network: nn.Module, x: Tensor, y: Tensor, autocast: tor
     return flattened(list(torch.autograd.grad(loss, weights))).cpu()
 
 
-def _uncompiled(machine: Machine, name: str, warnings: list[str]) -> Measured:
-    reason = warnings[0] if warnings else "torch.compile left the network as it is"
+def _uncompiled(machine: Machine, name: str, warnings: list[logging.LogRecord]) -> Measured:
+    reason = warnings[0].getMessage() if warnings else "torch.compile left the network as it is"
     if machine.device.type == "cpu" and "InvalidCxxCompiler" in reason:
         return not_measured(name, "·", "there is no C++ compiler", "only --compile wants one: install g++ for it")
     advice = "install g++ and the triton that belongs to this version of torch" if machine.device.type == "cuda" else ""
@@ -92,21 +92,3 @@ def _timed(machine: Machine, work: Callable[[], Tensor]) -> tuple[float, Tensor]
     result = work()
     wait_for(machine.device)
     return time.perf_counter() - began, result
-
-
-@contextmanager
-def heard() -> Iterator[list[str]]:
-    """Yield what sepbench warns of in the block, which is said as ever."""
-    messages: list[str] = []
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.WARNING:
-                messages.append(record.getMessage())
-
-    logger, ear = logging.getLogger("sepbench"), Ear()
-    logger.addHandler(ear)
-    try:
-        yield messages
-    finally:
-        logger.removeHandler(ear)

@@ -64,7 +64,9 @@ def _points(matrix: Matrix, fields: Sequence[str]) -> list[_Point]:
     for line in matrix.lines:
         accuracy, (spent, *more) = _accuracy(line), [line.costs.get(field) for field in fields]
         if line.reference is None and accuracy is not None and spent is not None:
-            found.append(_Point(line.method, spent + sum(one or 0.0 for one in more), accuracy, bool(line.weak)))
+            found.append(
+                _Point(line.method, math.fsum([spent, *(one or 0.0 for one in more)]), accuracy, bool(line.weak))
+            )
     return found
 
 

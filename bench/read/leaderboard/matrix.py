@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from statistics import fmean
 
 from bench.read.chance import chance_of, near_chance
 from bench.read.leaderboard.comparing import Compared, Interval, compare
@@ -213,5 +214,5 @@ def _order(line: Line, defenses: Sequence[str]) -> tuple[bool, bool, float, floa
     """Sort by mean rank, then by accuracy; what was not measured under all defenses follows, references come last."""
     rank = inf if line.rank is None else line.rank.mean
     means = [line.numbers[one].mean for one in defenses if one in line.numbers]
-    mean = sum(means) / len(means) if means else inf
+    mean = fmean(means) if means else inf
     return not line.competes, len(means) < len(defenses), rank, mean, line.method

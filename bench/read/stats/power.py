@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import sqrt
+from math import fsum, sqrt
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def resolution(groups: Iterable[Sequence[Samples]]) -> Resolution | None:
     paired = [np.array(values).round(DECIMALS) for values in differences if len(values) > 1]
     if not paired:
         return None
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in paired)
+    squares = fsum(float(((values - values.mean()) ** 2).sum()) for values in paired)
     spread = sqrt(squares / sum(len(values) - 1 for values in paired))
     n = max(map(len, paired))
     return Resolution(n, spread, spread * detectable(n)) if spread else None

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import get_args
 
 import numpy as np
@@ -83,7 +84,7 @@ def _over(cells: Sequence[TableCell], kind: SummaryKind, value: str) -> SummaryC
     common = [seeds for seeds in samples[0] if all(seeds in other for other in samples)]
     if not common:
         return empty
-    means = {seeds: sum(other[seeds] for other in samples) / len(samples) for seeds in common}
+    means = {seeds: fmean(other[seeds] for other in samples) for seeds in common}
     return _summary(empty, means, tuple(dict.fromkeys(key for cell in cells for key in cell.keys)))
 
 

@@ -1,0 +1,187 @@
+"""Commands that train nothing answer again without torch, until anything has changed that decides the answer."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import bench
+from bench.cli import once as module
+from bench.cli.once import Made, folders_above, once
+from bench.core import file_state
+from bench.core.heard import LASTING
+from tests.making.asking import Finished
+
+# Beforehand the clock is put forward, as what has just changed is not remembered; the last line is for the test.
+_ASK = """
+import sys, time
+now = time.time_ns
+time.time_ns = lambda: now() + 10**10
+import bench.cli
+try:
+    bench.cli.main(sys.argv[1:])
+finally:
+    print("torch" in sys.modules)
+"""
+
+
+def asked(*arguments: str, **environment: str) -> tuple[str, bool, str]:
+    """Ask in a process of its own; return what was printed, whether torch was imported, and what was said."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1]), **environment}
+    command = [sys.executable, "-c", _ASK, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    *printed, last = done.stdout.splitlines()
+    return "\n".join(printed), last == "True", done.stderr
+
+
+def lasting(printed: str) -> list[str]:
+    """Return the lines that do not tell of what else the machine does just now."""
+    return [line for line in printed.splitlines() if not re.search(r'is busy now|"busy":|"free":', line)]
+
+
+def both(*arguments: str, **environment: str) -> tuple[str, str]:
+    """Ask until the answer is known, at most three times: a first plan notes how fast the machine is."""
+    first, *_ = asked(*arguments, **environment)
+    for _ in range(2):
+        again, torch, said = asked(*arguments, **environment)
+        assert lasting(again) == lasting(first)
+        if not torch:
+            return again, said
+    raise AssertionError(f"{arguments} imports torch each time")
+
+
+@pytest.mark.slow
+def test_a_plan_is_made_anew_once_there_is_more(finished_copy: Finished) -> None:
+    shown, _ = both("plan", "tiny.yaml")
+    assert "nothing is left to do" in shown
+    victim = next((finished_copy.home / "store" / "victim").glob("*/*/meta.json"))
+    victim.unlink()
+    shown, torch, _ = asked("plan", "tiny.yaml")
+    assert torch
+    assert "1 to do" in shown
+    _, torch, _ = asked("plan", "tiny.yaml", OMP_NUM_THREADS="2")
+    assert torch, "another environment"
+    text = Path("tiny.yaml").read_text()
+    Path("tiny.yaml").write_text(text.replace("name: tiny", "name: other", 1))
+    assert asked("plan", "tiny.yaml")[0].startswith("other: ")
+
+
+@pytest.mark.slow
+def test_a_plan_as_json_tells_of_the_disk_as_it_is_now(finished_copy: Finished) -> None:
+    found = json.loads(both("plan", "tiny.yaml", "--json")[0])
+    assert found["free"] == pytest.approx(shutil.disk_usage(finished_copy.home).free, rel=0.1)
+    assert [stage["done"] for stage in found["stages"]] == [True] * 7
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("finished_copy")
+@pytest.mark.parametrize("records", [[], ["--records", "results/records"]], ids=["MLflow or home", "a folder"])
+def test_a_table_is_made_anew_once_a_record_has_changed(records: list[str], finished_copy: Finished) -> None:
+    shown, _ = both("table", "tiny.yaml", *records, "--format", "csv")
+    folder = finished_copy.results if records else finished_copy.home
+    for path in folder.joinpath("records").rglob("*.json"):
+        path.unlink()
+    (finished_copy.home / "mlflow.db").unlink(missing_ok=True)
+    with pytest.raises(subprocess.CalledProcessError):
+        asked("table", "tiny.yaml", *records, "--format", "csv")
+    assert shown
+
+
+@pytest.mark.slow
+def test_what_the_table_warns_of_is_said_again(finished_copy: Finished) -> None:
+    (finished_copy.home / "mlflow.db").unlink(missing_ok=True)
+    pytest.importorskip("mlflow")
+    shown, said = both("table", "tiny.yaml")
+    assert "MLflow lacks " in said
+    assert said == asked("table", "tiny.yaml")[2]
+    assert shown
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_place")
+def test_what_a_method_is_takes_no_home(tmp_path: Path) -> None:
+    shown, _ = both("show", "sep")
+    assert shown.startswith("method sep\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A process that has not imported torch, whose clock tells all, and where no other distribution adds plug-ins."""
+    modules = {name: kept for name, kept in sys.modules.items() if name != "torch"}
+    monkeypatch.setattr(module, "sys", SimpleNamespace(**{**vars(sys), "modules": modules}))
+    monkeypatch.setattr(file_state, "_COARSEST_CLOCK_NS", -(10**12))
+    monkeypatch.setattr(module, "entry_points", lambda group: ())
+    return tmp_path / "answers"
+
+
+class Maker:
+    """What answers with the number of times it was asked."""
+
+    def __init__(self, lasting: bool = True, warning: Sequence[object] = ()) -> None:
+        self.times, self._lasting, self._warning = 0, lasting, warning
+
+    def __call__(self) -> Made:
+        self.times += 1
+        for extra in self._warning:
+            logging.getLogger("sepbench").warning("so it is", extra=extra)  # type: ignore[arg-type]
+        return Made(self.times, lasting=self._lasting)
+
+
+def test_what_lasts_is_made_once(without_torch: Path) -> None:
+    make = Maker()
+    assert [once(without_torch, "what", [], make) for _ in range(3)] == [1, 1, 1]
+    assert once(without_torch, "else", [], make) == 2
+
+
+def test_what_does_not_last_is_made_each_time(without_torch: Path) -> None:
+    make = Maker(lasting=False)
+    assert [once(without_torch, "what", [], make) for _ in range(2)] == [1, 2]
+
+
+def test_a_warning_that_lasts_is_said_each_time_and_another_made_for_anew(
+    without_torch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make = Maker(warning=[LASTING])
+    assert [once(without_torch, "what", [], make) for _ in range(2)] == [1, 1]
+    assert caplog.messages == ["so it is", "so it is"]
+    make = Maker(warning=[LASTING, None])
+    assert [once(without_torch, "else", [], make) for _ in range(2)] == [1, 2]
+
+
+def test_with_plugins_of_others_and_where_torch_is_imported_each_is_made(
+    without_torch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Maker()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "entry_points", lambda group: [group] if group == "sepbench.methods" else [])
+        assert [once(without_torch, "what", [], make) for _ in range(2)] == [1, 2]
+    assert [once(without_torch, "what", [], make) for _ in range(2)] == [3, 3]
+    monkeypatch.setattr(module, "sys", sys)
+    assert "torch" in sys.modules
+    assert once(without_torch, "what", [], make) == 4
+
+
+def test_an_error_is_met_each_time(without_torch: Path) -> None:
+    def fail() -> Made:
+        raise ValueError("no")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            once(without_torch, "what", [], fail)
+
+
+def test_folders_above_files_are_those_where_more_could_be() -> None:
+    paths = [Path("/data/train/cat/1.png"), Path("/data/train/cat/2.png"), Path("/data/test/dog/1.png")]
+    named = ["/data", "/data/test", "/data/test/dog", "/data/train", "/data/train/cat"]
+    assert folders_above(paths) == list(map(Path, named))
+    assert folders_above(paths[:1]) == [Path("/data/train/cat")]
+    assert folders_above([]) == []
