@@ -28,6 +28,9 @@ from bench.core.errors import Stopped
 )
 @click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster; without it Ray is started on this machine.")
 @click.option("--time-limit", metavar="DURATION", help="Stop at the next safe point after 90s, 9m, 1h30m; exit code 3.")
+@click.option(
+    "--stage-limit", metavar="DURATION", help="A stage that takes longer, such as 6h, has failed; others go on."
+)
 @click.option("--force", multiple=True, metavar="STAGE", help="Run finished stages again: surrogate, craft or victim.")
 @JOBS
 @click.option("--compile", is_flag=True, help="Train with torch.compile; perf train --compile tells whether it pays.")
@@ -42,6 +45,7 @@ def run(
     executor: str,
     address: str | None,
     time_limit: str | None,
+    stage_limit: str | None,
     force: Sequence[str],
     jobs: int,
     compile: bool,
@@ -67,7 +71,10 @@ def run(
 
     chosen = choose_executor(executor, address)
     check_stage_kinds(force)
-    stop = Stop(None if time_limit is None else parse_duration(time_limit))
+    stop = Stop(
+        None if time_limit is None else parse_duration(time_limit),
+        None if stage_limit is None else parse_duration(stage_limit, "--stage-limit"),
+    )
     first, *further = chosen.devices(devices, jobs)
     means = Means(
         Home.find(),
@@ -116,7 +123,8 @@ def work(file: Path) -> None:
     wanted = told.plan(home)
     # It times nothing: the first process tells how long it takes.
     watcher = choose_progress(wanted.todo(home.store), lambda stage: 1.0)
-    place = Workplace(home, choose_device(told.device), watcher, Stop(told.seconds), (), told.compile, told.tell)
+    stop = Stop(told.seconds, told.stage_seconds)
+    place = Workplace(home, choose_device(told.device), watcher, stop, (), told.compile, told.tell)
     tracker = Tracker(default_uri(home.root), home, leave=True) if told.tell else NullTracker()
     try:
         summary = run_plan(wanted, Invocation(place, tracker=tracker))

@@ -5,14 +5,14 @@ import re
 from bench.core.errors import SepbenchError
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds of `90`, `90s`, `9m`, `1h30m`; raises `SepbenchError` for anything else."""
+def parse_duration(text: str, option: str = "--time-limit") -> float:
+    """Return the seconds of `90`, `90s`, `9m`, `1h30m`; raises `SepbenchError` for anything else, naming the option."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
     seconds = (
         sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
     )
     if seconds == 0:
-        raise SepbenchError(f"--time-limit {text}: write a duration such as 90s, 9m or 1h30m")
+        raise SepbenchError(f"{option} {text}: write a duration such as 90s, 9m or 1h30m")
     return seconds
 
 

@@ -12,7 +12,7 @@ from bench.core.validation import shown
 _OPTION = re.compile(r"--(?:(name)( )|([a-z]+(?:-[a-z]+)*)( (?='|[^\s=]+: |cpu\b|cuda\b))?)")
 _NAMES = (
     *("budget", "clean", "compile", "defenses", "devices", "force", "holdout", "jobs", "method", "name", "only"),
-    *("profile", "recipe", "seed", "seeds", "set", "size", "surrogate", "test", "time-limit", "victims"),
+    *("profile", "recipe", "seed", "seeds", "set", "size", "stage-limit", "surrogate", "test", "time-limit", "victims"),
 )
 
 

@@ -48,10 +48,11 @@ def doubted(sentence: str) -> None:
     warnings.warn(as_arguments(sentence), stacklevel=level)
 
 
-def seconds_of(time_limit: str | None) -> float | None:
-    """Return how long a call may take; raises `SepbenchError` for what is no duration."""
+def seconds_of(limit: str | None, name: str = "time_limit") -> float | None:
+    """Return how long a call or a stage may take; raises `SepbenchError` for what is no duration, by its name."""
     what = "a duration such as '90s', '9m' or '1h30m'"
-    return None if time_limit is None else parse_duration(given_text("time_limit", time_limit, what))
+    option = f"--{name.replace('_', '-')}"
+    return None if limit is None else parse_duration(given_text(name, limit, what), option)
 
 
 def interrupted(summary: Summary) -> None:

@@ -35,6 +35,7 @@ def run(
     jobs: int = 1,
     compile: bool = False,
     time_limit: str | None = None,
+    stage_limit: str | None = None,
     force: str | Sequence[str] = (),
     home: str | Path | None = None,
     progress: bool = True,
@@ -62,6 +63,9 @@ def run(
         Whether networks train with torch.compile.
     time_limit
         When to stop and return what there is: `90s`, `9m`, `1h30m`.
+    stage_limit
+        How long a stage may take: one that takes longer has failed, and the others go on. In a thread other than the
+        main one nothing is limited.
     force
         Kinds of stages to run again: `surrogate`, `craft`, `victim`.
     home
@@ -89,7 +93,7 @@ def run(
         stack.enter_context(named_in_errors())
         kinds = as_texts("force", force, "kinds of stages, such as ['craft']")
         check_stage_kinds(kinds)
-        stop = Stop(seconds_of(time_limit))
+        stop = Stop(seconds_of(time_limit), seconds_of(stage_limit, "stage_limit"))
         named = choose_devices(given_text("devices", devices, DEVICES))
         device, *further = named * as_whole("jobs", jobs, 1, "one or more processes")
         check_kept(home, mlflow)

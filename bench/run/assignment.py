@@ -33,8 +33,8 @@ class Assignment(BaseModel):
         Name of the device that it works on.
     tell
         Whether MLflow gets the reports, which this process leaves for the one that began the run.
-    seconds
-        How long it may work, None without limit.
+    seconds, stage_seconds
+        How long it may work, and how long on each stage; None without limit.
     plugins
         Digests of the files whose plug-ins are known besides, by their paths.
 
@@ -48,6 +48,7 @@ class Assignment(BaseModel):
     compile: bool
     tell: bool
     seconds: float | None
+    stage_seconds: float | None = None
     plugins: dict[str, str] = {}
 
     @classmethod
@@ -61,6 +62,7 @@ class Assignment(BaseModel):
             compile=place.compile,
             tell=place.tell,
             seconds=place.stop.seconds_left,
+            stage_seconds=place.stop.stage_limit,
             plugins=attached(),
         )
 

@@ -1,4 +1,4 @@
-"""Stopping a run where nothing is lost: at a time limit, or when a signal asks for it."""
+"""Stopping a run where nothing is lost, at a time limit or a signal, and a stage that takes too long."""
 
 import signal
 import threading
@@ -8,18 +8,30 @@ from contextlib import contextmanager
 from types import FrameType
 
 from bench.core.duration import duration
-from bench.core.errors import Stopped
+from bench.core.errors import SepbenchError, Stopped
 
 TIME_IS_UP = "stopped by --time-limit"
 _LATE_SECONDS, _LATE_SHARE = 2.0, 0.1
 """How long after its time limit, in seconds and as a share of it, a run may stop without a word on it."""
+_AGAIN_SECONDS = 5.0
+"""How long after a stage was told that it took too long it is told again, where it goes on all the same."""
 _INDIVISIBLE = "what was at work, such as an epoch or a shard, is finished first"
 
 
 class Stop:
-    """Whether to stop at the next safe point; `when_asked` is called once a signal asks for it."""
+    """Whether to stop at the next safe point; `when_asked` is called once a signal asks for it.
 
-    def __init__(self, time_limit: float | None = None) -> None:
+    Parameters
+    ----------
+    time_limit
+        Seconds from now until the run is to stop, None for no limit.
+    stage_limit
+        Seconds that each stage may take, None for no limit.
+
+    """
+
+    def __init__(self, time_limit: float | None = None, stage_limit: float | None = None) -> None:
+        self.stage_limit = stage_limit
         self._deadline = None if time_limit is None else time.monotonic() + time_limit
         self._late = max(_LATE_SECONDS, _LATE_SHARE * (time_limit or 0.0))
         self._signal: str | None = None
@@ -36,6 +48,31 @@ class Stop:
             raise Stopped(f"stopped by {self._signal}")
         if self._deadline is not None and (late := time.monotonic() - self._deadline) >= 0:
             raise Stopped(TIME_IS_UP if late < self._late else f"{TIME_IS_UP}, {duration(late)} late: {_INDIVISIBLE}")
+
+    @contextmanager
+    def on_a_stage(self) -> Iterator[None]:
+        """Raise `SepbenchError` in the block once it takes longer than a stage may, wherever it is just then.
+
+        What runs outside Python is left first. In a thread other than the main one this does nothing.
+        """
+        if self.stage_limit is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        limit = self.stage_limit
+
+        def give_up(number: int, frame: FrameType | None) -> None:
+            raise SepbenchError(
+                f"it took longer than --stage-limit {duration(limit)}: what it has saved is kept, and the same command "
+                f"goes on with it; give more time where it needs it"
+            )
+
+        before = signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, limit, _AGAIN_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, before)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -211,7 +211,7 @@ def test_changes_are_those_of_the_command_and_records_say_so(nowhere: Path) -> N
 
 
 def test_a_time_limit_gives_back_what_there_is(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.flows.from_python.parse_duration", lambda text: 0.0)
+    monkeypatch.setattr("bench.flows.from_python.parse_duration", lambda text, option: 0.0)
     stopped = bench.run(FIELDS, time_limit="9m", progress=False)
     assert stopped.measured == ()
     assert len(stopped.records) == 0
@@ -276,6 +276,7 @@ def test_a_failed_cell_is_among_the_records_with_its_reason(nowhere: Path) -> No
         ("quickstart", {"home": 3}, "home=3: give the path of a folder, or None"),
         ("quickstart", {"jobs": 1.5}, "jobs=1.5: give one or more processes"),
         ("quickstart", {"time_limit": 60}, "time_limit=60: give a duration such as '90s', '9m' or '1h30m'"),
+        ("quickstart", {"stage_limit": "soon"}, "stage_limit=soon: write a duration such as 90s"),
         ("quickstart", {"time_limit": "soon"}, "time_limit=soon: write a duration such as 90s"),
         ({**FIELDS, "budget": ["linf-8"]}, {}, "the experiment: "),
         ({**FIELDS, "victims": ["resnet9"]}, {}, "the experiment: victims.0: "),

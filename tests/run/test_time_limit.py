@@ -1,7 +1,10 @@
 """What a time limit keeps, and what a person is told where it could not be kept to."""
 
 import io
+import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,3 +120,61 @@ def test_a_stage_whose_work_is_done_does_not_say_how_long_it_takes(clock: Clockw
     assert out.getvalue() == ""
     watcher.progress(0.5)
     assert out.getvalue().startswith(f"{stage.label}: 50%, about ")
+
+
+def running(stop: Stop, home: Home, monkeypatch: pytest.MonkeyPatch, craft: Callable[..., torch.Tensor]) -> Summary:
+    """Run an experiment whose method crafts so."""
+    monkeypatch.setattr(METHODS.get("random-noise"), "craft", craft)
+    plan = plan_experiment(EXPERIMENT, home.cards)
+    return run_plan(plan, Invocation(Workplace(home, torch.device("cpu"), progress.Silence(), stop)))
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["an error ends it", "it goes on after an error"])
+def test_a_stage_that_never_ends_has_failed_and_the_others_go_on(
+    stubborn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = 0
+
+    def never_end(*arguments: object) -> torch.Tensor:
+        nonlocal errors
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)  # as if most of the hour were over
+        while True:
+            try:
+                time.sleep(60)
+            except Exception:
+                errors += 1
+                if not stubborn or errors == 3:
+                    raise
+
+    before = signal.getsignal(signal.SIGALRM)
+    summary = running(Stop(stage_limit=3600), Home(tmp_path), monkeypatch, never_end)
+    (broken, victim) = summary.broken
+    assert broken.reason == (
+        "it took longer than --stage-limit 1 h 00 min: what it has saved is kept, and the same command goes on with "
+        "it; give more time where it needs it"
+    )
+    assert victim.cause == broken.stage.label
+    assert [record.method for record in summary.records if record.status == "done"] == ["none"]
+    assert errors == (3 if stubborn else 1)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    again = running(Stop(stage_limit=3600), Home(tmp_path), monkeypatch, lambda self, data, *rest: data.x)
+    assert [record.status for record in again.records] == ["done", "done"]
+
+
+def test_stages_together_may_take_longer_than_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+    monkeypatch.setattr(signal, "setitimer", lambda which, seconds, interval=0.0: limits.append(seconds))
+    summary = running(Stop(stage_limit=7), Home(tmp_path), monkeypatch, lambda self, data, *rest: data.x)
+    assert not summary.broken
+    assert limits == [7, 0] * 4
+
+
+def test_in_a_thread_of_its_own_no_stage_is_limited(tmp_path: Path) -> None:
+    def take_time() -> str:
+        with Stop(stage_limit=0.01).on_a_stage():
+            time.sleep(0.1)
+        return "done"
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(take_time).result() == "done"

@@ -17,7 +17,7 @@ from bench.engine.memory import give_back
 from bench.plan.plan import Plan
 from bench.plan.plugin_sources import sources_of_data
 from bench.plan.stage import Stage, StageResult
-from bench.run.executors.executor import Watcher, Workplace
+from bench.run.executors.executor import Workplace
 from bench.run.executors.jobs import workers
 from bench.run.sharing import finished
 from bench.run.stages.dispatch import run_stage
@@ -97,7 +97,7 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
                 unmade = (failed[one] for one in stage.inputs if one in failed and not is_made(failed[one].stage))
                 broken = None if is_made(stage) else next(unmade, None)
                 try:
-                    result = not_reached(stage, broken) if broken else _run(stage, bench, place.home.logs, watcher)
+                    result = not_reached(stage, broken) if broken else _run(stage, bench, place)
                     give_back(bench.device)
                 except CorruptArtifact as damage:
                     bench.store.set_aside(damage.kind, damage.key, damage.what)
@@ -140,19 +140,20 @@ def not_reached(stage: Stage, broken: StageResult) -> StageResult:
     return StageResult(stage, "failed", now, now, reason=reason, cause=broken.cause or broken.stage.label)
 
 
-def _run(stage: Stage, bench: Workbench, logs: Path, watcher: Watcher) -> StageResult:
+def _run(stage: Stage, bench: Workbench, place: Workplace) -> StageResult:
     started = time.time()
     if bench.store.has(stage.kind, stage.key):  # another process made it meanwhile
         return finished(stage, bench.store)
-    watcher.started(stage)
+    place.watcher.started(stage)
     try:
-        meta = run_stage(stage, bench)
+        with place.stop.on_a_stage():
+            meta = run_stage(stage, bench)
     except (CorruptArtifact, DiskError, Stopped):
         raise
     except (Exception, SystemExit) as error:  # a plug-in that ends Python ends its own cells
         said = str(error) if isinstance(error, SepbenchError) else f"{type(error).__name__}: {error}"
         reason = said.splitlines()[0]
-        _keep_traceback(logs, stage, error)
+        _keep_traceback(place.home.logs, stage, error)
         return StageResult(stage, "failed", started, time.time(), reason=reason)
     return StageResult(stage, "done", started, time.time(), meta=meta)
 

@@ -135,7 +135,7 @@ def _work(errand: Errand, key: str, threads: int, mailbox: Any) -> "tuple[StageR
         raise SepbenchError("it reads other data or other plug-ins than the machine that began the run")
     told = Assignment.model_validate_json(errand.assignment)
     part = _part(plan, key)
-    stop, watcher = _Asked(), _Progress()
+    stop, watcher = _Asked(stage_limit=told.stage_seconds), _Progress()
     place = Workplace(home, choose_device(told.device), watcher, stop, (), told.compile, told.tell)
     tracker = Tracker(default_uri(home.root), home, leave=True) if told.tell else NullTracker()
     with stop.on_signals(), _in_touch(mailbox, key, watcher, stop):
