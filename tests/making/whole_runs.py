@@ -78,6 +78,15 @@ class Running:
             time.sleep(0.01)
             alive = self._process.is_alive()
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return int(self._process.pid)
+
+    def is_alive(self) -> bool:
+        """Tell whether it runs."""
+        return bool(self._process.is_alive())
+
     def send(self, number: int) -> None:
         """Send a signal."""
         os.kill(self._process.pid, number)
