@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("own_place")
 
 FINE = held("sep, cpu", 0.99, "share", "at least", 0.9, "")
 WRONG = held("training, cpu", float("nan"), "points", "at most", 3.0, "install another torch", "2 seeds")
-SMALL = Sizes(images=384, test_images=200, wide="resnet8", wide_images=16, seeds=1, timed=16, batch=8)
+SMALL = Sizes(images=384, test_images=200, wide="resnet8", wide_images=16, seeds=2, timed=16, batch=8)
 
 
 def measuring(*found: Measured) -> Callable[..., Iterator[Measured]]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.making.forked_worker import ForkedWorker
@@ -159,6 +160,23 @@ class linger:  # noqa: N801
                 time.sleep(self.seconds) if event.what == "started" and event.label.startswith(self.label) else None
             )
         )
+
+
+@dataclass(frozen=True)
+class take_a_day_at_its_start:  # noqa: N801
+    """Let a day pass, by the clock of --time-limit, where a stage whose label starts so begins."""
+
+    label: str
+
+    def __call__(self, notes: Notes) -> None:
+        from bench.run import stopping
+
+        def pass_time(event: Event) -> None:
+            if event.what == "started" and event.label.startswith(self.label):
+                notes.triggers.remove(pass_time)
+                setattr(stopping, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 86_400))  # noqa: B010
+
+        notes.triggers.append(pass_time)
 
 
 def save_every_epoch(notes: Notes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.record.record import Record
-from tests.making.alterations import Alteration, hold, keep_every_round, linger
+from tests.making.alterations import Alteration, hold, keep_every_round, take_a_day_at_its_start
 from tests.making.process_notes import Notes
 from tests.making.whole_runs import Ended, Sepbench
 
@@ -82,7 +82,7 @@ def test_the_time_limit_stops_it_after_a_round_and_the_next_run_goes_on(
     sepbench: Sepbench, whole: tuple[Sepbench, Ended]
 ) -> None:
     undisturbed, ended = whole
-    stopped = sepbench.run("--time-limit", "1s", alter=[linger(STAGE, 1.1)], **EM)
+    stopped = sepbench.run("--time-limit", "1h", alter=[take_a_day_at_its_start(STAGE)], **EM)
     assert stopped.code == 3
     (line,) = stopped.complaints
     assert "stopped by --time-limit" in line

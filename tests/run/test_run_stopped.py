@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.making.alterations import hold, linger
+from tests.making.alterations import hold, take_a_day_at_its_start
 from tests.making.whole_runs import Before, Ended, Running, Sepbench, Undisturbed
 
 pytestmark = pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_second_signal_does_not_wait_for_the_epoch(before: Before, undisturbed
 
 def test_the_time_limit_stops_a_run_and_the_next_goes_on(before: Before, undisturbed: Undisturbed) -> None:
     sepbench = before("surrogate")
-    stopped = sepbench.run("--time-limit", "1s", alter=[linger("surrogate", 1.1)])
+    stopped = sepbench.run("--time-limit", "1h", alter=[take_a_day_at_its_start("surrogate")])
     assert_resumable(stopped, "stopped by --time-limit")
     artifacts = sepbench.files()
     again = sepbench.run("--time-limit", "1h")

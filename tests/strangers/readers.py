@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import yaml
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 from safetensors.torch import save
 
 from bench.api import SepbenchError, Source, decode
@@ -357,7 +357,7 @@ READ: dict[str, Reader] = {
     "ppm": _pictures(".ppm", "PPM"),
     "tga": _pictures(".tga", "TGA", rle=True),
     "jp2": _pictures(".jp2", "JPEG2000"),
-    "avif": _pictures(".avif", "AVIF"),
+    **({"avif": _pictures(".avif", "AVIF")} if features.check("avif") else {}),
     "release npy": Reader(_file("r.npy", _npy), st.one_of(of_array(), of_bytes()), _release),
     "release npz": Reader(
         _file("r.npz", _images_npz), st.one_of(in_archive(of_array()), in_archive(of_bytes()), of_bytes()), _release

@@ -64,7 +64,7 @@ def _quantile(share: float, df: int) -> float:
     """Return a quantile of Student's t; cells of a table have few numbers of runs, and each takes scipy a while."""
     from scipy.stats import t  # most of a second to import: paid when a table is made, not by every command
 
-    return float(t.ppf(share, df=df))
+    return round(float(t.ppf(share, df=df)), 7)  # beyond that versions of scipy differ
 
 
 def samples_of(records: Sequence[Record], value: str, replicated: bool | None = None) -> Samples:
