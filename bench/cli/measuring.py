@@ -66,6 +66,22 @@ def train(network: str, images: int, precision: str, compile: bool, size: int, b
     click.echo(json.dumps(measured, indent=1))
 
 
+@perf.command(epilog=example("sepbench perf victims --network resnet8 --images 64 --batch 16"))
+@NETWORK
+@click.option("--victims", default="1,2,4", show_default=True, metavar="N,N", help="How many train at the same time.")
+@click.option("--images", default=512, show_default=True, type=click.IntRange(1), metavar="N", help="Of an epoch.")
+@SIZE
+@batch(128)
+@DEVICE
+def victims(network: str, victims: str, images: int, size: int, batch: int, devices: str) -> None:
+    """Measure victims that share the device, as with --jobs."""
+    from bench.core.device import choose_device
+    from bench.perf import read_list, victims_throughput
+
+    counts = [int(one) for one in read_list("--victims", victims, str.isdecimal)]
+    click.echo(json.dumps(victims_throughput(network, counts, size, batch, images, choose_device(devices)), indent=1))
+
+
 @perf.command(epilog=example("sepbench perf harness --scale 0.1"))
 @click.option(
     "--scale",

@@ -66,7 +66,7 @@ def train_throughput(
         torch.compile does not work here.
 
     """
-    data = _data(images, side)
+    data = random_images(images, side)
     kinds = {
         f"{one} compiled" if compiled else one: (one, compiled)
         for one in precisions
@@ -76,7 +76,7 @@ def train_throughput(
         loops, compile_seconds = {"plain": plain_epoch}, {}
         for name, (one, compiled) in kinds.items():
             began = time.perf_counter()
-            loops[name] = _epoch(architecture, data, batch, one, device, compiled)
+            loops[name] = our_epoch(architecture, data, batch, one, device, compiled)
             compile_seconds[name] = round(time.perf_counter() - began, 1) if compiled else 0.0
         seconds, memory = in_turns(loops, device)
     plain = seconds["plain"]
@@ -106,7 +106,8 @@ def train_throughput(
     }
 
 
-def _data(images: int, side: int) -> Labelled:
+def random_images(images: int, side: int) -> Labelled:
+    """Return so many random images of 3 x side x side, of ten classes."""
     draws = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8, generator=draws)
     return Labelled(pixels, torch.arange(images) % _CLASSES, _CLASSES)
@@ -127,9 +128,10 @@ def _recipe(batch: int, precision: str) -> Recipe:
     )
 
 
-def _epoch(
-    architecture: str, data: Labelled, batch: int, precision: str, device: torch.device, compiled: bool
+def our_epoch(
+    architecture: str, data: Labelled, batch: int, precision: str, device: torch.device, compiled: bool = False
 ) -> Callable[[], object]:
+    """Return a loop that trains a network for one epoch more, as runs do."""
     network = build_network(architecture, _CLASSES, data.images, normalise=True, seed=0, device=device)
     recipe, data = _recipe(batch, precision), Labelled(data.images.to(device), data.labels.to(device), _CLASSES)
     optimizer, epochs = make_optimizer(network, recipe), iter(range(recipe.epochs))
@@ -156,7 +158,7 @@ class _Pictures(Dataset[tuple[Tensor, int]]):
 
 
 def _plain_epoch(architecture: str, images: int, side: int, batch: int, device: torch.device) -> Callable[[], object]:
-    data = _data(images, side)
+    data = random_images(images, side)
     mean, std = channel_statistics(data.images)
     transform = transforms.Compose(
         [

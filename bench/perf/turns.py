@@ -56,25 +56,54 @@ def baseline(device: torch.device, build: Callable[..., Loop], *arguments: objec
         yield build(*arguments)
         return
     keep_freed_memory()
+    with apart(build, *arguments) as loop:
+        yield loop
+
+
+class Apart:
+    """A loop in a process of its own, which is called like one here, or begun and waited for while others run."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def __call__(self) -> None:
+        """Run it once."""
+        self.begin()
+        self.wait()
+
+    def begin(self, threads: int | None = None) -> None:
+        """Let it run once, with so many threads where that is given; raises `SepbenchError` where it has ended."""
+        with _told():
+            self._pipe.send(threads)
+
+    def wait(self) -> None:
+        """Wait until it has run; raises `SepbenchError` where it has ended."""
+        with _told():
+            self._pipe.recv()
+
+
+@contextmanager
+def apart(build: Callable[..., Loop], *arguments: object) -> Iterator[Apart]:
+    """Yield a loop in a process of its own, with as many threads as this one has; see `baseline`."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, torch.get_num_threads(), build, arguments), daemon=True)
     process.start()
     theirs.close()
-
-    def loop() -> None:
-        try:
-            ours.send(None)
-            ours.recv()
-        except (EOFError, OSError) as error:
-            raise SepbenchError("the process of the plain loop ended before its time: see what it printed") from error
-
     try:
-        yield loop
+        yield Apart(ours)
     finally:
         ours.close()
         process.terminate()
         process.join()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise SepbenchError("the process of a measured loop ended before its time: see what it printed") from error
 
 
 def _serve(pipe: Connection, threads: int, build: Callable[..., Loop], arguments: tuple[object, ...]) -> None:
@@ -83,9 +112,11 @@ def _serve(pipe: Connection, threads: int, build: Callable[..., Loop], arguments
     loop = build(*arguments)
     while True:
         try:
-            pipe.recv()
+            wanted = pipe.recv()
         except EOFError:
             return
+        if wanted is not None:
+            torch.set_num_threads(wanted)
         loop()
         pipe.send(None)
 

@@ -49,6 +49,6 @@ def test_a_loop_apart_runs_elsewhere_with_as_many_threads(tmp_path_factory: pyte
 
 
 def test_where_its_process_ends_one_sentence_says_so() -> None:
-    sentence = "^the process of the plain loop ended before its time: see what it printed$"
+    sentence = "^the process of a measured loop ended before its time: see what it printed$"
     with baseline(CPU, dies) as loop, pytest.raises(SepbenchError, match=sentence):
         loop()
