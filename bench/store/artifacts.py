@@ -179,6 +179,11 @@ class Store:
             write_atomically(folder / _META, seal({"files": files, "meta": meta}))  # first: what it names is there
             _remove(folder / f"{name}.safetensors" for name in gone)
 
+    def describe(self, kind: str, key: str, meta: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make copies that lie in the folder of an artifact the artifact; `files` has what `entry` said of each."""
+        with writing(self.root):
+            write_atomically(self.folder(kind, key) / _META, seal({"files": files, "meta": meta}), durable=False)
+
     def adopt(self, kind: str, key: str, other: "Store") -> None:
         """Take an artifact over from a store on the same disk, where none stands here; one that is damaged makes room.
 

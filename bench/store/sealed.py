@@ -73,7 +73,11 @@ def read_files(path: Path) -> dict[str, Any]:
 
     Raises `Damage` where they do, or it is another document.
     """
-    body = read_sealed(path)
+    return check_files(read_sealed(path), path)
+
+
+def check_files(body: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return such a document, which is called `path`, where it is one; raises `Damage` as `read_files` does."""
     files, meta = body.get("files"), body.get("meta")
     if not isinstance(files, dict) or not isinstance(meta, dict) or not all(map(_NAME.fullmatch, files)):
         raise Damage(f"{path.name} is not ours")

@@ -6,20 +6,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.making.hidden_home import DAMAGED, HIDDEN, customize
+
 TOKEN = "0123456789abcdef" * 4
 
 
 class RayNodes:
-    """A head without cores and two nodes of one core each, below `folder`, whose name has to be short."""
+    """A head without cores and two nodes of one core each, below `folder`, whose name has to be short.
 
-    def __init__(self, folder: Path) -> None:
+    Where `hidden` is given, a folder, the two nodes see no homes below it, and the head damages what it hands out as
+    often as `damaged` has bytes; what the nodes keep for a while lies in `temporary`.
+    """
+
+    def __init__(self, folder: Path, hidden: Path | None = None) -> None:
+        self.damaged, self.temporary = folder / "damaged", folder / "tmp"
+        self.temporary.mkdir()
+        customize(folder)
         token = folder / "token"
         token.touch(mode=0o600)
         token.write_text(TOKEN)
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.making.ray_nodes", str(folder / "ray")],
-            env={**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            [sys.executable, "-m", "tests.making.ray_nodes", str(folder / "ray"), *([str(hidden)] if hidden else [])],
+            env={
+                **os.environ,
+                **self.environment,
+                **({DAMAGED: str(self.damaged)} if hidden else {}),
+                "TMPDIR": str(self.temporary),
+                "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -52,7 +67,7 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def main(folder: str) -> None:
+def main(folder: str, hidden: str | None = None) -> None:
     """Start nodes, and lose them as standard input tells, until it ends."""
     from ray._private import ray_constants
     from ray.cluster_utils import Cluster
@@ -60,6 +75,8 @@ def main(folder: str) -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False  # else Ray replaces 127.0.0.1 by an address that others reach
     options: dict[str, Any] = {"node_ip_address": "127.0.0.1", "temp_dir": folder, "object_store_memory": 80 * 2**20}
     nodes: Any = Cluster(initialize_head=True, head_node_args={**options, "num_cpus": 0, "include_dashboard": False})
+    if hidden is not None:
+        os.environ[HIDDEN] = hidden
     for _ in range(2):
         nodes.add_node(**options, num_cpus=1)
     print("nodes:", nodes.address, flush=True)
@@ -73,4 +90,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

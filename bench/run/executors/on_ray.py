@@ -26,6 +26,7 @@ from bench.run.assignment import Assignment
 from bench.run.executors.executor import Workplace
 from bench.run.executors.local import is_ready, not_reached
 from bench.run.executors.mailbox import Mailbox
+from bench.run.executors.nodes_apart import NodesApart
 from bench.run.executors.ray_worker import Errand, Report, work_on
 from bench.run.sharing import finished
 from bench.store import lock
@@ -44,7 +45,7 @@ _LOSSES = 3
 
 
 class OnRay:
-    """A task of Ray for each stage, on a home that all nodes share.
+    """A task of Ray for each stage, on a home that nodes share or are sent what they need of.
 
     Parameters
     ----------
@@ -111,6 +112,7 @@ class _Run:
         self._looked, self._there = -math.inf, nodes()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox: Any = ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=here).remote()
+        self._apart = NodesApart(ray, place.home, mark, here)
         assignment = Assignment.of(plan, place, torch.device(requests.device)).model_dump_json()
         environment = _environment(assignment, place.home)
         self._errand = ray.put(Errand(assignment, str(place.home.root), str(mark), str(Path.cwd()), environment))
@@ -135,6 +137,8 @@ class _Run:
         except Stopped as stop:
             self._stop(str(stop))
             raise
+        finally:
+            self._apart.close()
 
     def _submit(self) -> None:
         """Hand Ray twice as many stages as it can run at once: it finds their places, and asks for more nodes."""
@@ -158,7 +162,8 @@ class _Run:
                 max_retries=_LOSSES - 1,
                 retry_exceptions=False,
             )
-            self._running[task.remote(self._errand, stage.key, request.threads, self._mailbox)] = stage
+            ref = task.remote(self._errand, stage.key, request.threads, self._mailbox, self._apart.depot)
+            self._running[ref] = stage
 
     def _check_fits(self, request: Any, nodes: list[Any]) -> None:
         """Raise `SepbenchError` where no node has what a stage needs, and none comes: Ray would wait for ever."""
@@ -187,9 +192,13 @@ class _Run:
                 _LOG.warning("%s (on %s)", warning, report.host)
         if report.status == "refused":
             raise SepbenchError(f"{report.host}, a node of the Ray cluster, cannot work on this: {report.reason}")
-        if report.status == "stopped":  # by somebody else than this run: the node is about to go
+        if self._apart.take(self._plan, stage, report):
+            return
+        if report.status in ("stopped", "lacking"):  # not by this run: the node is about to go, or an input was damaged
             self._losses[stage.key] += 1
             if self._losses[stage.key] < _LOSSES:
+                made = self._place.home.store.has
+                self._left = {**{one.key: one for one in self._plan.upstream(stage.key, made)}, **self._left}
                 return
             report = replace(report, status="failed", reason=f"{report.reason} on {_LOSSES} nodes")
         if report.status == "done" and self._is_here(stage):

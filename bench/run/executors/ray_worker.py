@@ -1,4 +1,4 @@
-"""One stage in a worker of Ray: the ordinary work on a shared home, under its locks, for one key.
+"""One stage in a worker of Ray: the ordinary work on the home, or a home of the node's own, for one key.
 
 Nothing slow is imported before a worker knows its number of threads.
 """
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench import __version__
 from bench.core.errors import SepbenchError, Stopped
 from bench.run.stopping import Stop
+from bench.store.fetching import NotThere
 
 if TYPE_CHECKING:
     from bench.data.images import Splits
     from bench.plan.plan import Plan
-    from bench.plan.stage import StageResult
+    from bench.plan.stage import Stage, StageResult
+    from bench.run.executors.apart import Apart
     from bench.run.executors.executor import Workplace
 
 _EVERY_SECONDS = 1.0
@@ -61,17 +63,20 @@ class Report:
     Attributes
     ----------
     status
-        "stopped" at a safe point; "refused" where nothing can work on this node, for a `reason`.
+        "stopped" at a safe point; "refused" where nothing can work on this node, for a `reason`; "apart" where the node
+        does not see the home and was given no depot; "lacking" where what the stage reads is gone.
     host
         The machine it ran on.
     gpu_mb
         Memory of its GPU in MiB, 0 without one.
     warnings
         What was logged for a person.
+    reports, traceback
+        What MLflow is to be told, and how the stage failed, where the home was not there to keep it.
 
     """
 
-    status: Literal["done", "failed", "stopped", "refused"]
+    status: Literal["done", "failed", "stopped", "refused", "apart", "lacking"]
     host: str
     started: float
     ended: float
@@ -79,11 +84,14 @@ class Report:
     cause: str | None = None
     gpu_mb: float = 0.0
     warnings: tuple[str, ...] = ()
+    reports: tuple[bytes, ...] = ()
+    traceback: str | None = None
 
 
-def work_on(errand: Errand, key: str, threads: int, mailbox: Any) -> Report:
+def work_on(errand: Errand, key: str, threads: int, mailbox: Any, depot: Any = None) -> Report:
     """Work on the stage of this key with so many threads, and leave artifact and record in the home.
 
+    A node that does not see the home sends both through the `depot`, an actor that does.
     A stage that fails leaves no record: the driver, which knows what it takes along, writes it.
     """
     began = time.time()
@@ -91,35 +99,26 @@ def work_on(errand: Errand, key: str, threads: int, mailbox: Any) -> Report:
     with _heard() as warnings:
         try:
             _check_node(errand)
-            result, gpu_mb = _work(errand, key, threads, mailbox)
+            if depot is None and not Path(errand.mark).is_file():
+                return Report("apart", platform.node(), began, time.time())
+            report = _work(errand, key, threads, mailbox, depot)
         except Stopped as stop:
-            return Report("stopped", platform.node(), began, time.time(), str(stop), warnings=tuple(warnings))
+            report = Report("stopped", platform.node(), began, time.time(), str(stop))
+        except NotThere as lack:
+            report = Report("lacking", platform.node(), began, time.time(), str(lack))
         except SepbenchError as error:
-            return Report("refused", platform.node(), began, time.time(), str(error), warnings=tuple(warnings))
-    return Report(
-        result.status,
-        platform.node(),
-        result.started,
-        result.ended,
-        result.reason,
-        result.cause,
-        gpu_mb,
-        tuple(warnings),
-    )
+            report = Report("refused", platform.node(), began, time.time(), str(error))
+    return replace(report, warnings=tuple(warnings))
 
 
 def _check_node(errand: Errand) -> None:
     if errand.version != __version__:
         raise SepbenchError(f"it has sepbench {__version__}, and the run began with {errand.version}: install that")
-    if not Path(errand.mark).is_file():
-        raise SepbenchError(
-            f"it does not see {errand.home}: set SEPBENCH_HOME to a folder that all nodes share, at one path"
-        )
     if Path(errand.folder).is_dir():
         os.chdir(errand.folder)
 
 
-def _work(errand: Errand, key: str, threads: int, mailbox: Any) -> "tuple[StageResult, float]":
+def _work(errand: Errand, key: str, threads: int, mailbox: Any, depot: Any) -> Report:
     import torch
 
     from bench.core.device import choose_device
@@ -129,7 +128,8 @@ def _work(errand: Errand, key: str, threads: int, mailbox: Any) -> "tuple[StageR
     from bench.store.home import Home
 
     torch.set_num_threads(threads)  # a worker has had other stages before
-    home = Home(Path(errand.home))
+    apart = None if Path(errand.mark).is_file() else _apart(depot, Path(errand.mark))
+    home = Home(Path(errand.home)) if apart is None else apart.home
     plan, splits = _told(errand.assignment, home.root)
     if key not in plan.stages:
         raise SepbenchError("it reads other data or other plug-ins than the machine that began the run")
@@ -137,12 +137,27 @@ def _work(errand: Errand, key: str, threads: int, mailbox: Any) -> "tuple[StageR
     part = _part(plan, key)
     stop, watcher = _Asked(stage_limit=told.stage_seconds), _Progress()
     place = Workplace(home, choose_device(told.device), watcher, stop, (), told.compile, told.tell)
-    tracker = Tracker(default_uri(home.root), home, leave=True) if told.tell else NullTracker()
+    tracker = Tracker(default_uri(Path(errand.home)), home, leave=True) if told.tell else NullTracker()
+    stage = part.stages[key]
+
+    def work() -> "StageResult":
+        return _carried_out(part, stage, splits, place, tracker, alone=apart is not None)
+
     with stop.on_signals(), _in_touch(mailbox, key, watcher, stop):
-        result = _carried_out(part, key, splits, place, tracker)
+        result = work() if apart is None else apart.work(stage, stop, work)
+    report = Report(result.status, platform.node(), result.started, result.ended, result.reason, result.cause)
     if place.device.type == "cuda":
-        return result, torch.cuda.get_device_properties(place.device).total_memory / 2**20
-    return result, 0.0
+        report = replace(report, gpu_mb=torch.cuda.get_device_properties(place.device).total_memory / 2**20)
+    if apart is not None:
+        trace = apart.traceback(stage) if result.status == "failed" else None
+        report = replace(report, reports=apart.reports(plan, stage), traceback=trace)
+    return report
+
+
+def _apart(depot: Any, mark: Path) -> "Apart":
+    from bench.run.executors.apart import Apart
+
+    return Apart(depot, mark)
 
 
 @lru_cache(maxsize=1)
@@ -164,21 +179,25 @@ def _part(plan: "Plan", key: str) -> "Plan":
     return replace(plan, cells=tuple(one for one in plan.cells if one.victim == key), stages=stages)
 
 
-def _carried_out(part: "Plan", key: str, splits: "Splits", place: "Workplace", tracker: Any) -> "StageResult":
+def _carried_out(
+    part: "Plan", stage: "Stage", splits: "Splits", place: "Workplace", tracker: Any, *, alone: bool
+) -> "StageResult":
+    """Work on a stage; where it reads what is damaged that is made again first, unless it is `alone`."""
     from bench.run.executors.local import Local
     from bench.run.recording import Recorder
 
-    stage = part.stages[key]
     experiment = part.experiment
     tracker.start(experiment.name, {}, "")
     recorder = Recorder(part, place.home, tracker, place.device)
     last = None
     with closing(Local(splits).execute(part, [stage], place)) as results:
         for result in results:
+            if result.stage.key == stage.key:
+                last = result
+            elif alone:  # on a GPU it has other bits than the one that all others read
+                raise NotThere(f"its copy of {result.stage.label} was damaged: it is fetched again")
             if result.status == "done":
                 recorder.take(result)
-            if result.stage.key == key:
-                last = result
     assert last is not None
     return last
 
