@@ -35,7 +35,7 @@ test-newest: $(NEWEST)/bin/python ## run the tests on the newest versions that p
 
 ray: $(VENV)/installed-dev ## install Ray as well, and run the tests that need it
 	@$(INSTALL) --editable '.[dev,ray]'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/run/test_on_ray.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/run/test_on_ray.py tests/run/test_ray_nodes_apart.py
 
 lint: $(VENV)/installed-dev ## check style, format and types
 	$(BIN)/ruff check

@@ -23,12 +23,15 @@ class Depot:
         self._held: dict[str, tuple[str, lock.Lock]] = {}
         self._places: set[str] = set()
 
-    def hold(self, key: str, who: str, place: str) -> bool:
-        """Hold the lock of a stage for a worker at a place; tell whether no other process does.
+    def enter(self, place: str) -> None:
+        """Remember where workers are, for `close`."""
+        self._places.add(place)
+
+    def hold(self, key: str, who: str) -> bool:
+        """Hold the lock of a stage for a worker; tell whether no other process does.
 
         An earlier worker on the same stage counts as dead from here on.
         """
-        self._places.add(place)
         held = self._held[key][1] if key in self._held else lock.acquire(self._home.locks, key)
         if held is None:
             return False
@@ -41,7 +44,7 @@ class Depot:
             self._held.pop(key)[1].release()
 
     def close(self) -> list[str]:
-        """Give all locks back; return the places where stages were held."""
+        """Give all locks back; return where workers have been."""
         for key in [*self._held]:
             self.release(key)
         return sorted(self._places)

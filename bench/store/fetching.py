@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -61,7 +62,11 @@ def fetch(ask: Ask, home: Home, kind: str, key: str, names: Collection[str] | No
 
 
 def fetch_draft(ask: Ask, home: Home, kind: str, key: str) -> None:
-    """Have what there is of unfinished work in `home`, unless some is here."""
+    """Have what there is of unfinished work in `home`, unless some is here.
+
+    A copy of what was finished once goes: it may lack files, and is to be made again.
+    """
+    shutil.rmtree(home.store.folder(kind, key), ignore_errors=True)
     draft = home.store.draft(kind, key)
     if draft.names():
         return

@@ -27,12 +27,17 @@ class RayNodes:
         token.write_text(TOKEN)
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.making.ray_nodes", str(folder / "ray"), *([str(hidden)] if hidden else [])],
+            [
+                sys.executable,
+                "-m",
+                "tests.making.ray_nodes",
+                str(folder / "ray"),
+                *([str(hidden), str(self.temporary)] if hidden else []),
+            ],
             env={
                 **os.environ,
                 **self.environment,
                 **({DAMAGED: str(self.damaged)} if hidden else {}),
-                "TMPDIR": str(self.temporary),
                 "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
             },
             stdin=subprocess.PIPE,
@@ -67,7 +72,7 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def main(folder: str, hidden: str | None = None) -> None:
+def main(folder: str, hidden: str | None = None, temporary: str = "") -> None:
     """Start nodes, and lose them as standard input tells, until it ends."""
     from ray._private import ray_constants
     from ray.cluster_utils import Cluster
@@ -76,7 +81,7 @@ def main(folder: str, hidden: str | None = None) -> None:
     options: dict[str, Any] = {"node_ip_address": "127.0.0.1", "temp_dir": folder, "object_store_memory": 80 * 2**20}
     nodes: Any = Cluster(initialize_head=True, head_node_args={**options, "num_cpus": 0, "include_dashboard": False})
     if hidden is not None:
-        os.environ[HIDDEN] = hidden
+        os.environ |= {HIDDEN: hidden, "TMPDIR": temporary}
     for _ in range(2):
         nodes.add_node(**options, num_cpus=1)
     print("nodes:", nodes.address, flush=True)

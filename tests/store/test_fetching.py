@@ -146,7 +146,7 @@ def test_a_checkpoint_that_was_not_kept_is_named(here: Home, there: Home) -> Non
 
 def held(here: Home, who: str = "me") -> Wire:
     ask = Wire(here)
-    assert ask("hold", KEY, who, "a node")
+    assert ask("hold", KEY, who)
     return ask
 
 
@@ -211,17 +211,26 @@ def test_unfinished_work_goes_both_ways_with_what_is_remembered_of_it_and_withou
     assert mine.data("state") == theirs.data("state")
 
 
+def test_a_copy_that_lacks_files_is_not_taken_for_the_artifact_where_that_is_to_be_made_again(
+    here: Home, there: Home
+) -> None:
+    ask = Wire(here)
+    fetch(ask, there, "surrogate", KEY, ["epoch-001"])
+    here.store.set_aside("surrogate", KEY, "for a test")
+    fetch_draft(ask, there, "surrogate", KEY)
+    assert not there.store.has("surrogate", KEY)
+
+
 def test_a_worker_that_was_taken_for_dead_writes_nothing_more(here: Home, there: Home) -> None:
     commit(there, "craft", seed=2)
     ask = held(here, "the first")
-    assert ask("hold", KEY, "the second", "another node")
+    assert ask("hold", KEY, "the second")
     for leave in (send, send_draft):
         there.store.draft("craft", KEY).put("state", {})
         with pytest.raises(SepbenchError, match="another worker has begun"):
             leave(ask, "the first", there, "craft", KEY)
     send(ask, "the second", there, "craft", KEY)
     assert files(here, "craft") == files(there, "craft")
-    assert ask("close") == ["a node", "another node"]
 
 
 def test_a_stage_that_is_held_through_the_depot_is_held_for_all(here: Home) -> None:
@@ -231,7 +240,8 @@ def test_a_stage_that_is_held_through_the_depot_is_held_for_all(here: Home) -> N
     other = lock.acquire(here.locks, KEY)
     assert other is not None
     with other:
-        assert not ask("hold", KEY, "me", "a node")
-    assert ask("hold", KEY, "me", "a node")
-    ask("close")
+        assert not ask("hold", KEY, "me")
+    assert ask("hold", KEY, "me")
+    ask("enter", "a node")
+    assert ask("close") == ["a node"]
     assert not lock.is_held(here.locks, KEY)

@@ -40,9 +40,10 @@ class Apart:
 
     def __init__(self, depot: Any, mark: Path) -> None:
         self._depot = depot
-        self._node: str = ray.get_runtime_context().get_node_id()
         self._who = secrets.token_hex(8)
-        self.home: Home = passing_home(_name(mark, self._node))
+        node: str = ray.get_runtime_context().get_node_id()
+        self._ask("enter", node)  # before there is anything to clear away
+        self.home: Home = passing_home(_name(mark, node))
 
     def work(self, stage: Stage, stop: Stop, work: Callable[[], StageResult]) -> StageResult:
         """Fetch what a stage reads, let it be worked on in `home`, and send what has come of it.
@@ -53,7 +54,7 @@ class Apart:
             What it reads is not there any more.
 
         """
-        while not self._ask("hold", stage.key, self._who, self._node):
+        while not self._ask("hold", stage.key, self._who):
             time.sleep(_EVERY_SECONDS)
             stop.check()
         now = time.time()
