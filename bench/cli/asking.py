@@ -85,7 +85,8 @@ def plan(
     if as_json:
         click.echo(json.dumps({**told, **asked.fields(home.root)}, indent=1))
     else:
-        click.echo("\n".join([*told, *asked.lines(home.root)]))
+        above, total = told
+        click.echo("\n".join([*above, *asked.lines(home.root), *total]))
     for sentence in answer["said"]:
         say(sentence)
 

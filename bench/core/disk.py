@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.core.errors import SepbenchError
 
-_TEMPORARY = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.(.+\.)?([0-9a-f]{8}){1,2}\.tmp")
 
 
 class DiskError(SepbenchError):
@@ -55,18 +55,18 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True, mark: str = "") -> None:
     """Write a whole file or, on any failure, nothing: what stood at `path` then still stands.
 
-    `durable` files survive a power cut; those that mean nothing after one are written faster without. A device or a
-    pipe is written to as it stands.
+    `durable` files survive a power cut; those that mean nothing after one are written faster without. With a `mark` of
+    eight hexadecimal digits `temporaries` finds what a kill leaves. A device or a pipe is written to as it stands.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    temporary = temporary_beside(path)
+    temporary = temporary_beside(path, mark)
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -81,9 +81,14 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         sync_folder(path.parent)
 
 
-def temporary_beside(path: Path) -> Path:
+def temporary_beside(path: Path, mark: str = "") -> Path:
     """Return where a file is written before it gets its name, which may be as long as a disk takes."""
-    return path.with_name(f".{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{mark}{secrets.token_hex(4)}.tmp")
+
+
+def temporaries(folder: Path, mark: str) -> Iterator[Path]:
+    """Yield the files with a mark in a folder that have not got their names."""
+    return folder.glob(f".{mark}????????.tmp")
 
 
 def is_temporary(name: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.data.images import Splits
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Kind, Stage
-from bench.run.stages.craft import range_of_shard
+from bench.run.stages.shards import range_of_shard
 from bench.store.packing import Bytes
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -18,7 +18,7 @@ from bench.perf.rates import matmul_flops_per_second
 from bench.perf.turns import baseline, in_turns
 from bench.plan.cost import flops_of_a_pass
 from bench.record.provenance import device_name
-from bench.run.stages.craft import shard_size
+from bench.run.stages.shards import shard_size
 
 _CLASSES = 10
 _CPU_BATCH = 64

@@ -181,16 +181,20 @@ def _sharing(plan: Plan, todo: Sequence[Stage], device: torch.device, paces: Pac
 
 def render_outlook(view: Outlook, home: Home) -> str:
     """Return the outlook for a person, with what is in its way just now."""
-    return "\n".join([*outlook_lines(view), *view.asked.lines(home.root)])
+    above, total = outlook_lines(view)
+    return "\n".join([*above, *view.asked.lines(home.root), *total])
 
 
-def outlook_lines(view: Outlook, every_stage: bool = False) -> list[str]:
-    """Return the outlook for a person: a line for each kind of work or for every stage, and the total."""
+def outlook_lines(view: Outlook, every_stage: bool = False) -> tuple[list[str], list[str]]:
+    """Return the outlook for a person: a line for each kind of work or for every stage, and notes; and the total.
+
+    Between these stands what is in its way just now.
+    """
     cells = "1 cell" if view.cells == 1 else f"{view.cells} cells"
     head = f"{view.experiment}: {cells} on {view.dataset}, recipe {view.recipe}, on {view.device}"
     body = [_line(stage) for stage in view.stages] if every_stage else _table(view.stages)
     images = _images(view.card, view.dataset, every_stage)
-    return [head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view), *_total(view)]
+    return [head, *body, *images, *worth_knowing(view.card, view.dataset), *_notes(view)], _total(view)
 
 
 def outlook_fields(view: Outlook) -> dict[str, Any]:

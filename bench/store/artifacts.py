@@ -15,6 +15,7 @@ from bench.core.disk import (
     cannot_write,
     make_folder,
     sync_folder,
+    temporaries,
     write_atomically,
     writing,
 )
@@ -222,7 +223,7 @@ class Store:
 class Draft:
     """An artifact in the making: named files of tensors; a kill loses at most the running `put`.
 
-    One process at a time may write to a draft, any may look. `DiskError` where the disk is full or
+    One process at a time may write what has one name, any may look. `DiskError` where the disk is full or
     refuses: what was put before then stays.
     """
 
@@ -253,11 +254,12 @@ class Draft:
         sidecar = seal({"file": entry, "info": dict(info)})
         # The digest is part of the file's name: the old pair stays whole until its sidecar is replaced.
         path = self.folder / f"{name}.{entry['sha256']}.safetensors"
+        mark = hashlib.sha256(name.encode()).hexdigest()[:8]
         with writing(self.folder):
             make_folder(self.folder)
-            _remove(self.folder.glob(".*.tmp"))  # of a process that was killed
-            write_atomically(path, data)
-            write_atomically(self.folder / (name + _SIDECAR), sidecar)
+            _remove(temporaries(self.folder, mark))  # of a process that was killed
+            write_atomically(path, data, mark=mark)
+            write_atomically(self.folder / (name + _SIDECAR), sidecar, mark=mark)
             _remove(old for old in self.folder.glob(f"{name}.*safetensors") if old != path)
 
     def names(self) -> list[str]:
@@ -271,6 +273,10 @@ class Draft:
                 # Not removed: whoever only looks must not race with the process at work.
                 _LOG.warning("ignored '%s' of the unfinished work in %s: %s", name, self.folder, damage)
         return valid
+
+    def holds(self, name: str) -> bool:
+        """Tell, without reading it, whether something was put under `name`."""
+        return (self.folder / (name + _SIDECAR)).exists()
 
     def tensors(self, name: str) -> dict[str, "Tensor"]:
         """Return the tensors put under `name`, on the CPU; raises KeyError where there are no valid ones."""

@@ -13,7 +13,7 @@ from bench.checks import of_methods
 from bench.checks.inputs import PICTURES
 from bench.contracts.budget import Budget, Norm
 from bench.contracts.method import METHODS
-from bench.run.stages import craft as harness
+from bench.run.stages import shards as harness
 from tests.making.crafting import cases, digits, is_within, protect, small_params, with_images
 
 NAMES = METHODS.names()

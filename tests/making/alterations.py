@@ -200,9 +200,9 @@ class shards_of:  # noqa: N801
     images: int
 
     def __call__(self, notes: Notes) -> None:
-        from bench.run.stages import craft
+        from bench.run.stages import shards
 
-        craft.SHARD = self.images
+        shards.SHARD = self.images
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bench.engine.release import audit
 from bench.perf.craft_steps import usual_batch
 from bench.plan import checkpoints as loading
 from bench.plan.checkpoints import Checkpoints, checkpoint_name, load_checkpoints
-from bench.run.stages.craft import SHARD, shard_size, shards
+from bench.run.stages.shards import SHARD, shard_size, shards
 from bench.store.artifacts import Store
 from methods._online import Batches
 from tests.making import crafting

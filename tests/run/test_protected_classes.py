@@ -20,7 +20,7 @@ from bench.record.record import Record
 from bench.run.executors.executor import Workplace
 from bench.run.invocation import Invocation, Summary, run_plan
 from bench.run.progress import Clock, PlainProgress
-from bench.run.stages.craft import shards
+from bench.run.stages.shards import shards
 from bench.run.stopping import Stop
 from bench.spec.experiment import Experiment
 from bench.store.home import Home

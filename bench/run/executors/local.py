@@ -4,6 +4,8 @@ import logging
 import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +23,7 @@ from bench.run.executors.executor import Workplace
 from bench.run.executors.jobs import workers
 from bench.run.sharing import finished
 from bench.run.stages.dispatch import run_stage
+from bench.run.stages.helping import help_with, may_be_helped
 from bench.run.stages.workbench import Workbench
 from bench.store import lock
 from bench.store.artifacts import CorruptArtifact
@@ -48,11 +51,12 @@ class Local:
     def execute(self, plan: Plan, todo: list[Stage], place: Workplace) -> Generator[StageResult, None, None]:
         """Run stages one after the other; those that another process holds are left to it.
 
-        The end waits for other processes that try again what failed here. A damaged artifact is set aside and made
-        again.
+        Where nothing else is left to do, it crafts shards of these. The end waits for other processes that try again
+        what failed here. A damaged artifact is set aside and made again.
         """
         if todo:
-            with workers(len(todo), plan, place):
+            shared = any(may_be_helped(stage, plan.card, place.device) for stage in todo)
+            with workers(1 + len(place.further) if shared else len(todo), plan, place):
                 yield from _take_turns(plan, todo, _workbench(plan, place, self._splits), place)
 
 
@@ -77,10 +81,26 @@ def _workbench(plan: Plan, place: Workplace, splits: Splits | None = None) -> Wo
     )
 
 
+def claiming(bench: Workbench, stage: Stage, locks: Path) -> Workbench:
+    """Return the workbench as it is for one stage, of which other processes may take parts, too."""
+
+    @contextmanager
+    def claim(part: str) -> Iterator[bool]:
+        held = lock.acquire(locks, f"{stage.key}-{part}")
+        if held is None:
+            yield False
+            return
+        with held:
+            yield True
+
+    return replace(bench, claim=claim)
+
+
 def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplace) -> Iterator[StageResult]:
     locks, watcher = place.home.locks, place.watcher
     left = {stage.key: stage for stage in todo}
     failed: dict[str, StageResult] = {}
+    hopeless: set[str] = set()
 
     def is_made(stage: Stage) -> bool:
         return bench.store.has(stage.kind, stage.key)
@@ -111,7 +131,8 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
             break
         else:
             watcher.waiting(holder or "another process")
-            time.sleep(_POLL_SECONDS)
+            if not _helped(plan, left, bench, place, hopeless):
+                time.sleep(_POLL_SECONDS)
         bench.on_safe_point()
     waited = False
     # Once more after the last wait: between two stages a process holds no lock for a moment.
@@ -120,6 +141,29 @@ def _take_turns(plan: Plan, todo: list[Stage], bench: Workbench, place: Workplac
         watcher.waiting(holder or "another process")
         time.sleep(_POLL_SECONDS)
         bench.on_safe_point()
+
+
+def _helped(plan: Plan, left: dict[str, Stage], bench: Workbench, place: Workplace, hopeless: set[str]) -> bool:
+    """Craft shards of a stage that another process holds, and tell whether there were any; note where that failed."""
+    locks = place.home.locks
+    for stage in left.values():
+        if stage.key in hopeless or not is_ready(stage, left) or not may_be_helped(stage, plan.card, bench.device):
+            continue
+        if not lock.is_held(locks, stage.key):
+            continue
+        try:
+            with place.stop.on_a_stage():
+                made = help_with(stage, replace(claiming(bench, stage, locks), on_progress=lambda fraction: None))
+        except (DiskError, Stopped):
+            raise
+        except (Exception, SystemExit):  # who makes it meets the same, and says so
+            hopeless.add(stage.key)
+            continue
+        finally:
+            give_back(bench.device)
+        if made:
+            return True
+    return False
 
 
 def _at_work(failed: Iterable[str], locks: Path) -> str | None:
@@ -147,7 +191,7 @@ def _run(stage: Stage, bench: Workbench, place: Workplace) -> StageResult:
     place.watcher.started(stage)
     try:
         with place.stop.on_a_stage():
-            meta = run_stage(stage, bench)
+            meta = run_stage(stage, claiming(bench, stage, place.home.locks))
     except (CorruptArtifact, DiskError, Stopped):
         raise
     except (Exception, SystemExit) as error:  # a plug-in that ends Python ends its own cells

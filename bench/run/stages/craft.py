@@ -1,99 +1,70 @@
 """Crafting a protected set: shard by shard where images are independent, resumable between shards."""
 
 import logging
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from bench.contracts.budget import UNLIMITED, Budget
-from bench.contracts.context import CraftContext
-from bench.contracts.method import METHODS, CraftData, Method, total_passes
-from bench.contracts.promises import BrokenPromise, check_crafted, check_left_alone
-from bench.core.device import sent
-from bench.core.seeds import derive
-from bench.data.images import ImageSet, Splits
+from bench.contracts.method import METHODS, Method, total_passes
+from bench.data.images import ImageSet
 from bench.engine.background import in_background
-from bench.engine.brought import check_spent, kept
-from bench.engine.release import BudgetExceeded, audit, release
-from bench.plan.checkpoints import are_rounded, load_checkpoints, weights_of
+from bench.engine.release import audit
+from bench.plan.checkpoints import are_rounded, weights_of
 from bench.plan.plugin_sources import Sources, sources_of
 from bench.plan.stage import CraftJob
 from bench.record.provenance import provenance
+from bench.run.stages.crafter import Crafter
 from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.second_look import IMAGES, SECONDS, second_look
 from bench.run.stages.workbench import Workbench
 from bench.store.artifacts import Draft
 
-SHARD = 1024
-"""Images of 32x32 that are crafted, and kept, at a time. Part of no key: their number does not change the bytes."""
+MADE_OF = "made-of"
+"""What unfinished work remembers the weights of its surrogates by."""
 
 _LOG = logging.getLogger("sepbench")
-_SMALLEST_SHARD = 64
-_MADE_OF = "made-of"
-
-_PROCESSORS, _LARGEST = 32, 4
-"""Of a GPU, for which a shard is enough, and how many times it a larger one gets at most: on fewer images it waits for
-Python between kernels. A small GPU would take too long from one shard to the next."""
+_LOOK_SECONDS = 0.2
+"""Between two looks at what those do who help."""
 
 
 def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
-    """Craft what `draft` does not hold yet; return the artifact's meta data and the names of its files."""
+    """Craft what `draft` does not hold yet; return the artifact's meta data and the names of its files.
+
+    Other processes may help, see `bench.run.stages.helping`: what they have taken is waited for.
+    """
     origin = provenance(bench.device, getattr(job.method.params, "precision", "auto"))
-    method = job.method.build()
+    per_sample = job.method.build().per_sample
+    crafter = Crafter(job, bench, None if per_sample else KeptRounds(draft))
+    method, starts = crafter.method, crafter.starts
     clean, positions = bench.splits.train, bench.splits.to_protect
-    size = shard_size(clean.images.shape[-2:], bench.device) if method.per_sample else len(positions)
-    starts = range(0, len(positions), size)
     if job.checkpoints:
         _begin_anew_where_other(draft, weights_of(job.checkpoints, bench.store), job)
     finished = set(draft.names())
-    todo = [start for start in starts if _shard_name(start, size) not in finished]
-    began, rounds = time.perf_counter(), None if method.per_sample else KeptRounds(draft)
-    brought = kept(bench.store, method.brought.sha256) if method.brought else None
-    spent = method.brought.spent if method.brought else {}
-    if spent:  # at the size that the files have: pixels that were resized for training tell less
-        check_spent(spent, job.budget)
-    budget = None if spent else job.budget
-    ctx = CraftContext(
-        surrogates=[list(load_checkpoints(part, clean, bench.store, bench.device)) for part in job.checkpoints]
-        if todo
-        else [],
-        seed=derive(job.seed, "craft"),
-        device=bench.device,
-        images=len(clean),
-        brought=brought,
-        architecture=job.architecture or "",
-        keeper=rounds,
-        on_round=bench.on_safe_point,
-    )
-    if todo:
-        method.prepare(
-            lambda: shards(bench.splits, shard_size(clean.images.shape[-2:], bench.device), bench.device), ctx
-        )
+    left = [start for start in starts if crafter.name(start) not in finished]
+    mine: list[int] = []
     with in_background(draft, meanwhile=bench.device.type == "cuda") as kept_in:
-        for start in todo:
-            done = starts.index(start)
-            ctx.on_step = lambda fraction, done=done: bench.on_progress((done + fraction) / len(starts))  # type: ignore[misc]
-            released = _released(method, job, budget, bench, ctx, start, size)
-            seconds, began = time.perf_counter() - began, time.perf_counter()
-            info = {"seconds": seconds if rounds is None else rounds.seconds, "spent": ctx.spent}
-            kept_in.put(_shard_name(start, size), {"images": released}, info)
+        for start in _taking(left, crafter, bench, draft):
+            done = len(starts) - len(left)
+            crafter.put(start, kept_in, lambda part, done=done: bench.on_progress((done + part) / len(starts)))  # type: ignore[misc]
+            mine.append(start)
+            left.remove(start)
             bench.on_progress((done + 1) / len(starts))
-            if start != todo[-1]:  # else there is nothing left to stop: what is finished is kept
+            if left:  # else there is nothing left to stop: what is finished is kept
                 bench.on_safe_point()
-    doubt = _doubt(method, job, bench, ctx, draft, todo[0], size) if todo and bench.looks_twice else None
-    names = [_shard_name(start, size) for start in starts]
+    doubt = _doubt(crafter, bench, draft, mine[0]) if mine and bench.looks_twice else None
+    names = [crafter.name(start) for start in starts]
     protected = replace(clean, images=clean.images.clone())
     for start, name in zip(starts, names, strict=True):
-        protected.images[positions[start : start + size]] = draft.tensors(name)["images"]
+        protected.images[positions[start : start + crafter.size]] = draft.tensors(name)["images"]
     draft.put("protected", {"images": protected.images, "labels": protected.labels})
     meta = {
         "sha256": protected.sha256,
-        "audit": audit(clean.images[positions], protected.images[positions], bench.device).to_dict() | dict(spent),
+        "audit": audit(clean.images[positions], protected.images[positions], bench.device).to_dict()
+        | dict(crafter.spent),
         "passes": _passes(method, draft.info(names[0]), positions, clean),
         "seconds": sum(draft.info(name)["seconds"] for name in names),
         "upstream_seconds": sum(bench.store.meta("surrogate", part.surrogate)["seconds"] for part in job.checkpoints),
@@ -105,10 +76,30 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     return meta, ["protected"]
 
 
+def _taking(left: list[int], crafter: Crafter, bench: Workbench, draft: Draft) -> Iterator[int]:
+    """Yield each shard that is left while this process has it to itself; drop from `left` what others have made."""
+    alone = len(crafter.starts) == 1
+    while left:
+        taken = False
+        for start in [*left]:
+            with nullcontext(True) if alone else bench.claim(crafter.name(start)) as mine:
+                if not mine:
+                    continue
+                taken = True
+                if draft.holds(crafter.name(start)):
+                    left.remove(start)
+                else:
+                    crafter.begin()
+                    yield start
+        if not taken:
+            bench.on_safe_point()
+            time.sleep(_LOOK_SECONDS)
+
+
 def _begin_anew_where_other(draft: Draft, weights: str, job: CraftJob) -> None:
     """Drop unfinished work that was made from other weights of the same key: no protected set is of two ensembles."""
     try:
-        made_of = draft.info(_MADE_OF)["weights"]
+        made_of = draft.info(MADE_OF)["weights"]
     except KeyError:
         made_of = None  # just begun, or by an earlier version
     if made_of not in (None, weights):
@@ -119,7 +110,7 @@ def _begin_anew_where_other(draft: Draft, weights: str, job: CraftJob) -> None:
         )
         draft.discard()
     if made_of != weights:
-        draft.put(_MADE_OF, {}, {"weights": weights})
+        draft.put(MADE_OF, {}, {"weights": weights})
 
 
 def _passes(method: Method, info: dict[str, Any], positions: Tensor, clean: ImageSet) -> float:
@@ -127,51 +118,25 @@ def _passes(method: Method, info: dict[str, Any], positions: Tensor, clean: Imag
     return info["spent"] / len(clean) if method.trains else total_passes(method, len(positions), len(clean))
 
 
-def _released(
-    method: Method, job: CraftJob, budget: Budget | None, bench: Workbench, ctx: CraftContext, start: int, size: int
-) -> Tensor:
-    """Return the bytes that a method makes of some images; raises `BrokenPromise` where it makes none of them.
-
-    `budget` is what the bytes are held to; None for images that were brought, and audited as their files are.
-    """
-    name, data = job.method.name, _shard(bench.splits, start, size, bench.device)
-    crafted = method.craft(data, job.budget or UNLIMITED, ctx)
-    given = _shard(bench.splits, start, size, bench.device)
-    check_left_alone(name, {field: (getattr(data, field), getattr(given, field)) for field in ("x", "y", "index")})
-    check_crafted(name, given.x, crafted)
-    original = sent(bench.splits.train.images[given.index], bench.device)
-    try:
-        return release(original, crafted, budget, method.rounding)
-    except BudgetExceeded as error:
-        raise BrokenPromise(
-            f"the method '{name}' leaves its budget in craft: {error}; end with budget.project(data.x, images)"
-        ) from error
-
-
-def _doubt(
-    method: Method, job: CraftJob, bench: Workbench, ctx: CraftContext, draft: Draft, start: int, size: int
-) -> str | None:
+def _doubt(crafter: Crafter, bench: Workbench, draft: Draft, start: int) -> str | None:
     """Return what a second look at a method of others has found."""
-    name, info = job.method.name, draft.info(_shard_name(start, size))
-    if METHODS.origin(name) is None or (not method.per_sample and info["seconds"] > SECONDS):
+    name, per_sample, info = crafter.job.method.name, crafter.method.per_sample, draft.info(crafter.name(start))
+    if METHODS.origin(name) is None or (not per_sample and info["seconds"] > SECONDS):
         return None
     if info["seconds"] <= SECONDS:  # what it prepared may be what chance had a part in
-        method = job.method.build()
-        size_of_parts = shard_size(bench.splits.train.images.shape[-2:], bench.device)
-        method.prepare(lambda: shards(bench.splits, size_of_parts, bench.device), ctx)
-    released = draft.tensors(_shard_name(start, size))["images"]
-    count = min(IMAGES, len(released)) if method.per_sample else len(released)
+        crafter.prepare_again()
+    released = draft.tensors(crafter.name(start))["images"]
+    count = min(IMAGES, len(released)) if per_sample else len(released)
     # By itself is by itself: what the few make of each other is nearer to what all do. GPUs round too differently then.
     exact = bench.device.type == "cpu"
-    each = 1 if method.per_sample and exact else count
+    each = 1 if per_sample and exact else count
     clean = bench.splits.train.images[bench.splits.to_protect[start : start + count]]
-    ctx.on_step, ctx.keeper = lambda fraction: None, None  # or it would go on from where it ended
+    crafter.context.on_step, crafter.context.keeper = lambda fraction: None, None  # or it would go on where it ended
 
     def again() -> Tensor:
-        parts = range(start, start + count, each)
-        return torch.cat([_released(method, job, job.budget, bench, ctx, part, each) for part in parts]).cpu()
+        return crafter.again(start, count, each)
 
-    return second_look(name, clean, released[:count], again, per_sample=method.per_sample, exact=exact)
+    return second_look(name, clean, released[:count], again, per_sample=per_sample, exact=exact)
 
 
 def _sources(job: CraftJob, bench: Workbench) -> Sources:
@@ -179,43 +144,3 @@ def _sources(job: CraftJob, bench: Workbench) -> Sources:
     surrogates = (bench.store.meta("surrogate", part.surrogate) for part in job.checkpoints)
     found = {name: source for meta in surrogates for name, source in meta.get("sources", {}).items()}
     return {**found, **bench.sources, **sources_of(job)}
-
-
-def shard_size(size: Sequence[int], device: torch.device) -> int:
-    """Return how many images of a height and width make a shard: `SHARD` of 32x32 or as many pixels, more on a GPU."""
-    height, width = size
-    most = SHARD * _times(device)
-    return max(min(most, most * 32 * 32 // (height * width)), min(_SMALLEST_SHARD, SHARD))
-
-
-def _times(device: torch.device) -> int:
-    if device.type != "cuda":
-        return 1
-    processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return min(max(processors // _PROCESSORS, 1), _LARGEST)
-
-
-def shards(splits: Splits, size: int, device: torch.device) -> Iterator[CraftData]:
-    """Yield all images that are to be protected on `device`, `size` at a time."""
-    for start in range(0, len(splits.to_protect), size):
-        yield _shard(splits, start, size, device)
-
-
-def _shard(splits: Splits, start: int, size: int, device: torch.device) -> CraftData:
-    part = splits.to_protect[start : start + size]
-    return CraftData(
-        x=sent(splits.train.images[part], device).float() / 255,
-        y=sent(splits.train.labels[part], device),
-        classes=splits.judged_classes,
-        index=part,
-    )
-
-
-def range_of_shard(name: str) -> slice | None:
-    """Return which of the images to protect a file of unfinished work holds; None where it is no shard."""
-    found = re.fullmatch(r"shard-(\d+)-(\d+)", name)
-    return slice(int(found[1]), int(found[1]) + int(found[2])) if found else None
-
-
-def _shard_name(start: int, size: int) -> str:
-    return f"shard-{start:07d}-{size}"

@@ -1,6 +1,7 @@
 """What every stage works with."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -29,6 +30,8 @@ class Workbench:
     looks_twice
         Whether a few images of a method that did not come with sepbench are crafted a second time, to see whether its
         promises hold.
+    claim
+        Takes a part of the stage, by its name, until the end of the block; yields whether nobody else has it.
 
     """
 
@@ -40,3 +43,4 @@ class Workbench:
     on_safe_point: Callable[[], None] = lambda: None
     sources: Sources = field(default_factory=dict)
     looks_twice: bool = False
+    claim: Callable[[str], AbstractContextManager[bool]] = lambda part: nullcontext(enter_result=True)
