@@ -115,6 +115,27 @@ def test_a_worker_killed_in_training_and_a_node_lost_in_crafting_change_nothing(
     assert on_nodes.sepbench.tensors() == undisturbed.home.tensors()
 
 
+def test_a_node_with_nothing_else_to_do_crafts_shards_of_what_another_makes(
+    on_nodes: OnNodes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    two_shards: dict[str, Any] = {
+        "dataset": {"name": "digits", "test_limit": 100},  # 1,437 images
+        "recipe": {"name": "digits", "epochs": 1},
+        "methods": [{"sep": {"checkpoints": 1, "steps": 60, "step_size": 1}}],
+    }
+    alone = Sepbench(tmp_path_factory.mktemp("alone"))
+    assert alone.run("--only", "method=sep", **two_shards).code == 0
+    run = on_nodes.start("--no-mlflow", "--only", "method=sep", **two_shards)
+    (key,) = (path.name for path in (alone.home / "store" / "craft").glob("*/*"))
+    helper = worker_on(f"{key}-shard-0001024-1024", on_nodes.sepbench)
+    assert helper != on_nodes.worker_on(key)
+    ended = run.finish()
+    assert ended.code == 0, ended.err
+    assert ended.complaints == []
+    assert on_nodes.sepbench.tensors() == alone.tensors()
+    assert on_nodes.sepbench.outcomes() == alone.outcomes()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_stages_at_work_at_a_safe_point_and_the_same_command_goes_on(
     number: signal.Signals, on_nodes: OnNodes, undisturbed: Undisturbed

@@ -81,6 +81,11 @@ def _workbench(plan: Plan, place: Workplace, splits: Splits | None = None) -> Wo
     )
 
 
+def help_in(plan: Plan, stage: Stage, splits: Splits, place: Workplace) -> bool:
+    """Craft shards of a stage that another process has begun; tell whether there were any."""
+    return _helped(plan, {stage.key: stage}, _workbench(plan, place, splits), place, set())
+
+
 def claiming(bench: Workbench, stage: Stage, locks: Path) -> Workbench:
     """Return the workbench as it is for one stage, of which other processes may take parts, too."""
 

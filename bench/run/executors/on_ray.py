@@ -27,6 +27,7 @@ from bench.run.executors.executor import Workplace
 from bench.run.executors.local import is_ready, not_reached
 from bench.run.executors.mailbox import Mailbox
 from bench.run.executors.nodes_apart import NodesApart
+from bench.run.executors.ray_helpers import RayHelpers
 from bench.run.executors.ray_worker import Errand, Report, work_on
 from bench.run.sharing import finished
 from bench.store import lock
@@ -116,6 +117,7 @@ class _Run:
         assignment = Assignment.of(plan, place, torch.device(requests.device)).model_dump_json()
         environment = _environment(assignment, place.home)
         self._errand = ray.put(Errand(assignment, str(place.home.root), str(mark), str(Path.cwd()), environment))
+        self._helpers = RayHelpers(ray, self._errand, self._mailbox, plan.card)
 
     def results(self) -> Iterator[StageResult]:
         """Yield each stage when it has ended."""
@@ -132,12 +134,15 @@ class _Run:
                     continue
                 for ref in self._ray.wait([*self._running], timeout=_EVERY_SECONDS)[0]:
                     yield from self._take(self._running.pop(ref), ref)
-                self._show()
+                fractions = self._fractions()
+                self._show(fractions)
+                self._help(fractions)
                 self._place.stop.check()
         except Stopped as stop:
             self._stop(str(stop))
             raise
         finally:
+            self._helpers.close()
             self._apart.close()
 
     def _submit(self) -> None:
@@ -267,11 +272,23 @@ class _Run:
         with held:
             yield
 
-    def _show(self) -> None:
-        """Show the stage that has been at work for longest."""
-        fractions: dict[str, float] = {}
+    def _fractions(self) -> dict[str, float]:
+        """Return how far each stage is that has begun."""
+        found: dict[str, float] = {}
         with suppress(self._ray.exceptions.RayError):
-            fractions = self._ray.get(self._mailbox.fractions.remote(), timeout=_EVERY_SECONDS)
+            found = self._ray.get(self._mailbox.fractions.remote(), timeout=_EVERY_SECONDS)
+        return found
+
+    def _help(self, fractions: Mapping[str, float]) -> None:
+        """Let what of the cluster is idle craft shards of stages at work."""
+        at_work = [*self._running.values()]
+        requests = {stage.key: self._requests.of(stage) for stage in at_work}
+        if requests and self._unfit_since is None:
+            free = min(request.at_once(self._there) for request in requests.values()) - len(at_work)
+            self._helpers.send(at_work, fractions, requests, free)
+
+    def _show(self, fractions: Mapping[str, float]) -> None:
+        """Show the stage that has been at work for longest."""
         stage = next((one for one in self._running.values() if one.key in fractions), None)
         if stage is None:
             return

@@ -111,6 +111,39 @@ def work_on(errand: Errand, key: str, threads: int, mailbox: Any, depot: Any = N
     return replace(report, warnings=tuple(warnings))
 
 
+def help_on(errand: Errand, key: str, threads: int, mailbox: Any) -> bool:
+    """Craft shards of the stage of this key, at which another worker is; tell whether there were any.
+
+    On a node that does not see the home there is nothing to help with.
+    """
+    from bench.core.device import choose_device
+    from bench.run.assignment import Assignment
+    from bench.run.executors.executor import Workplace
+    from bench.run.executors.local import help_in
+    from bench.store.home import Home
+
+    os.environ.update(errand.environment, OMP_NUM_THREADS=str(threads))
+    if errand.version != __version__ or not Path(errand.mark).is_file():
+        return False
+    with _heard(), suppress(Stopped, SepbenchError):  # who made the stage says what is wrong
+        _check_node(errand)
+        _use(threads)
+        plan, splits = _told(errand.assignment, Path(errand.home))
+        if key in plan.stages:
+            told, stop, watcher = Assignment.model_validate_json(errand.assignment), _Asked(), _Progress()
+            device = choose_device(told.device)
+            place = Workplace(Home(Path(errand.home)), device, watcher, stop, (), told.compile, told.tell)
+            with stop.on_signals(), _in_touch(mailbox, f"{key} helped", watcher, stop):
+                return help_in(plan, plan.stages[key], splits, place)
+    return False
+
+
+def _use(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)  # a worker has had other stages before
+
+
 def _check_node(errand: Errand) -> None:
     if errand.version != __version__:
         raise SepbenchError(f"it has sepbench {__version__}, and the run began with {errand.version}: install that")
@@ -127,7 +160,7 @@ def _work(errand: Errand, key: str, threads: int, mailbox: Any, depot: Any) -> R
     from bench.run.executors.executor import Workplace
     from bench.store.home import Home
 
-    torch.set_num_threads(threads)  # a worker has had other stages before
+    _use(threads)
     apart = None if Path(errand.mark).is_file() else _apart(depot, Path(errand.mark))
     home = Home(Path(errand.home)) if apart is None else apart.home
     plan, splits = _told(errand.assignment, home.root)

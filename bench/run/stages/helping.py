@@ -1,5 +1,6 @@
 """Helping with a protected set that another process makes: crafting shards that it has not come to yet."""
 
+import math
 from contextlib import suppress
 
 import torch
@@ -14,14 +15,21 @@ from bench.run.stages.shards import shard_size
 from bench.run.stages.workbench import Workbench
 from bench.store.artifacts import CorruptArtifact, Draft
 
+_CPU = torch.device("cpu")
 
-def may_be_helped(stage: Stage, card: DataCard, device: torch.device) -> bool:
+
+def may_be_helped(stage: Stage, card: DataCard, device: torch.device = _CPU) -> bool:
     """Tell whether a stage crafts several shards with networks: without any it is done before help has come."""
     job = stage.job
     if not isinstance(job, CraftJob) or not job.checkpoints:
         return False
     method = job.method.build()
-    return method.per_sample and card.n_protected > shard_size((card.height, card.width), device)
+    return method.per_sample and most_helpers(card, device) > 0
+
+
+def most_helpers(card: DataCard, device: torch.device = _CPU) -> int:
+    """Return how many processes besides the first have a shard to craft."""
+    return math.ceil(card.n_protected / shard_size((card.height, card.width), device)) - 1
 
 
 def help_with(stage: Stage, bench: Workbench) -> int:
