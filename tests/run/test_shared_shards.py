@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.core.disk import DiskError
 from bench.data.loading import load
 from bench.engine.background import in_background
 from bench.plan.make import plan_experiment
@@ -189,3 +190,12 @@ def test_a_helper_whose_method_fails_leaves_the_stage_to_who_began_it(
         monkeypatch.setattr(local, "help_with", lambda *given: 3)
         assert not local._helped(plan, left, bench, place, hopeless)
         assert local._helped(plan, left, bench, place, set())
+
+        def refuse(*given: object) -> int:
+            raise DiskError("cannot write to the draft")
+
+        monkeypatch.setattr(local, "help_with", refuse)
+        with pytest.raises(DiskError):
+            local._helped(plan, left, bench, place, set())
+        monkeypatch.setattr(type(bench.store), "has", lambda *given: True)
+        assert not local._helped(plan, left, bench, place, set()), "it is finished"

@@ -159,8 +159,12 @@ def _helped(plan: Plan, left: dict[str, Stage], bench: Workbench, place: Workpla
         try:
             with place.stop.on_a_stage():
                 made = help_with(stage, replace(claiming(bench, stage, locks), on_progress=lambda fraction: None))
-        except (DiskError, Stopped):
+        except Stopped:
             raise
+        except DiskError:
+            if not bench.store.has(stage.kind, stage.key):  # else its draft went because it is finished
+                raise
+            continue
         except (Exception, SystemExit):  # who makes it meets the same, and says so
             hopeless.add(stage.key)
             continue
