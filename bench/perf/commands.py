@@ -37,12 +37,12 @@ def command_costs(experiment: Experiment, records: Path, folder: Path) -> dict[s
         "table": ("table", str(file), "--records", str(records)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in requests}
-    for _ in range(3):
+    for turn in range(3):
+        time.sleep(_PAUSE if turn else 0.0)
         for name, request in requests.items():
             began = time.perf_counter()
             _ask(request, folder)
             seconds[name].append(round(time.perf_counter() - began, 2))
-        time.sleep(_PAUSE)
     return {name: {"first": first, "again": last} for name, (first, _, last) in seconds.items()}
 
 
