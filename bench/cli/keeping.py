@@ -44,6 +44,7 @@ def du(as_json: bool) -> None:
     is_flag=True,
     help="Also of surrogates that stay: checkpoints that nothing left to craft takes, in what --keep names.",
 )
+@click.option("--bf16", is_flag=True, help="Also round checkpoints that stay to bfloat16, half the size.")
 @click.option("--yes", is_flag=True, help="Remove it; else it is shown, and a terminal is asked.")
 def clean(
     experiments: Sequence[str],
@@ -51,12 +52,13 @@ def clean(
     profile: str | None,
     only: Sequence[str],
     checkpoints: bool,
+    bf16: bool,
     yes: bool,
 ) -> None:
     """Show what of the home nobody needs any more, then remove it.
 
     What a record rests on stays, and what a running process may need. Everything else can be made again, from seeds:
-    on a CPU with the same bytes.
+    on a CPU with the same bytes. Records of what is crafted from rounded checkpoints say so.
     """
     from bench.core.errors import SepbenchError
     from bench.flows.cleaning import cleaning, remove
@@ -66,7 +68,7 @@ def clean(
         raise SepbenchError("--set, --profile and --only say what of --keep is meant: add --keep EXPERIMENT")
     home = Home.find()
     plans = [planned(one, overrides, profile, only) for one in experiments]
-    found = cleaning(home, plans, checkpoints=checkpoints)
+    found = cleaning(home, plans, checkpoints=checkpoints, bf16=bf16)
     if found.at_work:
         say(
             f"{' and '.join(found.at_work)} at work in {home.root}: what it may need stays, wait until it has ended to "

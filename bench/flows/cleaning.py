@@ -18,6 +18,7 @@ from bench.store import lock
 from bench.store.artifacts import CorruptArtifact
 from bench.store.holdings import Holding, holdings
 from bench.store.home import Home
+from bench.store.rounding import bytes_saved, is_rounded, keep_rounded
 
 _Needed = Collection[tuple[str, str]]
 
@@ -35,13 +36,15 @@ _LEFTOVER_SECONDS = 3600.0
 class Removal:
     """Something that can go: what it is called among its like, and how many bytes that frees.
 
-    `thin_to` names the files of a surrogate that stay; None where all of it goes.
+    `thin_to` names the files of a surrogate that stay, None where all of it goes; one that is to be `rounded` stays
+    whole.
     """
 
     title: str
     holding: Holding
     bytes: int
     thin_to: tuple[str, ...] | None = None
+    rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Cleaning:
         return sum(one.bytes for one in self.removals)
 
 
-def cleaning(home: Home, plans: Sequence[Plan] = (), *, checkpoints: bool = False) -> Cleaning:
+def cleaning(home: Home, plans: Sequence[Plan] = (), *, checkpoints: bool = False, bf16: bool = False) -> Cleaning:
     """Return what no record of a home and none of the plans needs.
 
     Parameters
@@ -67,6 +70,9 @@ def cleaning(home: Home, plans: Sequence[Plan] = (), *, checkpoints: bool = Fals
     checkpoints
         Whether surrogates lose those checkpoints that no protected set still to be crafted takes: of the plans, and of
         records that failed.
+    bf16
+        Whether checkpoints that stay are rounded to bfloat16: what is crafted from them from then on says so, as it is
+        not what exact ones give.
 
     Raises
     ------
@@ -86,8 +92,9 @@ def cleaning(home: Home, plans: Sequence[Plan] = (), *, checkpoints: bool = Fals
         title = _title(one, needed, known, failed, bool(at_work))
         if title is not None:
             found.append(Removal(title, one, one.bytes))
-        elif checkpoints and not at_work and (one.what, one.kind) == ("artifact", "surrogate"):
-            found.extend(_thinner(one, home, parts, records))
+        elif not at_work and (one.what, one.kind) == ("artifact", "surrogate"):
+            thinner = [*_thinner(one, home, parts, records)] if checkpoints else []
+            found += [*thinner, *(_rounded(one, home, thinner) if bf16 else ())]
     return Cleaning(tuple(found), at_work)
 
 
@@ -149,6 +156,15 @@ def _thinner(one: Holding, home: Home, parts: Collection[Checkpoints], records: 
             yield Removal(title, one, sum(sizes[name] for name in gone), tuple(sorted(sizes.keys() & wanted)))
 
 
+def _rounded(one: Holding, home: Home, thinner: Sequence[Removal]) -> Iterator[Removal]:
+    """Yield a surrogate at half the size, once it has lost what it loses."""
+    with suppress(CorruptArtifact, OSError):
+        if not is_rounded(home.store, "surrogate", one.key):
+            names = next((list(other.thin_to or ()) for other in thinner), home.store.names("surrogate", one.key))
+            if saved := bytes_saved(one.path, names):
+                yield Removal("of checkpoints that are rounded to bfloat16", one, saved, rounded=True)
+
+
 def _of_records(records: Iterable[Record]) -> Iterator[tuple[str, str]]:
     for one in records:
         yield "victim", one.key
@@ -201,7 +217,10 @@ def _changed(one: Holding) -> float:
 def _remove(one: Removal, home: Home) -> None:
     path, aside = one.holding.path, home.store.root / "set-aside"
     with writing(home.root), suppress(FileNotFoundError):
-        if one.thin_to is not None:
+        if one.rounded:
+            with suppress(CorruptArtifact):
+                keep_rounded(home, one.holding.kind, one.holding.key)
+        elif one.thin_to is not None:
             with suppress(CorruptArtifact):
                 home.store.thin(one.holding.kind, one.holding.key, one.thin_to)
         elif path.is_dir() and not path.is_symlink():

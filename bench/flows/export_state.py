@@ -24,6 +24,7 @@ from bench.store import lock
 from bench.store.artifacts import LEFT_OUT, CorruptArtifact
 from bench.store.home import Home
 from bench.store.packing import NotPacked, blocks_of, without_last_bits
+from bench.store.rounding import ROUNDED
 from bench.store.state_files import SMALLEST_LIMIT, SUFFIX, StateWriter
 
 PARTS = ("protected", "checkpoints", "drafts")
@@ -154,7 +155,7 @@ class _Packing:
             if needed < set(names) or LEFT_OUT in meta:
                 meta |= {LEFT_OUT: sorted({*names, *meta.get(LEFT_OUT, [])} - needed)}
             if self._bf16:
-                meta |= {"rounded": "bf16"}
+                meta |= {ROUNDED: "bf16"}
             names = sorted(needed)
 
         def read(name: str) -> bytes:

@@ -14,6 +14,7 @@ from bench.core.errors import SepbenchError
 from bench.core.keys import key
 from bench.data.images import ImageSet
 from bench.store.artifacts import CorruptArtifact, Store
+from bench.store.rounding import is_rounded
 
 SMALL = 2**30
 """Bytes of a surrogate's checkpoints below which every epoch is kept, whoever asks for it."""
@@ -90,8 +91,8 @@ def weights_of(parts: Sequence[Checkpoints], store: Store) -> str:
 
 
 def are_rounded(parts: Sequence[Checkpoints], store: Store) -> bool:
-    """Tell whether any of the checkpoints was rounded to bfloat16 on its way here."""
-    return any("rounded" in store.meta("surrogate", part.surrogate) for part in parts)
+    """Tell whether any of the checkpoints was rounded to bfloat16, here or on its way here."""
+    return any(is_rounded(store, "surrogate", part.surrogate) for part in parts)
 
 
 def load_checkpoints(part: Checkpoints, clean: ImageSet, store: Store, device: torch.device) -> Iterator[Network]:

@@ -35,7 +35,7 @@ class Record(BaseModel):
     parameters then, and `protected_sha256` tells which images they were.
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
     many classes were protected and judged, `compiled` where the victim trained with torch.compile,
-    `rounded_checkpoints` where the protected set was crafted from checkpoints that had been carried in bfloat16.
+    `rounded_checkpoints` where the protected set was crafted from checkpoints that had been rounded to bfloat16.
     `train_per_class` counts the training images of each of the `classes`, `test_per_class` the test images of those
     that were judged; `n_test_in_train` test images that are training images, too, or among the
     `clean_images`.

@@ -202,6 +202,54 @@ def test_checkpoints_that_a_protected_set_to_be_crafted_takes_stay(home: Path, s
     assert "surrogate" not in answer.err, "nothing was to be trained again"
 
 
+def test_checkpoints_that_stay_are_rounded_and_what_is_crafted_from_them_says_so(home: Path, store: Store) -> None:
+    (surrogate,) = (key for kind, key in artifacts(store) if kind == "surrogate")
+    names, meta = store.names("surrogate", surrogate), store.meta("surrogate", surrogate)
+    exact = {name: store.tensors("surrogate", surrogate, name) for name in names}
+    size = sum(path.stat().st_size for path in store.folder("surrogate", surrogate).iterdir())
+    shown = done("clean", "--keep", "tiny.yaml", *ANOTHER, "--bf16", "--yes")
+    assert "of checkpoints that are rounded to bfloat16\n" in shown
+    assert store.names("surrogate", surrogate) == names
+    assert store.meta("surrogate", surrogate) == {**meta, "rounded": "bf16"}
+    for name in names:
+        for part, tensor in store.tensors("surrogate", surrogate, name).items():
+            before = exact[name][part]
+            matrix = before.dtype == torch.float32 and before.dim() > 1
+            assert tensor.dtype == (torch.bfloat16 if matrix else before.dtype)
+            assert tensor.equal(before.bfloat16() if matrix else before)
+    saved = size - sum(path.stat().st_size for path in store.folder("surrogate", surrogate).iterdir())
+    assert 0.4 * size < saved < 0.5 * size
+    assert f"removed {size_text(saved)}"[:11] == re.findall("removed .*", shown)[0][:11]
+    assert not [*(home / "store").glob("incoming/*"), *(home / "store").glob("set-aside/*")]
+    assert done("clean", "--keep", "tiny.yaml", *ANOTHER, "--bf16", "--yes") == f"nothing in {home} can go\n"
+
+    assert "nothing is left to do" in done("plan", "tiny.yaml"), "what was crafted before stays"
+    answer = ask("run", "tiny.yaml", *ANOTHER, "--no-mlflow")
+    assert answer.code == 0, answer.err
+    assert "surrogate" not in answer.err, "nothing was to be trained again"
+    told = {one.rounded_checkpoints for one in read_records(home / "records") if one.overrides and one.method == "sep"}
+    assert told == {True}
+
+
+def test_a_kill_while_checkpoints_are_rounded_leaves_no_part_of_two(
+    home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (surrogate,) = (key for kind, key in artifacts(store) if kind == "surrogate")
+
+    def end(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    before = artifacts(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "adopt", end)
+        assert ask("clean", "--keep", "tiny.yaml", "--bf16", "--yes").code == 3
+    assert artifacts(store) == before - {("surrogate", surrogate)}
+    answer = ask("run", "tiny.yaml", *ANOTHER, "--no-mlflow")
+    assert answer.code == 0, answer.err
+    assert "rounded" not in store.meta("surrogate", surrogate)
+    assert ("surrogate", surrogate) in artifacts(store)
+
+
 def test_a_plan_says_that_a_surrogate_without_its_checkpoints_is_to_be_trained_again(
     finished_copy: Finished, home: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
