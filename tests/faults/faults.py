@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.record.tracking import installed
 from tests.faults.injections import (
     MISBEHAVIOURS,
     REFUSALS,
@@ -141,6 +142,11 @@ def tracking_server_is_not_well(sweep: Sweep) -> bool:
     assert ended.code == 0, ended.err
     assert ended.table == sweep.undisturbed.table
     assert "Traceback" not in ended.err
+    if installed():  # once it is back, another one here, it is told of all that it has missed
+        sent = sweep.sepbench.call("sync")
+        assert sent.code == 0, sent.err
+        back = sweep.sepbench.call("table", sweep.sepbench.experiment(), "--strict")
+        assert (back.code, back.out.strip()) == (0, sweep.undisturbed.table), back.err
     return bool(asked)
 
 
