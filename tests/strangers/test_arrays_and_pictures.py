@@ -55,6 +55,20 @@ def test_arrays_that_declare_more_than_memory_holds_are_refused_unread(heads: An
         assert "more than half of this machine's memory" in complaint(read_npz, path)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", ["classes", "labels"])
+def test_text_of_what_is_no_character_is_refused_in_a_sentence(name: str, order: str, tmp_path: Path) -> None:
+    arrays = {"images": pixels(2, side=8), "labels": np.array(["cat", "dog"]), "classes": np.array(["cat", "dog"])}
+    letters = np.array([0x110000, 0x61] * 3, f"{order}u4")
+    damaged = letters.view(f"{order}U3")
+    np.savez(tmp_path / "a.npz", **{**arrays, name: damaged})
+    sentence = f"'{name}' of a.npz holds text that is damaged: no character has such a number"
+    assert complaint(read_npz, tmp_path / "a.npz") == sentence
+    if name == "classes":
+        np.savez(tmp_path / "b.npz", images=arrays["images"], labels=np.arange(2), classes=damaged)
+        assert "holds text that is damaged" in complaint(load, spec(tmp_path / "b.npz", "npz"))
+
+
 def test_arrays_that_fit_alone_and_not_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "a.npz", images=pixels(8, side=16), labels=np.arange(8).repeat(1))
     assert len(read_npz(tmp_path / "a.npz").values) == 8

@@ -14,6 +14,7 @@ from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, re
 from bench.data.formats._classes import Labelled, Stored, own_classes, shared_classes, whole_numbers
 from bench.data.formats._mistaken import its_text, what_is_there
 from bench.data.formats._paths import existing_file
+from bench.data.texts import checked_text
 
 
 class NpzParams(Params):
@@ -81,7 +82,7 @@ class _Part:
                 f"{path} has {len(images)} images in '{image_name}' and {len(labels)} labels in '{label_name}': "
                 f"it needs one label for each image"
             )
-        classes = None if names is None else tuple(map(str, names.tolist()))
+        classes = None if names is None else tuple(map(str, checked_text(names, f"'classes' of {path}").tolist()))
         return cls(images, Stored(labels, classes, lambda position: f"{image_name}[{position}] of {path}"))
 
     def source(self, labelled: Labelled, paths: tuple[Path, ...]) -> Source:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.core.errors import SepbenchError
 from bench.core.impostors import what_it_is
 from bench.data.array_heads import ArrayHead, head_of, refuse_inflated, refuse_large
+from bench.data.texts import checked_text
 
 _VALUES = (
     "images",
@@ -89,8 +90,8 @@ def read_npz(path: Path) -> Arrays:
                     _check(path, f"'{name}' of {path.name}", head, text=name != values)
             read = {values, labels, "classes"} & {*heads}
             refuse_large(path, str(path), [heads[name] for name in read if name is not None])
-            names = _text(archive["classes"]) if "classes" in heads else None
-            found = None if labels is None else read_labels(archive[labels])
+            names = _text(archive["classes"], f"'classes' of {path.name}") if "classes" in heads else None
+            found = None if labels is None else read_labels(archive[labels], f"'{labels}' of {path.name}")
             return Arrays(
                 values=archive[values],
                 labels=found,
@@ -200,17 +201,18 @@ def _array(tensors: Any) -> NDArray[Any]:
     return array
 
 
-def _text(array: NDArray[Any]) -> NDArray[Any]:
-    """Return names that are stored as bytes as text."""
-    return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+def _text(array: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return names that are stored as bytes as text; raises `SepbenchError` where they are damaged."""
+    return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else checked_text(array, what)
 
 
-def read_labels(array: NDArray[Any]) -> NDArray[Any] | None:
+def read_labels(array: NDArray[Any], what: str = "labels") -> NDArray[Any] | None:
     """Return whole numbers or names of classes, [N]; None where an array has neither.
 
-    Floats that are whole, and rows with a single one in the place of the class, count as numbers.
+    Floats that are whole, and rows with a single one in the place of the class, count as numbers. Raises
+    `SepbenchError` where text is damaged, naming `what`.
     """
-    array = _text(np.asarray(array))
+    array = _text(np.asarray(array), what)
     if array.ndim == 2 and array.shape[1] > 1:
         if array.dtype.kind not in _NUMBERS or not (((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all()):
             return None
