@@ -61,7 +61,7 @@ def test_text_of_what_is_no_character_is_refused_in_a_sentence(name: str, order:
     arrays = {"images": pixels(2, side=8), "labels": np.array(["cat", "dog"]), "classes": np.array(["cat", "dog"])}
     letters = np.array([0x110000, 0x61] * 3, f"{order}u4")
     damaged = letters.view(f"{order}U3")
-    np.savez(tmp_path / "a.npz", **{**arrays, name: damaged})
+    np.savez(tmp_path / "a.npz", allow_pickle=False, **{**arrays, name: damaged})
     sentence = f"'{name}' of a.npz holds text that is damaged: no character has such a number"
     assert complaint(read_npz, tmp_path / "a.npz") == sentence
     if name == "classes":

@@ -14,7 +14,7 @@ from bench.api import DATASETS, DatasetPlugin, Params, SepbenchError, Source, re
 from bench.data.formats._classes import Labelled, Stored, own_classes, shared_classes, whole_numbers
 from bench.data.formats._mistaken import its_text, what_is_there
 from bench.data.formats._paths import existing_file
-from bench.data.texts import checked_text
+from bench.data.formats._texts import checked_text
 
 
 class NpzParams(Params):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.core.errors import SepbenchError
 from bench.core.impostors import what_it_is
 from bench.data.array_heads import ArrayHead, head_of, refuse_inflated, refuse_large
-from bench.data.texts import checked_text
+from bench.data.formats._texts import checked_text
 
 _VALUES = (
     "images",

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import SepbenchError
+from bench.api import SepbenchError
 
 
 def checked_text(array: NDArray[Any], what: str) -> NDArray[Any]:
