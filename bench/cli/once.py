@@ -63,7 +63,10 @@ def once(folder: Path, request: Any, rests_on: Sequence[Path], make: Callable[[]
     if "torch" in sys.modules:
         return make().answer
     code = [path for package in _PACKAGES for path in folders_of(package)]
-    answer = Answer(folder, [request, _surroundings()], [*code, *rests_on])
+    try:
+        answer = Answer(folder, [request, _surroundings()], [*code, *rests_on])
+    except OSError:  # the working directory is gone
+        return make().answer
     known = answer.again()
     if known is not None:
         for sentence in known["warnings"]:
@@ -76,14 +79,6 @@ def once(folder: Path, request: Any, rests_on: Sequence[Path], make: Callable[[]
         told = {"answer": made.answer, "warnings": [warning.getMessage() for warning in warnings]}
         answer.keep(told, [*_installed(), *made.further])
     return made.answer
-
-
-def folders_above(files: Sequence[Path]) -> list[Path]:
-    """Return the folders in which files of their kind might be added: all from the one that holds all of them."""
-    if not files:
-        return []
-    top = Path(os.path.commonpath([path.parent for path in files]))
-    return sorted({folder for path in files for folder in path.parents if folder.is_relative_to(top)})
 
 
 def _surroundings() -> Any:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
-from bench.cli.once import Made, folders_above
+from bench.cli.once import Made
 from bench.cli.options import planned
 from bench.core.device import choose_devices
-from bench.data.loading import PublishedCard, files_of
+from bench.data.loading import PublishedCard, places_of
 from bench.plan.outlook import outlook, outlook_fields, outlook_lines
 from bench.plan.plugin_sources import changed_since
 from bench.store.home import Home
+
+_MOST_FILES = 5_000
+"""To look at so many is quick: with more, as of a large folder of pictures, a plan is made each time."""
 
 
 def plan(
@@ -33,6 +36,7 @@ def plan(
         said.append(f"times are those of {processes[0]} alone, and {several} devices share the stages")
     told = outlook_fields(view) if as_json else outlook_lines(view, every_stage)
     elsewhere = isinstance(wanted.card, PublishedCard)  # it may be brought to any of several places
-    files = [] if elsewhere else files_of(wanted.experiment.dataset)
-    read = [*files, *folders_above(files), *(path for one in wanted.experiment.defenses for path in one.reads())]
-    return Made({"told": told, "said": said, "asked": vars(view.asked)}, read, lasting=not elsewhere)
+    places = [] if elsewhere else places_of(wanted.experiment.dataset)
+    read = [*places, *(path for one in wanted.experiment.defenses for path in one.reads())]
+    lasting = not elsewhere and len(read) <= _MOST_FILES
+    return Made({"told": told, "said": said, "asked": vars(view.asked)}, read, lasting)

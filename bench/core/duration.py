@@ -4,6 +4,8 @@ import re
 
 from bench.core.errors import SepbenchError
 
+_LONGEST = 10 * 366 * 86_400  # seconds: what a timer of the system takes, and more than anybody waits
+
 
 def parse_duration(text: str, option: str = "--time-limit") -> float:
     """Return the seconds of `90`, `90s`, `9m`, `1h30m`; raises `SepbenchError` for anything else, naming the option."""
@@ -11,7 +13,7 @@ def parse_duration(text: str, option: str = "--time-limit") -> float:
     seconds = (
         sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
     )
-    if seconds == 0:
+    if not 0 < seconds <= _LONGEST:
         raise SepbenchError(f"{option} {text}: write a duration such as 90s, 9m or 1h30m")
     return seconds
 

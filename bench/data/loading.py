@@ -362,9 +362,25 @@ def _card_name(plugin: DatasetPlugin, spec: DatasetSpec, extra: Collection[int],
     return f"{hashlib.sha256(canonical.encode()).hexdigest()}.json"
 
 
-def files_of(spec: DatasetSpec) -> list[Path]:
-    """Return every file whose content decides the images of a data set that is here."""
-    return _plugin(spec.located()).files()
+def places_of(spec: DatasetSpec) -> list[Path]:
+    """Return every file whose content decides the images of a data set that is here, and the folders they are found in.
+
+    Those are the folders that the data set names, with all below these, and the ones that its files lie in: another
+    name in one of them may be another image.
+    """
+    located = spec.located()
+    files = _plugin(located).files()
+    named = [
+        Path(text)
+        for value in located.params.values()
+        for text in (value if isinstance(value, list) else [value])
+        if isinstance(text, str)
+    ]
+    folders = {path.parent for path in files}
+    for path in named:
+        below = [path, *path.rglob("*")] if path.is_dir() else []
+        folders |= {one for one in below if one.is_dir()}
+    return [*files, *sorted(folders)]
 
 
 def _file_states(plugin: DatasetPlugin) -> list[FileState]:

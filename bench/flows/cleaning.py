@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.core.disk import make_folder, writing
+from bench.core.errors import SepbenchError
 from bench.engine.brought import KIND as BROUGHT
 from bench.plan.checkpoints import Checkpoints, names_of
 from bench.plan.plan import Plan, taken_by
@@ -77,7 +78,8 @@ def cleaning(home: Home, plans: Sequence[Plan] = (), *, checkpoints: bool = Fals
     Raises
     ------
     SepbenchError
-        A record cannot be read, so that nobody knows what it rests on; or a folder cannot.
+        A record cannot be read, so that nobody knows what it rests on; or a folder cannot. With `bf16`: a protected
+        set has been begun from exact checkpoints.
 
     """
     folder = home.root / "records"
@@ -90,6 +92,11 @@ def cleaning(home: Home, plans: Sequence[Plan] = (), *, checkpoints: bool = Fals
     found = []
     for one in holdings(home):
         title = _title(one, needed, known, failed, bool(at_work))
+        if bf16 and title is None and (one.what, one.kind) == ("draft", "craft") and not at_work:
+            raise SepbenchError(
+                f"--bf16: a protected set has been begun in {home.root} and goes on from exact checkpoints alone: "
+                f"finish it first, or remove {one.path}"
+            )
         if title is not None:
             found.append(Removal(title, one, one.bytes))
         elif not at_work and (one.what, one.kind) == ("artifact", "surrogate"):
@@ -101,14 +108,17 @@ def cleaning(home: Home, plans: Sequence[Plan] = (), *, checkpoints: bool = Fals
 def remove(found: Cleaning, home: Home) -> int:
     """Remove what can go, and return the bytes that are free now; what a process has begun to use meanwhile stays."""
     freed = 0
-    for one in found.removals:
+    for one in sorted(found.removals, key=lambda one: one.rounded):  # what takes room meanwhile comes last
         if one.holding.what in ("artifact", "draft"):
             # Between two stages a process holds no lock: it may need what was free to go when that was found.
             held = None if _at_work(home) else lock.acquire(home.locks, one.holding.key)
             if held is None:
                 continue
             with held:
-                _remove(one, home)
+                try:
+                    _remove(one, home)
+                except CorruptArtifact:  # it stays as it is, for who needs it
+                    continue
         elif one.holding.what == "lock":
             if (dead := lock.acquire(home.locks, one.holding.key)) is not None:
                 dead.release()
@@ -158,7 +168,7 @@ def _thinner(one: Holding, home: Home, parts: Collection[Checkpoints], records: 
 
 def _rounded(one: Holding, home: Home, thinner: Sequence[Removal]) -> Iterator[Removal]:
     """Yield a surrogate at half the size, once it has lost what it loses."""
-    with suppress(CorruptArtifact, OSError):
+    with suppress(CorruptArtifact):
         if not is_rounded(home.store, "surrogate", one.key):
             names = next((list(other.thin_to or ()) for other in thinner), home.store.names("surrogate", one.key))
             if saved := bytes_saved(one.path, names):
@@ -218,11 +228,9 @@ def _remove(one: Removal, home: Home) -> None:
     path, aside = one.holding.path, home.store.root / "set-aside"
     with writing(home.root), suppress(FileNotFoundError):
         if one.rounded:
-            with suppress(CorruptArtifact):
-                keep_rounded(home, one.holding.kind, one.holding.key)
+            keep_rounded(home, one.holding.kind, one.holding.key)
         elif one.thin_to is not None:
-            with suppress(CorruptArtifact):
-                home.store.thin(one.holding.kind, one.holding.key, one.thin_to)
+            home.store.thin(one.holding.kind, one.holding.key, one.thin_to)
         elif path.is_dir() and not path.is_symlink():
             if path.parent != aside:  # first out of the way: of what a kill leaves no half is taken for an artifact
                 make_folder(aside)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from statistics import median
 from typing import Any
 
@@ -134,7 +135,7 @@ def our_epoch(
     """Return a loop that trains a network for one epoch more, as runs do."""
     network = build_network(architecture, _CLASSES, data.images, normalise=True, seed=0, device=device)
     recipe, data = _recipe(batch, precision), Labelled(data.images.to(device), data.labels.to(device), _CLASSES)
-    optimizer, epochs = make_optimizer(network, recipe), iter(range(recipe.epochs))
+    optimizer, epochs = make_optimizer(network, recipe), cycle(range(recipe.epochs))
     if compiled:
         shape, captured = batch_shape(data, recipe), device.type in CAPTURE
         if not compile_forward(network, shape, autocast_for(device, precision, cached=not captured)):

@@ -9,6 +9,7 @@ from types import FrameType
 
 from bench.core.duration import duration
 from bench.core.errors import SepbenchError, Stopped
+from bench.core.giving_up import forget, give_up
 
 TIME_IS_UP = "stopped by --time-limit"
 _LATE_SECONDS, _LATE_SHARE = 2.0, 0.1
@@ -51,28 +52,25 @@ class Stop:
 
     @contextmanager
     def on_a_stage(self) -> Iterator[None]:
-        """Raise `SepbenchError` in the block once it takes longer than a stage may, wherever it is just then.
+        """Raise `SepbenchError` in the block once it takes longer than a stage may, where it is `interruptible`.
 
         What runs outside Python is left first. In a thread other than the main one this does nothing.
         """
         if self.stage_limit is None or threading.current_thread() is not threading.main_thread():
             yield
             return
-        limit = self.stage_limit
-
-        def give_up(number: int, frame: FrameType | None) -> None:
-            raise SepbenchError(
-                f"it took longer than --stage-limit {duration(limit)}: what it has saved is kept, and the same command "
-                f"goes on with it; give more time where it needs it"
-            )
-
-        before = signal.signal(signal.SIGALRM, give_up)
-        signal.setitimer(signal.ITIMER_REAL, limit, _AGAIN_SECONDS)
+        error = SepbenchError(
+            f"it took longer than --stage-limit {duration(self.stage_limit)}: what it has saved is kept, and the same "
+            f"command goes on with it; give more time where it needs it"
+        )
+        before = signal.signal(signal.SIGALRM, lambda number, frame: give_up(error))
+        callers = signal.setitimer(signal.ITIMER_REAL, self.stage_limit, _AGAIN_SECONDS)
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            signal.signal(signal.SIGALRM, before)
+            signal.setitimer(signal.ITIMER_REAL, *callers)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+            forget()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,19 +57,25 @@ class Answer:
 
         """
         with suppress(OSError):
-            states = self._states(further)
-            if not settled(states, self._asked_ns) or not self._path.parent.parent.is_dir():
-                return
+            states = list[FileState]()
+            for state in self._states(further):
+                if not settled([state], self._asked_ns):
+                    return
+                states.append(state)
             told = {"answer": answer, "further": [str(one) for one in further], "state": _digest(states)}
+            data = json.dumps(told).encode()
+            if len(data) > _LARGEST or not self._path.parent.parent.is_dir():
+                return
             make_folder(self._path.parent)
-            write_atomically(self._path, json.dumps(told).encode(), durable=False)
+            write_atomically(self._path, data, durable=False)
             known = sorted(self._path.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
             for path in known[:-_KEPT]:
                 path.unlink(missing_ok=True)
 
-    def _states(self, further: Sequence[Path]) -> list[FileState]:
-        below = [state for path in self._rests_on for state in states_below(path)]
-        return below + [FileState.of(path) for path in further]
+    def _states(self, further: Sequence[Path]) -> Iterator[FileState]:
+        for path in self._rests_on:
+            yield from states_below(path)
+        yield from map(FileState.of, further)
 
 
 def _digest(states: Iterable[FileState]) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
 from bench.core.disk import make_folder, writing
@@ -25,8 +25,11 @@ def is_rounded(store: Store, kind: str, key: str) -> bool:
 
 
 def bytes_saved(folder: Path, names: list[str]) -> int:
-    """Return how many bytes fewer the named files of an artifact would take."""
-    return sum(_saved(folder / f"{name}.safetensors") for name in names)
+    """Return how many bytes fewer the named files of an artifact would take; of one that is damaged, none."""
+    try:
+        return sum(_saved(folder / f"{name}.safetensors") for name in names)
+    except (OSError, SafetensorError):
+        return 0
 
 
 def keep_rounded(home: Home, kind: str, key: str) -> None:
@@ -52,7 +55,12 @@ def keep_rounded(home: Home, kind: str, key: str) -> None:
         with writing(store.root):
             make_folder(aside.parent)
             store.folder(kind, key).rename(aside)
-            store.adopt(kind, key, other)
+            try:
+                store.adopt(kind, key, other)
+            except BaseException:
+                if not store.folder(kind, key).exists():
+                    aside.rename(store.folder(kind, key))
+                raise
             shutil.rmtree(aside)
     finally:
         shutil.rmtree(other.root, ignore_errors=True)

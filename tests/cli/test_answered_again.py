@@ -12,12 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 import bench
 from bench.cli import once as module
-from bench.cli.once import Made, folders_above, once
+from bench.cli.once import Made, once
 from bench.core import file_state
 from bench.core.heard import LASTING
+from bench.data.loading import places_of
+from bench.data.spec import DatasetSpec
 from tests.making.asking import Finished, done
 
 # Beforehand the clock is put forward, as what has just changed is not remembered; the last line is for the test.
@@ -167,9 +170,25 @@ def test_an_error_is_met_each_time(without_torch: Path) -> None:
             once(without_torch, "what", [], fail)
 
 
-def test_folders_above_files_are_those_where_more_could_be() -> None:
-    paths = [Path("/data/train/cat/1.png"), Path("/data/train/cat/2.png"), Path("/data/test/dog/1.png")]
-    named = ["/data", "/data/test", "/data/test/dog", "/data/train", "/data/train/cat"]
-    assert folders_above(paths) == list(map(Path, named))
-    assert folders_above(paths[:1]) == [Path("/data/train/cat")]
-    assert folders_above([]) == []
+def test_where_the_working_directory_is_gone_it_is_made_each_time(
+    without_torch: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    make = Maker()
+    assert [once(without_torch, "what", [], make) for _ in range(2)] == [1, 2]
+
+
+def test_a_folder_without_images_is_one_of_those_where_more_may_come(tmp_path: Path) -> None:
+    for place in ("train/cat", "train/dog/more", "test/cat", "test/dog", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True)
+    for place in ("train/cat/1.png", "train/dog/2.png", "test/cat/3.png", "test/dog/4.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / place)
+    (tmp_path / "train/dog/more/readme.txt").write_text("none yet")
+    folders = {"train": str(tmp_path / "train"), "test": str(tmp_path / "test")}
+    found = places_of(DatasetSpec.parse({"name": "pets", "format": "imagefolder", **folders}))
+    named = ["train", "train/cat", "train/dog", "train/dog/more", "test", "test/cat", "test/dog"]
+    assert {path for path in found if path.is_dir()} == {tmp_path / one for one in named}
+    assert len([path for path in found if path.is_file()]) == 4

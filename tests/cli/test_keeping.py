@@ -231,7 +231,7 @@ def test_checkpoints_that_stay_are_rounded_and_what_is_crafted_from_them_says_so
     assert told == {True}
 
 
-def test_a_kill_while_checkpoints_are_rounded_leaves_no_part_of_two(
+def test_who_interrupts_the_rounding_of_checkpoints_has_the_exact_ones_back(
     home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (surrogate,) = (key for kind, key in artifacts(store) if kind == "surrogate")
@@ -239,15 +239,28 @@ def test_a_kill_while_checkpoints_are_rounded_leaves_no_part_of_two(
     def end(*given: object) -> None:
         raise KeyboardInterrupt
 
-    before = artifacts(store)
+    before = artifacts(store), store.meta("surrogate", surrogate)
     with monkeypatch.context() as patch:
         patch.setattr(Store, "adopt", end)
         assert ask("clean", "--keep", "tiny.yaml", "--bf16", "--yes").code == 3
-    assert artifacts(store) == before - {("surrogate", surrogate)}
-    answer = ask("run", "tiny.yaml", *ANOTHER, "--no-mlflow")
-    assert answer.code == 0, answer.err
-    assert "rounded" not in store.meta("surrogate", surrogate)
-    assert ("surrogate", surrogate) in artifacts(store)
+    assert (artifacts(store), store.meta("surrogate", surrogate)) == before
+    assert not [*(home / "store").glob("set-aside/*")]
+
+
+def test_checkpoints_that_are_damaged_or_that_a_set_goes_on_from_are_not_rounded(home: Path, store: Store) -> None:
+    (surrogate,) = (key for kind, key in artifacts(store) if kind == "surrogate")
+    draft = store.draft("craft", forget(home, "sep")[1])
+    draft.put("shard-0000000-1024", {})
+    kept = ("clean", "--keep", "tiny.yaml", "--bf16", "--yes")
+    assert refusal(*kept) == (
+        f"--bf16: a protected set has been begun in {home} and goes on from exact checkpoints alone: finish it first, "
+        f"or remove {draft.folder}"
+    )
+    draft.discard()
+    for name in store.names("surrogate", surrogate):
+        path = store.folder("surrogate", surrogate) / f"{name}.safetensors"
+        path.write_bytes(b"\xff" * path.stat().st_size)
+    assert "rounded" not in done(*kept)
 
 
 def test_a_plan_says_that_a_surrogate_without_its_checkpoints_is_to_be_trained_again(

@@ -33,9 +33,12 @@ class PlayedRay:
         self.cancelled: list[int] = []
         self.exceptions = SimpleNamespace(RayError=RayError)
 
-    def remote(self, function: Any) -> Any:
-        assert function is help_on
-        return SimpleNamespace(options=self._options)
+    def remote(self, max_calls: int) -> Any:
+        def of(function: Any) -> Any:
+            assert (function, max_calls) == (help_on, 0)
+            return SimpleNamespace(options=self._options)
+
+        return of
 
     def _options(self, name: str, **resources: Any) -> Any:
         assert resources == {"num_cpus": 1.0, "num_gpus": 0.0, "max_retries": 0}
@@ -118,6 +121,13 @@ def test_helpers_that_die_are_replaced_twice(ray: PlayedRay, stages: dict[str, S
         send(one, stages, free=1)
         ray.ended[len(ray.sent) - 1] = dies
     assert len(ray.sent) == 3
+
+
+def test_a_helper_whose_stage_has_ended_is_called_off(ray: PlayedRay, stages: dict[str, Stage]) -> None:
+    one = helpers(ray)
+    send(one, stages, free=1)
+    send(one, {name: stage for name, stage in stages.items() if name != "sep"}, free=1)
+    assert ray.cancelled == [0]
 
 
 def test_at_the_end_those_that_are_left_are_called_off(ray: PlayedRay, stages: dict[str, Stage]) -> None:

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bench.core.disk import DiskError
 from bench.data.loading import load
 from bench.engine.background import in_background
+from bench.plan.checkpoints import weights_of
 from bench.plan.make import plan_experiment
 from bench.plan.plan import Plan
 from bench.plan.stage import Stage
 from bench.run.executors.local import claiming
 from bench.run.stages import shards
+from bench.run.stages.craft import made_by
 from bench.run.stages.crafter import Crafter
 from bench.run.stages.dispatch import run_stage
 from bench.run.stages.helping import help_with, may_be_helped
@@ -125,9 +128,11 @@ def test_nobody_helps_with_other_weights_or_before_it_has_begun_or_once_it_is_th
     _, stage, bench = planned(sepbench)
     assert help_with(stage, bench) == 0, "nobody has begun"
     draft = sepbench.store.draft(stage.kind, stage.key)
-    draft.put("made-of", {}, {"weights": "others"})
-    assert help_with(stage, bench) == 0
-    assert draft.names() == ["made-of"]
+    weights, by = weights_of(stage.job.checkpoints, bench.store), made_by(bench, 32)  # type: ignore[union-attr]
+    for other in ({"weights": "others", "by": by}, {"weights": weights, "by": ["another GPU", 32, 0]}):
+        draft.put("made-of", {}, other)
+        assert help_with(stage, bench) == 0
+        assert draft.names() == ["made-of"]
     run_stage(stage, bench)
     assert help_with(stage, bench) == 0
     assert not draft.folder.exists()
@@ -192,10 +197,42 @@ def test_a_helper_whose_method_fails_leaves_the_stage_to_who_began_it(
         assert local._helped(plan, left, bench, place, set())
 
         def refuse(*given: object) -> int:
-            raise DiskError("cannot write to the draft")
+            raise DiskError("cannot write to the draft") from cause
 
         monkeypatch.setattr(local, "help_with", refuse)
+        cause: OSError = PermissionError()
         with pytest.raises(DiskError):
             local._helped(plan, left, bench, place, set())
-        monkeypatch.setattr(type(bench.store), "has", lambda *given: True)
-        assert not local._helped(plan, left, bench, place, set()), "it is finished"
+        cause = FileNotFoundError()
+        assert not local._helped(plan, left, bench, place, set()), "the draft went meanwhile"
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_shards_that_are_damaged_or_of_unknown_weights_are_crafted_anew(
+    before: Before, undisturbed: Undisturbed
+) -> None:
+    sepbench = before(CRAFT)
+    with begun(sepbench) as run:
+        _, stage, bench = planned(sepbench)
+        assert help_with(stage, bench) == 6
+        run.kill()
+    folder = sepbench.store.draft(stage.kind, stage.key).folder
+    (damaged,) = folder.glob("shard-0000064-32.*.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    again = sepbench.run(alter=[shards_of(32)])
+    assert again.code == 0, again.err
+    assert_undisturbed(sepbench, undisturbed)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_shards_of_a_draft_that_does_not_say_what_it_was_made_of_are_dropped(
+    before: Before, undisturbed: Undisturbed
+) -> None:
+    sepbench = before(CRAFT)
+    _, stage, bench = planned(sepbench)
+    draft = sepbench.store.draft(stage.kind, stage.key)
+    draft.put("shard-0000000-32", {"images": torch.zeros(32, 3, 16, 16, dtype=torch.uint8)}, {"seconds": 1, "spent": 0})
+    run_stage(stage, bench)
+    assert sepbench.store.data("craft", stage.key, "protected") == undisturbed.home.store.data(
+        "craft", stage.key, "protected"
+    )

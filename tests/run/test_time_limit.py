@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from bench.api import METHODS
-from bench.core.errors import Stopped
+from bench.core.errors import SepbenchError, Stopped
+from bench.core.giving_up import interruptible
 from bench.plan.make import plan_experiment
 from bench.plan.stage import Stage
 from bench.run import progress
@@ -20,6 +21,7 @@ from bench.run.invocation import Invocation, Summary, run_plan
 from bench.run.progress import Clock, PlainProgress
 from bench.run.stopping import Stop
 from bench.spec.experiment import Experiment
+from bench.store import lock
 from bench.store.home import Home
 from tests.making.experiments import FIELDS
 
@@ -164,7 +166,9 @@ def test_a_stage_that_never_ends_has_failed_and_the_others_go_on(
 
 def test_stages_together_may_take_longer_than_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = []
-    monkeypatch.setattr(signal, "setitimer", lambda which, seconds, interval=0.0: limits.append(seconds))
+    monkeypatch.setattr(
+        signal, "setitimer", lambda which, seconds, interval=0.0: (limits.append(seconds), (0.0, 0.0))[1]
+    )
     summary = running(Stop(stage_limit=7), Home(tmp_path), monkeypatch, lambda self, data, *rest: data.x)
     assert not summary.broken
     assert limits == [7, 0] * 4
@@ -178,3 +182,37 @@ def test_in_a_thread_of_its_own_no_stage_is_limited(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(take_time).result() == "done"
+
+
+def test_a_lock_is_never_left_by_a_stage_that_is_given_up(tmp_path: Path) -> None:
+    from bench.run.executors.local import claiming
+    from bench.run.stages.workbench import Workbench
+    from bench.store.artifacts import Store
+
+    stage = next(iter(plan_experiment(EXPERIMENT, tmp_path / "cards").stages.values()))
+    bench = claiming(Workbench(None, Store(tmp_path), torch.device("cpu")), stage, tmp_path)  # type: ignore[arg-type]
+    given_up = 0
+    for turn in range(40):
+        try:
+            with Stop(stage_limit=3600).on_a_stage():
+                signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0002 * turn, 0.002)
+                while True:
+                    with bench.claim("part") as mine, interruptible():
+                        assert mine
+        except SepbenchError:
+            given_up += 1
+        assert not lock.is_held(tmp_path, f"{stage.key}-part")
+    assert given_up == 40
+
+
+def test_a_timer_that_the_caller_had_set_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 500, 7)
+        with Stop(stage_limit=3600).on_a_stage():
+            assert signal.getitimer(signal.ITIMER_REAL)[0] > 3000
+        left, interval = signal.getitimer(signal.ITIMER_REAL)
+        assert (400 < left <= 500, interval) == (True, 7)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

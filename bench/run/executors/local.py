@@ -161,8 +161,8 @@ def _helped(plan: Plan, left: dict[str, Stage], bench: Workbench, place: Workpla
                 made = help_with(stage, replace(claiming(bench, stage, locks), on_progress=lambda fraction: None))
         except Stopped:
             raise
-        except DiskError:
-            if not bench.store.has(stage.kind, stage.key):  # else its draft went because it is finished
+        except DiskError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):  # else the draft went: it is finished, or begun anew
                 raise
             continue
         except (Exception, SystemExit):  # who makes it meets the same, and says so

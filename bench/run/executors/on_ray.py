@@ -158,9 +158,7 @@ class _Run:
             self._check_fits(request, nodes)
             if self._unfit_since is not None or len(self._running) >= 2 * request.at_once(nodes):
                 return
-            # A worker keeps the GPU that it saw first, so that where a node has several it has one stage only.
-            several = any(node.get("GPU", 0.0) > 1 for node in nodes) and request.gpus > 0
-            task = self._ray.remote(max_calls=1 if several else 0)(work_on).options(
+            task = self._ray.remote(max_calls=self._calls(request))(work_on).options(
                 name=stage.label,
                 num_cpus=request.cpus,
                 num_gpus=request.gpus,
@@ -169,6 +167,13 @@ class _Run:
             )
             ref = task.remote(self._errand, stage.key, request.threads, self._mailbox, self._apart.depot)
             self._running[ref] = stage
+
+    def _calls(self, request: Any) -> int:
+        """Return how many tasks a worker may have, 0 for any number.
+
+        It keeps the GPU that it saw first, so that where a node has several it has one task only.
+        """
+        return int(any(node.get("GPU", 0.0) > 1 for node in self._there) and request.gpus > 0)
 
     def _check_fits(self, request: Any, nodes: list[Any]) -> None:
         """Raise `SepbenchError` where no node has what a stage needs, and none comes: Ray would wait for ever."""
@@ -285,7 +290,8 @@ class _Run:
         requests = {stage.key: self._requests.of(stage) for stage in at_work}
         if requests and self._unfit_since is None:
             free = min(request.at_once(self._there) for request in requests.values()) - len(at_work)
-            self._helpers.send(at_work, fractions, requests, free)
+            calls = max(map(self._calls, requests.values()))
+            self._helpers.send(at_work, fractions, requests, free, calls=calls)
 
     def _show(self, fractions: Mapping[str, float]) -> None:
         """Show the stage that has been at work for longest."""

@@ -1,7 +1,7 @@
 """Tasks of Ray that help with crafting: shards of a stage at work, on what of the cluster has nothing else to do."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -36,7 +36,13 @@ class RayHelpers:
         self._losses: Counter[str] = Counter()
 
     def send(
-        self, at_work: Sequence[Stage], fractions: Mapping[str, float], requests: Mapping[str, Request], free: int
+        self,
+        at_work: Sequence[Stage],
+        fractions: Mapping[str, float],
+        requests: Mapping[str, Request],
+        free: int,
+        *,
+        calls: int = 0,
     ) -> None:
         """Send helpers to stages that craft, as far as the cluster has room for `free` more tasks.
 
@@ -46,23 +52,31 @@ class RayHelpers:
             How far stages are: before its first step one cannot be helped.
         requests
             What each stage asks for, by its key; a helper asks for the same.
+        calls
+            How many tasks a worker may have, 0 for any number.
 
         """
         self._take()
+        self._call_off({stage.key for stage in at_work})
         for stage in at_work:
             if stage.key in self._finished or not fractions.get(stage.key) or not may_be_helped(stage, self._card):
                 continue
             helping = sum(one.key == stage.key for one in self._running.values())
             for _ in range(min(free - len(self._running), most_helpers(self._card) - helping)):
                 request = requests[stage.key]
-                task = self._ray.remote(help_on).options(
+                task = self._ray.remote(max_calls=calls)(help_on).options(
                     name=f"help with {stage.label}", num_cpus=request.cpus, num_gpus=request.gpus, max_retries=0
                 )
                 self._running[task.remote(self._errand, stage.key, request.threads, self._mailbox)] = stage
 
     def close(self) -> None:
-        """Call off those that have not begun; the others end after their shard."""
-        for ref in self._running:
+        """Call all of them off."""
+        self._call_off(set())
+
+    def _call_off(self, at_work: Collection[str]) -> None:
+        """Call off those whose stage has ended."""
+        for ref in [ref for ref, stage in self._running.items() if stage.key not in at_work]:
+            del self._running[ref]
             with suppress(self._ray.exceptions.RayError):
                 self._ray.cancel(ref)
 

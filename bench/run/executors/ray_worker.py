@@ -130,7 +130,8 @@ def help_on(errand: Errand, key: str, threads: int, mailbox: Any) -> bool:
         _use(threads)
         plan, splits = _told(errand.assignment, Path(errand.home))
         if key in plan.stages:
-            told, stop, watcher = Assignment.model_validate_json(errand.assignment), _Asked(), _Progress()
+            told = Assignment.model_validate_json(errand.assignment)
+            stop, watcher = _Asked(stage_limit=told.stage_seconds), _Progress()
             device = choose_device(told.device)
             place = Workplace(Home(Path(errand.home)), device, watcher, stop, (), told.compile, told.tell)
             with stop.on_signals(), _in_touch(mailbox, f"{key} helped", watcher, stop):

@@ -3,10 +3,11 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bench.contracts.method import METHODS, Method, total_passes
@@ -16,15 +17,16 @@ from bench.engine.release import audit
 from bench.plan.checkpoints import are_rounded, weights_of
 from bench.plan.plugin_sources import Sources, sources_of
 from bench.plan.stage import CraftJob
-from bench.record.provenance import provenance
+from bench.record.provenance import device_name, provenance
 from bench.run.stages.crafter import Crafter
 from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.second_look import IMAGES, SECONDS, second_look
+from bench.run.stages.shards import range_of_shard
 from bench.run.stages.workbench import Workbench
 from bench.store.artifacts import Draft
 
 MADE_OF = "made-of"
-"""What unfinished work remembers the weights of its surrogates by."""
+"""What unfinished work remembers the weights of its surrogates by, and who works on it."""
 
 _LOG = logging.getLogger("sepbench")
 _LOOK_SECONDS = 0.2
@@ -42,7 +44,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     method, starts = crafter.method, crafter.starts
     clean, positions = bench.splits.train, bench.splits.to_protect
     if job.checkpoints:
-        _begin_anew_where_other(draft, weights_of(job.checkpoints, bench.store), job)
+        _begin_anew_where_other(draft, weights_of(job.checkpoints, bench.store), job, made_by(bench, crafter.size))
     finished = set(draft.names())
     left = [start for start in starts if crafter.name(start) not in finished]
     mine: list[int] = []
@@ -50,6 +52,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
         for start in _taking(left, crafter, bench, draft):
             done = len(starts) - len(left)
             crafter.put(start, kept_in, lambda part, done=done: bench.on_progress((done + part) / len(starts)))  # type: ignore[misc]
+            kept_in.wait()  # before another process may take it
             mine.append(start)
             left.remove(start)
             bench.on_progress((done + 1) / len(starts))
@@ -86,7 +89,7 @@ def _taking(left: list[int], crafter: Crafter, bench: Workbench, draft: Draft) -
                 if not mine:
                     continue
                 taken = True
-                if draft.holds(crafter.name(start)):
+                if is_made(draft, crafter.name(start)):
                     left.remove(start)
                 else:
                     crafter.begin()
@@ -96,21 +99,39 @@ def _taking(left: list[int], crafter: Crafter, bench: Workbench, draft: Draft) -
             time.sleep(_LOOK_SECONDS)
 
 
-def _begin_anew_where_other(draft: Draft, weights: str, job: CraftJob) -> None:
-    """Drop unfinished work that was made from other weights of the same key: no protected set is of two ensembles."""
+def is_made(draft: Draft, name: str) -> bool:
+    """Tell whether a shard can be read back."""
+    with suppress(KeyError):
+        draft.info(name)
+        return True
+    return False
+
+
+def made_by(bench: Workbench, size: int) -> list[Any]:
+    """Return what decides which shards a process crafts, and their last bits: only who has the same may help."""
+    threads = torch.get_num_threads() if bench.device.type == "cpu" else 0
+    return [device_name(bench.device), size, threads]
+
+
+def _begin_anew_where_other(draft: Draft, weights: str, job: CraftJob, by: list[Any]) -> None:
+    """Drop unfinished work that was made from other weights of the same key: no protected set is of two ensembles.
+
+    Note who works on it now.
+    """
     try:
-        made_of = draft.info(MADE_OF)["weights"]
+        told = draft.info(MADE_OF)
     except KeyError:
-        made_of = None  # just begun, or by an earlier version
-    if made_of not in (None, weights):
+        told = {}
+    made_of = told.get("weights")
+    if made_of != weights and (made_of is not None or any(map(range_of_shard, draft.names()))):
         _LOG.warning(
             "the unfinished work on %s %s was made from other weights of its surrogate than these: it begins anew",
             job.method_label,
             job.budget or "",
         )
         draft.discard()
-    if made_of != weights:
-        draft.put(MADE_OF, {}, {"weights": weights})
+    if (made_of, told.get("by")) != (weights, by):
+        draft.put(MADE_OF, {}, {"weights": weights, "by": by})
 
 
 def _passes(method: Method, info: dict[str, Any], positions: Tensor, clean: ImageSet) -> float:

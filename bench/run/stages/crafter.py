@@ -11,6 +11,7 @@ from bench.contracts.budget import UNLIMITED
 from bench.contracts.context import CraftContext
 from bench.contracts.promises import BrokenPromise, check_crafted, check_left_alone
 from bench.core.device import sent
+from bench.core.giving_up import interruptible
 from bench.core.seeds import derive
 from bench.engine.background import BackgroundDraft
 from bench.engine.brought import check_spent, kept
@@ -74,26 +75,36 @@ class Crafter:
         """Start to count the seconds of the next shard."""
         self._since = time.perf_counter()
 
-    def put(self, start: int, kept_in: BackgroundDraft, on_step: Callable[[float], None]) -> None:
+    def put(
+        self,
+        start: int,
+        kept_in: BackgroundDraft,
+        on_step: Callable[[float], None],
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Craft the shard that begins there, and keep it.
 
         Parameters
         ----------
         on_step
             Called with the finished fraction of the shard.
+        wanted
+            Tells, once it is crafted, whether it is to be kept.
 
         """
         context = self._prepared
         context.on_step = on_step
         released = self.released(start, self.size)
         seconds = time.perf_counter() - self._since if self._rounds is None else self._rounds.seconds
-        kept_in.put(self.name(start), {"images": released}, {"seconds": seconds, "spent": context.spent})
+        if wanted():
+            kept_in.put(self.name(start), {"images": released}, {"seconds": seconds, "spent": context.spent})
 
     def prepare(self) -> None:
         """Let the method look at all images."""
         bench, method = self._bench, self.method
         size = shard_size(bench.splits.train.images.shape[-2:], bench.device)
-        method.prepare(lambda: shards(bench.splits, size, bench.device), self.context)
+        with interruptible():
+            method.prepare(lambda: shards(bench.splits, size, bench.device), self.context)
 
     def prepare_again(self) -> None:
         """Take a new instance of the method, and let it look at all images."""
@@ -104,7 +115,8 @@ class Crafter:
         """Return the bytes that the method makes of some images; raises `BrokenPromise` where it makes none of them."""
         bench, method, name = self._bench, self.method, self.job.method.name
         data = shard(bench.splits, start, size, bench.device)
-        crafted = method.craft(data, self.job.budget or UNLIMITED, self.context)
+        with interruptible():
+            crafted = method.craft(data, self.job.budget or UNLIMITED, self.context)
         given = shard(bench.splits, start, size, bench.device)
         check_left_alone(name, {field: (getattr(data, field), getattr(given, field)) for field in ("x", "y", "index")})
         check_crafted(name, given.x, crafted)

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from bench.core.giving_up import interruptible
 from bench.engine.memory import keep_freed_memory, peak_memory_mb
 from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 from bench.run.stages.craft import craft
@@ -29,11 +30,13 @@ def _work(stage: Stage, bench: Workbench, draft: Draft) -> tuple[dict[str, Any],
     """Return the artifact's meta data, and the names of those files of the draft that are kept."""
     match stage.job:
         case SurrogateJob():
-            return train_surrogate(stage.job, bench, draft)
+            with interruptible():
+                return train_surrogate(stage.job, bench, draft)
         case CraftJob():
             return craft(stage.job, bench, draft)
         case VictimJob():
-            return train_victim(stage.job, bench, draft)
+            with interruptible():
+                return train_victim(stage.job, bench, draft)
 
 
 def _reset_peak_memory(device: torch.device) -> None:

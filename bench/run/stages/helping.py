@@ -9,7 +9,7 @@ from bench.data.loading import DataCard
 from bench.engine.background import in_background
 from bench.plan.checkpoints import weights_of
 from bench.plan.stage import CraftJob, Stage
-from bench.run.stages.craft import MADE_OF
+from bench.run.stages.craft import MADE_OF, is_made, made_by
 from bench.run.stages.crafter import Crafter
 from bench.run.stages.shards import shard_size
 from bench.run.stages.workbench import Workbench
@@ -36,7 +36,7 @@ def help_with(stage: Stage, bench: Workbench) -> int:
     """Craft shards of a stage that another process has begun, the last ones first; return how many.
 
     What is made lies in the draft of the stage, where the other process finds it. Nothing is done where that has
-    begun with other weights of the surrogates than these.
+    other weights of the surrogates, or works on another kind of device or with other threads than this one.
 
     Raises
     ------
@@ -46,24 +46,30 @@ def help_with(stage: Stage, bench: Workbench) -> int:
     """
     job, draft = stage.job, bench.store.draft(stage.kind, stage.key)
     assert isinstance(job, CraftJob)
-    if not _is_of_these_weights(job, bench, draft):
-        return 0
     crafter, made = Crafter(job, bench), 0
+
+    def open_() -> bool:
+        return not bench.store.has(stage.kind, stage.key) and _is_alike(job, bench, draft, crafter.size)
+
+    if not open_():
+        return 0
     with in_background(draft, meanwhile=bench.device.type == "cuda") as kept_in:
         for start in reversed(crafter.starts):
             with bench.claim(crafter.name(start)) as mine:
                 # In this order: once the set is finished, its draft goes.
-                if not mine or draft.holds(crafter.name(start)) or bench.store.has(stage.kind, stage.key):
+                if not mine or is_made(draft, crafter.name(start)) or not open_():
                     continue
                 crafter.begin()
-                crafter.put(start, kept_in, lambda fraction: None)
+                crafter.put(start, kept_in, lambda fraction: None, open_)
                 kept_in.wait()  # before another may take it
                 made += 1
             bench.on_safe_point()
     return made
 
 
-def _is_of_these_weights(job: CraftJob, bench: Workbench, draft: Draft) -> bool:
+def _is_alike(job: CraftJob, bench: Workbench, draft: Draft, size: int) -> bool:
+    """Tell whether who has begun the set has the same weights, shards, and kind of device."""
     with suppress(KeyError, CorruptArtifact):
-        return bool(draft.info(MADE_OF)["weights"] == weights_of(job.checkpoints, bench.store))
+        weights, by = weights_of(job.checkpoints, bench.store), made_by(bench, size)
+        return draft.info(MADE_OF) == {"weights": weights, "by": by}
     return False
