@@ -20,6 +20,8 @@ DATA_FIELDS = ("classes", "n_train", "train_per_class", "test_per_class", "n_tes
 
 
 _LARGEST = 2**24  # bytes of a record's file
+_MOST = 1e100
+"""The largest number of a record, squares of which can be summed."""
 _FROM_OUTSIDE = {"outside": True}
 _PLUGIN = ("package", "sha256")
 
@@ -118,7 +120,8 @@ class Record(BaseModel):
         for name, value in self if info.context is _FROM_OUTSIDE else ():
             odd = next((one for one in leaves_of(value) if not _is_shown(one)), None)
             if isinstance(odd, float):
-                raise ValueError(f"{name} is not a finite number")
+                beyond = f"{odd:g}, beyond all that is measured" if math.isfinite(odd) else "not a finite number"
+                raise ValueError(f"{name} is {beyond}")
             if odd is not None and name != "reason":  # sentences of errors may have lines
                 raise ValueError(f"{name} holds what cannot be printed, {odd!a}")
             if name == "plugins" and any(
@@ -195,7 +198,7 @@ def record_of(document: bytes | str) -> Record:
 
 
 def _is_shown(leaf: Any) -> bool:
-    return is_printable(leaf) if isinstance(leaf, str) else math.isfinite(leaf)
+    return is_printable(leaf) if isinstance(leaf, str) else abs(leaf) <= _MOST
 
 
 def trouble(error: ValidationError) -> str:

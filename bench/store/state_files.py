@@ -166,6 +166,8 @@ class StateFiles:
             archive.close()
 
     def _packed(self, number: int) -> bytes:
+        if not 0 <= number < len(self.pieces) or self.pieces[number].part not in self._parts:
+            raise SepbenchError(damaged(self.paths[-1], f"it names a piece {number} that it does not have"))
         piece = self.pieces[number]
         path, archive = self._parts[piece.part]
         data = _member(path, archive, str(number), piece.packed)

@@ -165,10 +165,13 @@ def test_a_stage_that_never_ends_has_failed_and_the_others_go_on(
 
 
 def test_stages_together_may_take_longer_than_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = []
-    monkeypatch.setattr(
-        signal, "setitimer", lambda which, seconds, interval=0.0: (limits.append(seconds), (0.0, 0.0))[1]
-    )
+    limits: list[float] = []
+
+    def set_timer(which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
+        limits.append(seconds)
+        return 0.0, 0.0
+
+    monkeypatch.setattr(signal, "setitimer", set_timer)
     summary = running(Stop(stage_limit=7), Home(tmp_path), monkeypatch, lambda self, data, *rest: data.x)
     assert not summary.broken
     assert limits == [7, 0] * 4

@@ -155,6 +155,7 @@ def test_lines_of_a_journal_that_no_writer_left_are_passed_over(tmp_path: Path) 
     "fields",
     [
         *({"budget": math.nan}, {"test_acc": math.inf}, {"method_params": {"a": math.nan}}, {"protected_classes": 0}),
+        *({"craft_seconds": 1e200}, {"test_acc": -1e101}),
         {"plugins": {"method far": {"defaults": {}}}},
     ],
 )

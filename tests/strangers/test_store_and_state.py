@@ -97,6 +97,13 @@ def test_a_catalogue_that_nobody_could_read_is_not_written(tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [1, -1, 10**9])
+def test_a_piece_that_there_is_not_is_damage(number: int, tmp_path: Path) -> None:
+    (found,) = state_files([state(tmp_path / "a.sepstate")])
+    assert found.block(0) == b"block"
+    assert f"it names a piece {number} that it does not have" in complaint(found.block, number)
+
+
 @pytest.mark.parametrize("part", [-1, True, 1.0, None, "0", 10**9, [0]])
 def test_a_file_that_has_no_number_among_its_like_is_damaged(part: Any, tmp_path: Path) -> None:
     path = state(tmp_path / "a.sepstate", part=seal({"format": 1, "id": "x", "part": part}))
