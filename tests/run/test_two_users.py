@@ -43,6 +43,9 @@ class as_user:  # noqa: N801
         os.setuid(self.uid)
         told = (ctypes.c_uint32 * 2)(_THIRD_VERSION, 0), (ctypes.c_uint32 * 6)(_READ_ALL, _READ_ALL)
         assert system.capset(*told) == 0, os.strerror(ctypes.get_errno())
+        own = Path(os.environ["SEPBENCH_HOME"]).parent / f"user-{self.uid}"
+        own.mkdir(exist_ok=True)
+        os.environ["HOME"] = str(own)
 
 
 @pytest.fixture
