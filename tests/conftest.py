@@ -94,7 +94,7 @@ def finished(_finished: Finished, own_place: None, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def finished_copy(_finished: Finished, own_place: None, tmp_path: Path) -> Finished:
     """Work where the tiny experiment has run, in a copy of the test's own."""
-    shutil.copytree(_finished.folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(_untouched(_finished.folder), tmp_path, dirs_exist_ok=True)
     return Finished(tmp_path, _finished.answer)
 
 
@@ -105,7 +105,12 @@ def _finished(tmp_path_factory: pytest.TempPathFactory, _log: _Log) -> Finished:
     with pytest.MonkeyPatch.context() as monkeypatch:
         _go(monkeypatch, folder)
         answer = ask("run", write(TINY), "--results", "results", *_log.options)
+    shutil.copytree(folder, _untouched(folder))  # plans of others, who only read, leave notes in the shared one
     return Finished(folder, answer)
+
+
+def _untouched(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-untouched")
 
 
 def _records(folder: Path) -> dict[Path, bytes]:

@@ -78,7 +78,7 @@ class Store:
         try:
             return all(
                 size_of(folder / f"{name}.safetensors") == entry["size"]
-                for name, entry in read_files(folder / _META)["files"].items()
+                for name, entry in _read_meta(folder / _META, kind, key)["files"].items()
             )
         except Damage:
             return False
@@ -177,13 +177,14 @@ class Store:
         meta = document["meta"] | {LEFT_OUT: sorted({*document["meta"].get(LEFT_OUT, ()), *gone})}
         files = {name: entry for name, entry in document["files"].items() if name not in gone}
         with writing(folder):
-            write_atomically(folder / _META, seal({"files": files, "meta": meta}))  # first: what it names is there
+            # First: what it names is there.
+            write_atomically(folder / _META, _sealed_meta(kind, key, files, meta))
             _remove(folder / f"{name}.safetensors" for name in gone)
 
     def describe(self, kind: str, key: str, meta: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> None:
         """Make copies that lie in the folder of an artifact the artifact; `files` has what `entry` said of each."""
         with writing(self.root):
-            write_atomically(self.folder(kind, key) / _META, seal({"files": files, "meta": meta}), durable=False)
+            write_atomically(self.folder(kind, key) / _META, _sealed_meta(kind, key, files, meta), durable=False)
 
     def adopt(self, kind: str, key: str, other: "Store") -> None:
         """Take an artifact over from a store on the same disk, where none stands here; one that is damaged makes room.
@@ -215,7 +216,7 @@ class Store:
 
     def _document(self, kind: str, key: str) -> dict[str, Any]:
         try:
-            return read_files(self.folder(kind, key) / _META)
+            return _read_meta(self.folder(kind, key) / _META, kind, key)
         except Damage as damage:
             raise CorruptArtifact(kind, key, str(damage)) from damage
 
@@ -338,7 +339,7 @@ class Draft:
             path.rename(self.folder / f"{name}.safetensors")
             files[name] = sidecar["file"]
         make_folder(self.folder)  # nothing may have been put: an artifact can be its meta alone
-        write_atomically(self.folder / _META, seal({"files": files, "meta": dict(meta)}))
+        write_atomically(self.folder / _META, _sealed_meta(self._kind, self._key, files, meta))
         target = self._store.folder(self._kind, self._key)
         if self._store.has(self._kind, self._key):
             return
@@ -361,6 +362,18 @@ class Draft:
         if not path.exists():
             path = self.folder / f"{name}.safetensors"  # a commit was killed halfway
         return path, sidecar, read_verified(path, sidecar["file"])
+
+
+def _sealed_meta(kind: str, key: str, files: Mapping[str, Any], meta: Mapping[str, Any]) -> bytes:
+    return seal({"of": f"{kind} {key}", "files": dict(files), "meta": dict(meta)})
+
+
+def _read_meta(path: Path, kind: str, key: str) -> dict[str, Any]:
+    """Return the document of an artifact; raises `Damage` where it is that of another one, moved here."""
+    document = read_files(path)
+    if document.get("of", f"{kind} {key}") != f"{kind} {key}":  # earlier versions did not say
+        raise Damage(f"{path.name} is of another artifact")
+    return document
 
 
 def _number(aside: Path) -> int:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from bench.core.errors import SepbenchError
 from bench.store.artifacts import CorruptArtifact, Draft, Store
+from bench.store.sealed import seal, unseal
 from tests.making.forks import FORKS
 
 KIND, KEY = "surrogate", "0123456789abcdef" * 4
@@ -549,3 +550,22 @@ def test_an_inventory_knows_what_the_store_has(store: Store, monkeypatch: pytest
 def test_a_meta_json_that_lost_its_end_is_noticed(store: Store) -> None:
     truncate(commit(store) / "meta.json")
     assert not store.has(KIND, KEY)
+
+
+def test_the_description_of_another_artifact_is_damage_and_one_of_earlier_versions_is_not(store: Store) -> None:
+    folder, other = commit(store), store.draft(KIND, "f" * 64)
+    other.put("first", weights(5))
+    other.put("second", weights(6))
+    other.commit({"value": 5}, keep=["first", "second"])
+    own, moved = folder / "meta.json", store.folder(KIND, "f" * 64) / "meta.json"
+    mine, theirs = own.read_bytes(), moved.read_bytes()
+    own.write_bytes(theirs)
+    moved.write_bytes(mine)
+    for key in (KEY, "f" * 64):
+        assert not store.has(KIND, key)
+        with pytest.raises(CorruptArtifact, match=r"meta\.json is of another artifact"):
+            store.meta(KIND, key)
+    document = unseal(mine, "it")
+    del document["of"]
+    own.write_bytes(seal(document))
+    assert holds(store)
