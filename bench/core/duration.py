@@ -14,7 +14,8 @@ def parse_duration(text: str, option: str = "--time-limit") -> float:
         sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
     )
     if not 0 < seconds <= _LONGEST:
-        raise SepbenchError(f"{option} {text}: write a duration such as 90s, 9m or 1h30m")
+        longest = ", of ten years at most" if seconds else ""
+        raise SepbenchError(f"{option} {text}: write a duration such as 90s, 9m or 1h30m{longest}")
     return seconds
 
 

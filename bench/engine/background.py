@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 
 
 class BackgroundDraft:

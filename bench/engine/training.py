@@ -33,7 +33,7 @@ from bench.engine.step import (
     restore,
     sgd_step,
 )
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 
 VERSION = 1
 """Bumped when the loop's result for the same input changes; part of every key that depends on training."""

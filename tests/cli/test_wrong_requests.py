@@ -77,6 +77,12 @@ def test_a_time_limit_that_is_no_duration_is_refused(limit: str) -> None:
     assert message == f"--time-limit {limit}: write a duration such as 90s, 9m or 1h30m"
 
 
+@pytest.mark.parametrize("option", ["--time-limit", "--stage-limit"])
+def test_a_limit_that_no_timer_takes_is_refused(option: str) -> None:
+    message = refusal("run", write(TINY), option, "99999999h")
+    assert message == f"{option} 99999999h: write a duration such as 90s, 9m or 1h30m, of ten years at most"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_a_gpu_that_is_not_there_is_refused(command: str) -> None:

@@ -14,7 +14,7 @@ from bench.core.errors import Stopped
 from bench.engine import training
 from bench.engine.background import in_background
 from bench.engine.training import History
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 from tests.making.trainings import STATE, draft, trained
 
 PATIENCE = 60.0

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,24 @@ from typing import Any
 import torch
 
 from tests.making.process_notes import Event, Notes
+
+
+def _failing(notes: Notes, fail: Callable[[], None], number: int, *, once: bool) -> Callable[[Any], Any]:
+    """Return what lets functions fail at the n-th call of all of them together, and from then on unless `once`."""
+    done = 0
+
+    def counted(function: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal done
+            done += 1
+            if done == number or (done > number and not once):
+                notes.take(Event("injected"))
+                fail()
+            return function(*arguments, **options)
+
+        return call
+
+    return counted
 
 
 @dataclass(frozen=True)
@@ -23,19 +42,10 @@ class disk_refuses:  # noqa: N801 - reads as what happens: disk_refuses(errno.ER
     mends: bool = False
 
     def __call__(self, notes: Notes) -> None:
-        done = 0
+        def refuse() -> None:
+            raise OSError(self.reason, os.strerror(self.reason))
 
-        def counted(function: Any) -> Any:
-            def call(*arguments: Any, **options: Any) -> Any:
-                nonlocal done
-                done += 1
-                if done == self.number or (done > self.number and not self.mends):
-                    notes.take(Event("injected"))
-                    raise OSError(self.reason, os.strerror(self.reason))
-                return function(*arguments, **options)
-
-            return call
-
+        counted = _failing(notes, refuse, self.number, once=self.mends)
         os.fsync = counted(os.fsync)
         Path.replace = counted(Path.replace)  # type: ignore[method-assign]
         Path.rename = counted(Path.rename)  # type: ignore[method-assign]
@@ -53,19 +63,10 @@ class out_of_memory:  # noqa: N801
     always: bool
 
     def __call__(self, notes: Notes) -> None:
-        done = 0
+        def refuse() -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory: as one would be")
 
-        def counted(function: Any) -> Any:
-            def call(*arguments: Any, **options: Any) -> Any:
-                nonlocal done
-                done += 1
-                if done == self.number or (done > self.number and self.always):
-                    notes.take(Event("injected"))
-                    raise torch.OutOfMemoryError("CUDA out of memory: as one would be")
-                return function(*arguments, **options)
-
-            return call
-
+        counted = _failing(notes, refuse, self.number, once=not self.always)
         torch.Tensor.backward = counted(torch.Tensor.backward)  # type: ignore[method-assign]
         torch.autograd.grad = counted(torch.autograd.grad)
 

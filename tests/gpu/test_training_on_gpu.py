@@ -21,7 +21,7 @@ from bench.engine.release import audit
 from bench.engine.step import autocast_for, make_optimizer
 from bench.engine.training import History, Labelled, train, train_epoch
 from bench.plan.checkpoints import checkpoint_name
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 from tests.making.images import noise
 from tests.making.trainings import draft, recipe
 

@@ -12,7 +12,8 @@ from bench.contracts.network import Network, build_network
 from bench.engine.recipe import Recipe
 from bench.engine.training import History, Labelled, train
 from bench.plan.checkpoints import checkpoint_name
-from bench.store.artifacts import Draft, Store
+from bench.store.artifacts import Store
+from bench.store.draft import Draft
 from tests.making.images import noise
 from tests.making.networks import CPU
 

@@ -92,7 +92,7 @@ def test_each_stage_is_read_no_more_than_twice_when_a_finished_experiment_runs_a
         calls[str(path)] += 1
         return read_files(path)
 
-    monkeypatch.setattr("bench.store.artifacts.read_files", reading)
+    monkeypatch.setattr("bench.store.artifact_files.read_files", reading)
     harness._run_again(100, home)
     assert len(calls) == 100, "victims, and nothing that only finished victims need"
     assert set(calls.values()) == {2}

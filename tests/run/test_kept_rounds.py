@@ -9,7 +9,8 @@ import torch
 
 from bench.run.stages import kept_rounds
 from bench.run.stages.kept_rounds import KeptRounds
-from bench.store.artifacts import Draft, Store
+from bench.store.artifacts import Store
+from bench.store.draft import Draft
 
 STATE = {"tensor": torch.arange(3)}
 

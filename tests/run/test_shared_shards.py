@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from bench.api import METHODS
 from bench.core.disk import DiskError
 from bench.data.loading import load
-from bench.engine.background import in_background
 from bench.plan.checkpoints import weights_of
 from bench.plan.make import plan_experiment
 from bench.plan.plan import Plan
 from bench.plan.stage import Stage
 from bench.run.executors.local import claiming
 from bench.run.stages import shards
-from bench.run.stages.craft import made_by
+from bench.run.stages.craft import is_made, made_by
 from bench.run.stages.crafter import Crafter
 from bench.run.stages.dispatch import run_stage
 from bench.run.stages.helping import help_with, may_be_helped
@@ -95,11 +95,10 @@ def test_what_another_has_taken_is_waited_for_and_made_where_it_never_comes(
         assert help_with(stage, bench) == 4
         run.notes.let_go()
         draft = sepbench.store.draft(stage.kind, stage.key)
-        until(lambda: draft.holds(crafter.name(0)))
+        until(lambda: is_made(draft, crafter.name(0)))
         time.sleep(0.5)
         assert run.is_alive(), "two shards are missing"
-        with in_background(draft, meanwhile=False) as kept_in:
-            crafter.put(96, kept_in, lambda fraction: None)
+        crafter.put(96, draft, lambda fraction: None)
         comes.release()
         never.release()
         ended = run.finish()
@@ -236,3 +235,16 @@ def test_shards_of_a_draft_that_does_not_say_what_it_was_made_of_are_dropped(
     assert sepbench.store.data("craft", stage.key, "protected") == undisturbed.home.store.data(
         "craft", stage.key, "protected"
     )
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_shard_whose_crafting_fails_is_free_for_others_at_once(
+    before: Before, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sepbench = before(CRAFT)
+    _, stage, bench = planned(sepbench)
+    monkeypatch.setattr(METHODS.get("sep"), "craft", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as kept:  # with all that its traceback holds
+        run_stage(stage, bench)
+    assert kept.value is not None
+    assert not lock.is_held(sepbench.home / "locks", f"{stage.key}-shard-0000000-32")

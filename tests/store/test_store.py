@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import SepbenchError
-from bench.store.artifacts import CorruptArtifact, Draft, Store
+from bench.store.artifacts import CorruptArtifact, Store
+from bench.store.draft import Draft
 from bench.store.sealed import seal, unseal
 from tests.making.forks import FORKS
 

@@ -20,7 +20,8 @@ from bench.engine.ensemble import Ensemble
 from bench.engine.recipe import Recipe
 from bench.engine.training import History, Labelled, train
 from bench.plan.checkpoints import checkpoint_name
-from bench.store.artifacts import Draft, Store
+from bench.store.artifacts import Store
+from bench.store.draft import Draft
 
 CPU = torch.device("cpu")
 EPOCHS = 2

@@ -3,7 +3,6 @@
 Nothing slow is imported before a worker knows its number of threads.
 """
 
-import logging
 import os
 import platform
 import threading
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import __version__
 from bench.core.errors import SepbenchError, Stopped
+from bench.core.heard import heard
 from bench.run.stopping import Stop
 from bench.store.fetching import NotThere
 
@@ -96,7 +96,7 @@ def work_on(errand: Errand, key: str, threads: int, mailbox: Any, depot: Any = N
     """
     began = time.time()
     os.environ.update(errand.environment, OMP_NUM_THREADS=str(threads))
-    with _heard() as warnings:
+    with heard() as warnings:
         try:
             _check_node(errand)
             if depot is None and not Path(errand.mark).is_file():
@@ -108,7 +108,7 @@ def work_on(errand: Errand, key: str, threads: int, mailbox: Any, depot: Any = N
             report = Report("lacking", platform.node(), began, time.time(), str(lack))
         except SepbenchError as error:
             report = Report("refused", platform.node(), began, time.time(), str(error))
-    return replace(report, warnings=tuple(warnings))
+    return replace(report, warnings=tuple(one.getMessage() for one in warnings))
 
 
 def help_on(errand: Errand, key: str, threads: int, mailbox: Any) -> bool:
@@ -125,7 +125,7 @@ def help_on(errand: Errand, key: str, threads: int, mailbox: Any) -> bool:
     os.environ.update(errand.environment, OMP_NUM_THREADS=str(threads))
     if errand.version != __version__ or not Path(errand.mark).is_file():
         return False
-    with _heard(), suppress(Stopped, SepbenchError):  # who made the stage says what is wrong
+    with heard(), suppress(Stopped, SepbenchError):  # who made the stage says what is wrong
         _check_node(errand)
         _use(threads)
         plan, splits = _told(errand.assignment, Path(errand.home))
@@ -289,17 +289,3 @@ def _in_touch(mailbox: Any, key: str, watcher: _Progress, stop: _Asked) -> Itera
     finally:
         over.set()
         thread.join()
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Yield what is logged for a person from here on."""
-    heard: list[str] = []
-    logger = logging.getLogger("sepbench")
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
-    logger.addHandler(handler)
-    try:
-        yield heard
-    finally:
-        logger.removeHandler(handler)

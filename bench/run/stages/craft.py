@@ -12,7 +12,6 @@ from torch import Tensor
 
 from bench.contracts.method import METHODS, Method, total_passes
 from bench.data.images import ImageSet
-from bench.engine.background import in_background
 from bench.engine.release import audit
 from bench.plan.checkpoints import are_rounded, weights_of
 from bench.plan.plugin_sources import Sources, sources_of
@@ -23,7 +22,7 @@ from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.second_look import IMAGES, SECONDS, second_look
 from bench.run.stages.shards import range_of_shard
 from bench.run.stages.workbench import Workbench
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 
 MADE_OF = "made-of"
 """What unfinished work remembers the weights of its surrogates by, and who works on it."""
@@ -48,16 +47,14 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     finished = set(draft.names())
     left = [start for start in starts if crafter.name(start) not in finished]
     mine: list[int] = []
-    with in_background(draft, meanwhile=bench.device.type == "cuda") as kept_in:
-        for start in _taking(left, crafter, bench, draft):
-            done = len(starts) - len(left)
-            crafter.put(start, kept_in, lambda part, done=done: bench.on_progress((done + part) / len(starts)))  # type: ignore[misc]
-            kept_in.wait()  # before another process may take it
-            mine.append(start)
-            left.remove(start)
-            bench.on_progress((done + 1) / len(starts))
-            if left:  # else there is nothing left to stop: what is finished is kept
-                bench.on_safe_point()
+    for start in _taking(left, crafter, bench, draft):
+        done = len(starts) - len(left)
+        crafter.put(start, draft, lambda part, done=done: bench.on_progress((done + part) / len(starts)))  # type: ignore[misc]
+        mine.append(start)
+        left.remove(start)
+        bench.on_progress((done + 1) / len(starts))
+        if left:  # else there is nothing left to stop: what is finished is kept
+            bench.on_safe_point()
     doubt = _doubt(crafter, bench, draft, mine[0]) if mine and bench.looks_twice else None
     names = [crafter.name(start) for start in starts]
     protected = replace(clean, images=clean.images.clone())

@@ -13,7 +13,6 @@ from bench.contracts.promises import BrokenPromise, check_crafted, check_left_al
 from bench.core.device import sent
 from bench.core.giving_up import interruptible
 from bench.core.seeds import derive
-from bench.engine.background import BackgroundDraft
 from bench.engine.brought import check_spent, kept
 from bench.engine.release import BudgetExceeded, release
 from bench.plan.checkpoints import load_checkpoints
@@ -21,6 +20,7 @@ from bench.plan.stage import CraftJob
 from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.shards import shard, shard_name, shard_size, shards, size_for
 from bench.run.stages.workbench import Workbench
+from bench.store.draft import Draft
 
 
 class Crafter:
@@ -78,7 +78,7 @@ class Crafter:
     def put(
         self,
         start: int,
-        kept_in: BackgroundDraft,
+        draft: Draft,
         on_step: Callable[[float], None],
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -97,7 +97,7 @@ class Crafter:
         released = self.released(start, self.size)
         seconds = time.perf_counter() - self._since if self._rounds is None else self._rounds.seconds
         if wanted():
-            kept_in.put(self.name(start), {"images": released}, {"seconds": seconds, "spent": context.spent})
+            draft.put(self.name(start), {"images": released}, {"seconds": seconds, "spent": context.spent})
 
     def prepare(self) -> None:
         """Let the method look at all images."""

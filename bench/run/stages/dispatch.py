@@ -11,7 +11,7 @@ from bench.run.stages.craft import craft
 from bench.run.stages.surrogate import train_surrogate
 from bench.run.stages.victim import train_victim
 from bench.run.stages.workbench import Workbench
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 
 
 def run_stage(stage: Stage, bench: Workbench) -> dict[str, Any]:

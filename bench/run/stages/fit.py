@@ -14,7 +14,7 @@ from bench.data.images import ImageSet
 from bench.engine.training import History, Labelled, train
 from bench.plan.stage import SurrogateJob, VictimJob
 from bench.run.stages.workbench import Workbench
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 
 
 def fit(

@@ -6,14 +6,14 @@ from contextlib import suppress
 import torch
 
 from bench.data.loading import DataCard
-from bench.engine.background import in_background
 from bench.plan.checkpoints import weights_of
 from bench.plan.stage import CraftJob, Stage
 from bench.run.stages.craft import MADE_OF, is_made, made_by
 from bench.run.stages.crafter import Crafter
 from bench.run.stages.shards import shard_size
 from bench.run.stages.workbench import Workbench
-from bench.store.artifacts import CorruptArtifact, Draft
+from bench.store.artifacts import CorruptArtifact
+from bench.store.draft import Draft
 
 _CPU = torch.device("cpu")
 
@@ -53,17 +53,15 @@ def help_with(stage: Stage, bench: Workbench) -> int:
 
     if not open_():
         return 0
-    with in_background(draft, meanwhile=bench.device.type == "cuda") as kept_in:
-        for start in reversed(crafter.starts):
-            with bench.claim(crafter.name(start)) as mine:
-                # In this order: once the set is finished, its draft goes.
-                if not mine or is_made(draft, crafter.name(start)) or not open_():
-                    continue
-                crafter.begin()
-                crafter.put(start, kept_in, lambda fraction: None, open_)
-                kept_in.wait()  # before another may take it
-                made += 1
-            bench.on_safe_point()
+    for start in reversed(crafter.starts):
+        with bench.claim(crafter.name(start)) as mine:
+            # In this order: once the set is finished, its draft goes.
+            if not mine or is_made(draft, crafter.name(start)) or not open_():
+                continue
+            crafter.begin()
+            crafter.put(start, draft, lambda fraction: None, open_)
+            made += 1
+        bench.on_safe_point()
     return made
 
 

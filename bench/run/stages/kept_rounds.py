@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 
 _EVERY_SECONDS = 20.0
 _SHARE = 0.05

@@ -11,7 +11,8 @@ from bench.plan.stage import SurrogateJob
 from bench.record.provenance import provenance
 from bench.run.stages.fit import fit
 from bench.run.stages.workbench import Workbench
-from bench.store.artifacts import LEFT_OUT, Draft
+from bench.store.artifacts import LEFT_OUT
+from bench.store.draft import Draft
 
 _LOG = logging.getLogger("sepbench")
 

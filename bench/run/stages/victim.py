@@ -11,7 +11,7 @@ from bench.plan.stage import VictimJob
 from bench.record.provenance import provenance
 from bench.run.stages.fit import fit
 from bench.run.stages.workbench import Workbench
-from bench.store.artifacts import Draft
+from bench.store.draft import Draft
 
 
 def train_victim(job: VictimJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
