@@ -35,16 +35,15 @@ def show(name: str, records: Path | None, full: bool) -> None:
     """Show a method, victim, defense, data set, recipe or experiment, or the record or artifact with a key."""
     from bench.cli.catalog import is_key
     from bench.cli.catalog import show as describe
-    from bench.cli.once import Made, once
-    from bench.core.git import ROOT
+    from bench.cli.once import Made, once, users_cache
     from bench.store.home import Home
 
     home = Home.find()
     if is_key(name):
         click.echo(describe(name, home, records, full))
         return
-    beside_code = ROOT / "bench" / "__pycache__" / "answers"  # as a home may not be there yet
-    click.echo(once(beside_code, ["show", name, full], [Path(name)], lambda: Made(describe(name, home, records, full))))
+    request = ["show", name, full]  # the same in every home, and there may be none yet
+    click.echo(once(users_cache(), request, [Path(name)], lambda: Made(describe(name, home, records, full))))
 
 
 @click.command(epilog=example("sepbench plan cifar10-cpu --set dataset.limit=1000 --all"))

@@ -81,6 +81,12 @@ def once(folder: Path, request: Any, rests_on: Sequence[Path], make: Callable[[]
     return made.answer
 
 
+def users_cache() -> Path:
+    """Return the folder of sepbench where this user's programs keep what they can make again."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - also without a home
+    return Path(caches) / "sepbench"
+
+
 def _surroundings() -> Any:
     """Return what decides answers besides files: Python, the environment, and the machine, as homes are shared."""
     environment = {name: value for name, value in os.environ.items() if name not in _OF_A_SHELL}

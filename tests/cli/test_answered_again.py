@@ -98,9 +98,25 @@ def test_what_the_table_warns_of_is_said_again(finished_copy: Finished) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_place")
-def test_what_a_method_is_takes_no_home(tmp_path: Path) -> None:
-    shown, _ = both("show", "sep")
+@pytest.mark.parametrize("bytecode", ["", "1"])  # images of containers often ask Python not to keep any
+def test_what_a_method_is_takes_no_home(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, bytecode: str
+) -> None:
+    caches = tmp_path_factory.mktemp("caches")
+    shown, _ = both("show", "sep", XDG_CACHE_HOME=str(caches), PYTHONDONTWRITEBYTECODE=bytecode)
     assert shown.startswith("method sep\n")
+    assert not list(tmp_path.iterdir())
+    assert len(list(caches.rglob("*.json"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_place")
+def test_where_the_user_has_no_cache_it_is_answered_each_time(tmp_path: Path) -> None:
+    nowhere = {"HOME": str(tmp_path / "none"), "XDG_CACHE_HOME": ""}
+    for _ in range(2):
+        shown, torch, _ = asked("show", "sep", **nowhere)
+        assert shown.startswith("method sep\n")
+        assert torch
     assert not list(tmp_path.iterdir())
 
 
