@@ -169,6 +169,28 @@ def test_processes_of_one_run_share_the_shards_of_its_only_set(
     assert_undisturbed(sepbench, undisturbed)
 
 
+def test_who_helps_tells_of_it_and_is_the_one_who_makes_it_once_the_other_is_gone(
+    before: Before, undisturbed: Undisturbed
+) -> None:
+    sepbench = before(CRAFT)
+    _, stage, _ = planned(sepbench)
+    with begun(sepbench) as run:
+        helper = sepbench.start("run", sepbench.experiment(), "--no-mlflow", alter=[shards_of(32), hold(CRAFT, 0.2)])
+        helper.wait_for("held")
+        draft = sepbench.store.draft(stage.kind, stage.key)
+        assert is_made(draft, "shard-0000192-32"), "as the first shard of who helps"
+        run.kill()
+    ended = helper.finish()
+    assert ended.code == 0, ended.err
+    events = [event for event in ended.events if event.what in ("started", "progress") and CRAFT in event.label]
+    began, took_over = (number for number, event in enumerate(events) if event.what == "started")
+    helped, made = ([one.fraction for one in part] for part in (events[began + 1 : took_over], events[took_over + 1 :]))
+    assert helped == sorted(helped)
+    assert helped[-1] == pytest.approx(2 / 7)
+    assert min(made) < 3 / 7, "it went on as who helps"
+    assert_undisturbed(sepbench, undisturbed)
+
+
 def test_a_helper_whose_method_fails_leaves_the_stage_to_who_began_it(
     before: Before, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

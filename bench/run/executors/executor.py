@@ -19,7 +19,7 @@ class Watcher(Protocol):
     """Who is told how the run goes."""
 
     def started(self, stage: Stage) -> None:
-        """A stage begins."""
+        """A stage begins, or this process begins to take part in it."""
 
     def progress(self, fraction: float) -> None:
         """The stage that runs is done to this fraction."""

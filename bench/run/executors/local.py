@@ -3,9 +3,10 @@
 import logging
 import time
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from bench.engine.memory import give_back
 from bench.plan.plan import Plan
 from bench.plan.plugin_sources import sources_of_data
 from bench.plan.stage import Stage, StageResult
-from bench.run.executors.executor import Workplace
+from bench.run.executors.executor import Watcher, Workplace
 from bench.run.executors.jobs import workers
 from bench.run.sharing import finished
 from bench.run.stages.dispatch import run_stage
@@ -158,7 +159,8 @@ def _helped(plan: Plan, left: dict[str, Stage], bench: Workbench, place: Workpla
             continue
         try:
             with place.stop.on_a_stage():
-                made = help_with(stage, replace(claiming(bench, stage, locks), on_progress=lambda fraction: None))
+                at_it = replace(claiming(bench, stage, locks), on_progress=_taking_part(stage, place.watcher))
+                made = help_with(stage, at_it, partial(lock.is_held, locks, stage.key))
         except Stopped:
             raise
         except DiskError as error:
@@ -173,6 +175,20 @@ def _helped(plan: Plan, left: dict[str, Stage], bench: Workbench, place: Workpla
         if made:
             return True
     return False
+
+
+def _taking_part(stage: Stage, watcher: Watcher) -> Callable[[float], None]:
+    """Return what tells of a stage that another process runs, once there is something that this one does in it."""
+    told = False
+
+    def tell(fraction: float) -> None:
+        nonlocal told
+        if not told:
+            watcher.started(stage)
+            told = True
+        watcher.progress(fraction)
+
+    return tell
 
 
 def _at_work(failed: Iterable[str], locks: Path) -> str | None:

@@ -1,6 +1,7 @@
 """Helping with a protected set that another process makes: crafting shards that it has not come to yet."""
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 
 import torch
@@ -32,11 +33,16 @@ def most_helpers(card: DataCard, device: torch.device = _CPU) -> int:
     return math.ceil(card.n_protected / shard_size((card.height, card.width), device)) - 1
 
 
-def help_with(stage: Stage, bench: Workbench) -> int:
+def help_with(stage: Stage, bench: Workbench, is_at_work: Callable[[], bool] = lambda: True) -> int:
     """Craft shards of a stage that another process has begun, the last ones first; return how many.
 
     What is made lies in the draft of the stage, where the other process finds it. Nothing is done where that has
     other weights of the surrogates, or works on another kind of device or with other threads than this one.
+
+    Parameters
+    ----------
+    is_at_work
+        Tells whether the other process still is: else there is nobody to help, and the stage is for who comes first.
 
     Raises
     ------
@@ -54,15 +60,23 @@ def help_with(stage: Stage, bench: Workbench) -> int:
     if not open_():
         return 0
     for start in reversed(crafter.starts):
+        if not is_at_work():
+            break
         with bench.claim(crafter.name(start)) as mine:
             # In this order: once the set is finished, its draft goes.
             if not mine or is_made(draft, crafter.name(start)) or not open_():
                 continue
             crafter.begin()
-            crafter.put(start, draft, lambda fraction: None, open_)
+            crafter.put(start, draft, _share_of_all(crafter, draft, bench.on_progress), open_)
             made += 1
         bench.on_safe_point()
     return made
+
+
+def _share_of_all(crafter: Crafter, draft: Draft, on_progress: Callable[[float], None]) -> Callable[[float], None]:
+    """Return what is told the finished fraction of a shard, and tells that of the set."""
+    made, of = sum(is_made(draft, crafter.name(start)) for start in crafter.starts), len(crafter.starts)
+    return lambda fraction: on_progress((made + fraction) / of)
 
 
 def _is_alike(job: CraftJob, bench: Workbench, draft: Draft, size: int) -> bool:
