@@ -4,16 +4,23 @@ Chen et al., "Self-Ensemble Protection: Training Checkpoints Are Good Data Prote
 """
 
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 from torch import Tensor
 
-from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Surrogate
+from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Field, Params, Surrogate
 from methods._self_ensemble import SelfEnsembleParams, one_run
 from methods._targeted import TargetedMethod, step_length, targets
 
 
 class SEPParams(SelfEnsembleParams):
     """Parameters of SEP."""
+
+
+class SEPFastParams(SEPParams):
+    """Parameters of SEP with few checkpoints."""
+
+    checkpoints: int = Field(3, ge=1, description="how many checkpoints of the one run")
 
 
 @METHODS.register("sep")
@@ -47,3 +54,14 @@ class SEP(TargetedMethod[SEPParams]):
             gradient = self.ensemble.mean_gradient(x, target)
             x = budget.project(data.x, x - length * budget.direction(gradient))
         return x
+
+
+@METHODS.register("sep-fast")
+class SEPFast(SEP):
+    """SEP with three checkpoints in place of thirty: a tenth of the passes for about the same protection.
+
+    On thin networks and 5,000 images three victim seeds do not tell it from fifteen checkpoints with as many steps, at
+    linf-8 and at linf-4 (`cifar10-cpu-passes`, `cifar10-cpu-passes-linf-4`).
+    """
+
+    Params: ClassVar[type[Params]] = SEPFastParams

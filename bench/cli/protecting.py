@@ -17,7 +17,9 @@ _SILENCE_SECONDS = 10.0
 @click.command(epilog=example("sepbench protect pictures --out protected --plan"))
 @click.argument("images", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for what comes out; new or empty.")
-@click.option("--method", default="sep", show_default=True, metavar="NAME", help="Or '{NAME: {PARAMETER: VALUE}}'.")
+@click.option(
+    "--method", default="sep-fast", show_default=True, metavar="NAME", help="Or '{NAME: {PARAMETER: VALUE}}'."
+)
 @click.option("--budget", default="linf-8", show_default=True, metavar="BUDGET", help="How far a picture may change.")
 @click.option("--recipe", metavar="NAME", help="How networks are trained; by default as pictures and device suggest.")
 @click.option("--surrogate", metavar="NAME", help="The protecting network; by default as size and device suggest.")

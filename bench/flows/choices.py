@@ -24,6 +24,7 @@ FIT: Fit = "squeeze"
 LARGEST: Mapping[str, int] = {"cpu": 64, "cuda": 224}
 """The longest side in pixels at which a device crafts unless it is told otherwise."""
 
+_MOST_PASSES_ON_CPU = 90  # those of sep-fast
 _SMALLEST = 8
 _SMALL_PICTURE = 96  # the longest side that networks with a stem for small images are made for
 
@@ -89,20 +90,21 @@ def recipe(images: int, device: Device, size: Size) -> dict[str, Any]:
 def effort(method: str, given: Mapping[str, Any], budget: Budget, epochs: int, device: Device) -> dict[str, Any]:
     """Return the parameters of a method: those given, and for the others what suits the device and the budget.
 
-    On a CPU a method that takes checkpoints of one run, or gradient steps, takes few of them. A step is so long that
-    all of them together reach beyond the budget. One that trains while it crafts is as published: its steps may be
-    those of a network, which has to learn something.
+    On a CPU a method that takes over 90 passes over the images by default takes few checkpoints of a run, and few
+    gradient steps. A step is so long that all of them together reach beyond the budget. One that trains while it crafts
+    is as published: its steps may be those of a network, which has to learn something.
     """
     kind = METHODS.get(method)
     fields = kind.Params.model_fields
     chosen: dict[str, Any] = dict(given)
     if kind.trains:
         return chosen
+    too_many = device == "cpu" and kind().passes() > _MOST_PASSES_ON_CPU
     if "checkpoints" in fields and not given.get("epochs"):
         usual = fields["checkpoints"].default
-        chosen.setdefault("checkpoints", min(usual, epochs, *([5] if device == "cpu" else [])))
+        chosen.setdefault("checkpoints", min(usual, epochs, *([5] if too_many else [])))
     if "steps" in fields:
-        steps = chosen.setdefault("steps", 10 if device == "cpu" else fields["steps"].default)
+        steps = chosen.setdefault("steps", 10 if too_many else fields["steps"].default)
         counted = isinstance(steps, int) and steps > 0  # else the method refuses it
         if "step_size" in fields and "step_fraction" not in given and budget.norm == "linf" and counted:
             needed = 1.25 * (budget.size or 0) / steps

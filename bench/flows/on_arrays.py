@@ -37,7 +37,7 @@ def protect(
     images: Images,
     labels: Any,
     *,
-    method: str | Mapping[str, Any] = "sep",
+    method: str | Mapping[str, Any] = "sep-fast",
     budget: str = "linf-8",
     recipe: str | Mapping[str, Any] | None = None,
     surrogate: str | None = None,

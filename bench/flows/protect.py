@@ -25,7 +25,7 @@ from bench.store.home import Home
 def plan_protection(
     images: Path,
     *,
-    method: str | Mapping[str, Any] = "sep",
+    method: str | Mapping[str, Any] = "sep-fast",
     budget: str | Budget = "linf-8",
     recipe: str | Mapping[str, Any] | None = None,
     surrogate: str | None = None,

@@ -39,6 +39,11 @@ def asked_for(name: str, plugin: Any) -> dict[str, Any]:
             "900 passes over the images, forward and backward (by steps, checkpoints and epochs); before, 1 surrogate "
             "to train, of which it uses 30 checkpoints",
         ),
+        (
+            "sep-fast",
+            "90 passes over the images, forward and backward (by steps, checkpoints and epochs); before, 1 surrogate "
+            "to train, of which it uses 3 checkpoints",
+        ),
         (  # 30 steps on all 15 checkpoints, and on one of them 15 times within each
             "sep-fa-vr",
             "900 passes over the images, forward and backward (by steps, checkpoints, epochs and inner_steps); before, "

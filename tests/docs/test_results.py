@@ -10,7 +10,9 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from scipy.stats import ttest_1samp
 
+from bench.contracts.method import METHODS
 from bench.core.errors import SepbenchError
 from bench.flows.lossy import COST
 from bench.read.plots import Sources
@@ -106,7 +108,7 @@ def test_every_number_in_the_text_was_measured_or_published() -> None:
     told = set(re.findall(r"(\d+\.\d)\s±\s(\d+\.\d)", text))
     assert told
     assert told <= measured
-    known = set(re.findall(r"\d+\.\d+", f"{tables} {diagnoses} {' '.join(own_sizes())}")) | {
+    known = set(re.findall(r"\d+\.\d+", f"{tables} {diagnoses} {' '.join([*own_sizes(), *by_passes()])}")) | {
         f"{one.test_acc:.2f}" for one in read_published()
     }
     assert set(re.findall(r"\d+\.\d+", text)) <= known
@@ -132,6 +134,42 @@ def own_sizes() -> list[str]:
 def test_the_table_of_mixed_sizes_is_its_file() -> None:
     told = re.findall(r"\| (?:squeeze|crop) \| (.*?) \|", read("results/README.md"))
     assert told == own_sizes()
+
+
+def by_passes() -> list[str]:
+    """Return what SEP's checkpoints x steps of the text protect, and the p of their difference to 15 x 30, as rows."""
+    found: defaultdict[tuple[int, int], dict[str, dict[int, float]]] = defaultdict(dict)
+    for experiment in ("cifar10-cpu-passes", "cifar10-cpu-passes-linf-4"):
+        for path in (RESULTS / "records" / experiment).glob("*.json"):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            params = record["method_params"]
+            if record["method"] == "sep" and params["step_size"] is None:
+                setting = found[params["checkpoints"], params["steps"]]
+                setting.setdefault(experiment, {})[record["seed"]] = record["test_acc"]
+    (most, reference), rows = max(found.items()), list[str]()
+    assert most == (15, 30)
+    for checkpoints, steps in (most, (3, 30), (5, 10), (3, 10)):
+        cells, together = [str(checkpoints * steps)], list[float]()
+        for experiment, by_seed in found[checkpoints, steps].items():
+            assert sorted(by_seed) == [0, 1, 2]
+            lower = [by_seed[seed] - reference[experiment][seed] for seed in by_seed]
+            together += lower
+            one = summarise(list(by_seed.values()))
+            cells += [f"{one.mean:.1f} ± {one.half_width:.1f}", p_of(lower)]
+        rows.append(" | ".join([*cells, p_of(together)]))
+    return rows
+
+
+def p_of(differences: list[float]) -> str:
+    """Return the p of a paired t-test, nothing where nothing differs."""
+    return f"{ttest_1samp(differences, 0).pvalue:.2g}" if any(differences) else ""
+
+
+def test_the_table_of_fewer_passes_is_what_its_records_give() -> None:
+    rows = re.findall(r"^\| \d+ x \d+ (?:\(`sep-fast`\) )?\| (\d.*) \|$", read("results/README.md"), re.MULTILINE)
+    assert [re.sub(" +", " ", row).strip() for row in rows] == [re.sub(" +", " ", row).strip() for row in by_passes()]
+    params = METHODS.get("sep-fast")().params.model_dump()
+    assert (params["checkpoints"], params["steps"]) == (3, 30)
 
 
 def test_the_readme_tells_what_perf_has_measured() -> None:

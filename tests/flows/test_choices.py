@@ -1,15 +1,19 @@
 """What is chosen for a person, worked out by hand."""
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import pytest
 
+import bench
 from bench.checks.inputs import BUDGETS
+from bench.cli.protecting import protect as protect_command
 from bench.contracts.budget import Budget
 from bench.contracts.method import METHODS
 from bench.engine.recipe import Recipe
 from bench.flows.choices import Size, crafting_size, effort, network, recipe
+from bench.flows.protect import plan_protection
 
 
 def sizes(*each: tuple[int, int]) -> np.ndarray:
@@ -73,6 +77,23 @@ def test_on_a_cpu_a_method_takes_few_checkpoints_and_steps_that_reach_beyond_the
     assert effort("sep", {}, Budget.parse("linf-8"), 20, "cpu") == {"checkpoints": 5, "steps": 10}
     assert effort("sep", {}, Budget.parse("linf-32"), 3, "cpu") == {"checkpoints": 3, "steps": 10, "step_size": 4.0}
     assert effort("sep", {}, Budget.parse("l2-1.0"), 20, "cpu") == {"checkpoints": 5, "steps": 10}
+
+
+def test_what_takes_few_passes_is_as_published_on_a_cpu_too() -> None:
+    assert METHODS.get("sep-fast")().passes() == 90
+    assert effort("sep-fast", {}, Budget.parse("linf-8"), 20, "cpu") == {"checkpoints": 3, "steps": 30}
+    assert effort("sep-fast", {}, Budget.parse("linf-32"), 2, "cpu") == {
+        "checkpoints": 2,
+        "steps": 30,
+        "step_size": pytest.approx(4 / 3),
+    }
+    assert effort("single-checkpoint", {}, Budget.parse("linf-8"), 20, "cpu") == {"checkpoints": 1, "steps": 30}
+
+
+def test_pictures_are_protected_by_the_same_method_from_the_command_line_and_from_python() -> None:
+    (asked,) = (one.default for one in protect_command.params if one.name == "method")
+    defaults = [signature(function).parameters["method"].default for function in (plan_protection, bench.protect)]
+    assert [*defaults, asked] == ["sep-fast"] * 3
 
 
 def test_steps_that_are_shares_of_the_budget_reach_beyond_it_as_well() -> None:

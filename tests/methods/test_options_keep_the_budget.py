@@ -22,6 +22,7 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
 FROM_ONE_RUN = COMMON | {"checkpoints": st.integers(2, 3)}
 OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "sep": FROM_ONE_RUN,
+    "sep-fast": FROM_ONE_RUN,
     "sep-fa": FROM_ONE_RUN | {"train_mode_means": st.booleans()},
     "sep-fa-vr": FROM_ONE_RUN
     | {"train_mode_means": st.booleans(), "last_means": st.booleans(), "inner_steps": st.integers(1, 2)},

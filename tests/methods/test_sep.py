@@ -91,7 +91,7 @@ def test_the_number_of_images_in_a_call_does_not_matter(count: int) -> None:
 
 
 @pytest.mark.parametrize("budget", ["linf-2", "linf-8", "l2-1", "l2-0.25"])
-@pytest.mark.parametrize(("name", "count"), [("sep", 3), ("single-checkpoint", 1)])
+@pytest.mark.parametrize(("name", "count"), [("sep", 3), ("sep-fast", 3), ("single-checkpoint", 1)])
 def test_crafting_follows_the_algorithm_box(name: str, count: int, budget: str) -> None:
     networks, ball, steps = checkpoints(count), Budget.parse(budget), 4
     step = 1 / 255 if ball.norm == "linf" else 2.5 * ball.radius / steps
