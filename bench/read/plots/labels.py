@@ -87,7 +87,7 @@ def label_points(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
             candidates.append((cost, (x * step, y * step), side, box))
         _, position, side, box = min(candidates, key=lambda one: one[0])
         text.set(position=position, ha=side)
-        taken += [box] * 5
+        taken += [box] * 50  # words over words are read by nobody, words over a line are
 
 
 def spread(places: Sequence[float], gap: float, low: float = -inf, high: float = inf) -> list[float]:

@@ -64,7 +64,10 @@ def settings_within(cells: Iterable[Setting]) -> tuple[list[str], dict[tuple[str
     variants = _variants(cells)
     spanned = {tuple(own) for own in variants.values() if own}
     if len(spanned) == 1:
-        values = {method: ", ".join(map(as_text, own.values())) for method, own in variants.items()}
+        values = {
+            method: ", ".join("-" if one is None else as_text(one) for one in own.values())
+            for method, own in variants.items()
+        }
         return list(spanned.pop()), values
     return [], {method: parameters_text(own) for method, own in variants.items()}
 

@@ -1,7 +1,9 @@
 """What protection is worth its cost."""
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 
 from matplotlib.axes import Axes
@@ -38,7 +40,7 @@ from bench.read.plots.style import (
 )
 from bench.read.tables import Table, TableCell
 from bench.record.values import value_of
-from bench.spec.names import REFERENCES
+from bench.spec.names import REFERENCES, differing
 
 Method = tuple[str, str]
 
@@ -48,6 +50,8 @@ FRONT = "_best within a cost"
 _LABEL = 0.16  # inches of a label beside the axes
 _NAMED = 6
 """Missing ones that the footnote names."""
+_LABELLED = 12
+"""Points that are all told apart by words; of more only those on the front are."""
 
 # How far left of the smallest cost 0 stands: at least so many times, and so large a share of all decades.
 _ROOM, _SHARE = 2.0, 0.3
@@ -64,7 +68,7 @@ def passes(
 
     Of several contexts the one with most different costs is drawn, `ENOUGH` at least, and of several the first: what
     others add is told by the table. A step behind the points is the Pareto front: the best value that any setting
-    reaches within a cost.
+    reaches within a cost. A line joins the settings of a method that differ in one parameter.
 
     Parameters
     ----------
@@ -98,6 +102,7 @@ def passes(
     names, better = method_labels(cells), value_of(table.value).better
     fields, settings = settings_within(cells)
     placed = [cell for cell in cells if _place(cell, spent) is not None]
+    rivals = [cell for cell in placed if cell.method not in REFERENCES]
     known = looks(cell.method for cell in placed if cell.method not in REFERENCE_LOOKS)
     footnote = table_footnote(table)
     if len(every) > 1:
@@ -105,7 +110,8 @@ def passes(
     if better is not None:
         footnote += " Grey step: the best within a cost."
     if fields:
-        footnote += f" Beside points: {', '.join(fields)}."
+        where = "points" if len(rivals) <= _LABELLED else "points on the step"
+        footnote += f" Beside {where}: {', '.join(fields)}."
     absent = [names[cell.method, cell.method_params] for cell in cells if _place(cell, spent) is None]
     if absent:
         more = f"; and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
@@ -116,7 +122,6 @@ def passes(
         axes.set(title=panel.title, xlabel="Crafting passes over the training set", ylabel=value_title(table.value))
         chance = chance_level(chances, cells)
         if is_percent(table.value):
-            rivals = [cell for cell in placed if cell.method not in REFERENCES]
             spread_over(axes, rivals, placed, chance)
         _draw(figure, axes, panel, spent, settings, known, better, chance)
         return finish(figure)
@@ -142,7 +147,8 @@ def _draw(
             points[cell.method].append((place, cell))
     free = _place_axis(axes, sorted({place for found in points.values() for place, _ in found}))
     reached = [(place, cell.mean or 0) for found in points.values() for place, cell in found]
-    if front := pareto_front(reached, better):
+    front = pareto_front(reached, better)
+    if front:
         costs, best = zip(*front, (max(reached)[0], front[-1][1]), strict=True)
         at = [cost or free for cost in costs]
         axes.step(at, best, where="post", color=MUTED, linewidth=4, alpha=0.3, zorder=0, label=FRONT)
@@ -150,6 +156,8 @@ def _draw(
     for method, found in points.items():
         found.sort(key=lambda one: one[0])
         look = REFERENCE_LOOKS.get(method) or known[method]
+        if _kinds(cell for _, cell in found) > 1:
+            look = replace(look, dashes="none")  # a line from one to the next would follow no parameter
         axes.errorbar(
             [place or free for place, _ in found],
             [nan if cell.mean is None else cell.mean for _, cell in found],
@@ -166,10 +174,16 @@ def _draw(
         beside.append(Label(f"{method} ({alone})" if alone else method, 0, found[-1][1].mean or 0, look))
         for place, cell in found:
             text = " · ".join(filter(None, (settings[method, cell.method_params], "" if alone else partial(cell))))
-            if text:
+            if text and (len(reached) <= _LABELLED or (place, cell.mean) in front):
                 notes.append(Label(text, place or free, cell.mean or 0, look))
     label_right(figure, axes, [*beside, *reference_lines(axes, levels, known), *mark_chance(axes, chance)])
     label_points(figure, axes, notes)
+
+
+def _kinds(cells: Iterable[TableCell]) -> int:
+    """Return how many parameters differ between settings of a method."""
+    params = [json.loads(cell.method_params) for cell in cells]
+    return len({name for own in params for name in differing(own, params)})
 
 
 def pareto_front(points: Sequence[tuple[float, float]], better: str | None) -> list[tuple[float, float]]:

@@ -1,16 +1,20 @@
 """The ablation and the cost of protection: points, intervals, references, gaps."""
 
 import math
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from bench.core.errors import SepbenchError
 from bench.core.keys import canonical
 from bench.read.plots import ablation, passes
 from bench.read.plots.passes import FRONT, pareto_front
 from bench.read.tables import build
+from bench.record.record import Record
 from bench.spec.layout import TableLayout
 from tests.making.figures import cell, errorbars, spans, words
 from tests.making.records import checkpoint_table, runs, sep
@@ -180,6 +184,59 @@ def test_points_stand_at_the_passes_of_their_setting_on_a_logarithmic_axis() -> 
     footnote = figure._supxlabel.get_text().replace("\n", " ")  # type: ignore[attr-defined]
     assert "Beside points: checkpoints." in footnote
     assert "Missing: sep, checkpoints=3." in footnote
+
+
+def grid(checkpoints: Sequence[int], steps: Sequence[int], step_size: float | None = None) -> list[Record]:
+    """Return runs of SEP whose accuracy falls with the passes that they take."""
+    return [
+        one
+        for count in checkpoints
+        for number in steps
+        for one in runs(
+            [60 - 10 * math.log(count * number)],
+            method_params={"checkpoints": count, "step_size": step_size, "steps": number},
+        )
+    ]
+
+
+def spent_of(records: Sequence[Record]) -> dict[tuple[str, str], float]:
+    return {
+        (one.method, canonical(one.method_params)): one.method_params["checkpoints"] * one.method_params["steps"]
+        for one in records
+    }
+
+
+def test_a_line_joins_settings_that_differ_in_one_parameter_and_no_others() -> None:
+    one, several = grid([1, 3, 5], [10]), grid([1, 3], [10, 30])
+    for records, drawn in ((one, True), (several, False)):
+        (axes,) = passes(build(records, TableLayout()), spent_of(records)).axes
+        line = errorbars(axes)["sep"][0]
+        assert (line.get_linestyle() != "None") == drawn
+        assert line.get_marker() not in ("", "None")
+
+
+def test_words_beside_points_cover_no_others() -> None:
+    records = [*grid([1, 3, 5, 15], [10]), *grid([3, 15], [30]), *grid([1, 3], [3], 3.33), *grid([1, 3], [3])]
+    figure = passes(build(records, TableLayout()), spent_of(records))
+    boxes = [
+        text.get_window_extent() for text in figure.findobj(Text) if re.fullmatch(r"\d+, \S+, \d+", text.get_text())
+    ]
+    assert len(boxes) == 10
+    assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
+    assert "15, -, 30" in words(figure)
+
+
+def test_of_many_points_those_on_the_front_are_told_apart() -> None:
+    records = [
+        *grid([1, 3, 5, 15], [3, 10, 30]),
+        *runs([90.0], method_params={"checkpoints": 5, "step_size": 1, "steps": 3}),
+    ]
+    figure = passes(build(records, TableLayout()), spent_of(records))
+    assert {"15, -, 30", "1, -, 3"} <= words(figure)
+    assert "5, 1, 3" not in words(figure)
+    assert "Beside points on the step: checkpoints, step_size, steps." in figure._supxlabel.get_text().replace(
+        "\n", " "
+    )  # type: ignore[attr-defined]
 
 
 def test_what_takes_no_passes_stands_at_zero_left_of_the_logarithmic_axis() -> None:
