@@ -107,11 +107,11 @@ def effort(method: str, given: Mapping[str, Any], budget: Budget, epochs: int, d
         steps = chosen.setdefault("steps", 10 if too_many else fields["steps"].default)
         counted = isinstance(steps, int) and steps > 0  # else the method refuses it
         if "step_size" in fields and "step_fraction" not in given and budget.norm == "linf" and counted:
-            needed = 1.25 * (budget.size or 0) / steps
+            needed = math.ceil(125 * (budget.size or 0) / steps) / 100
             if needed > 1:
                 chosen.setdefault("step_size", needed)
         elif "step_size" not in fields and "step_fraction" in fields and counted:
-            chosen.setdefault("step_fraction", max(fields["step_fraction"].default, 1.25 / steps))
+            chosen.setdefault("step_fraction", max(fields["step_fraction"].default, math.ceil(1250 / steps) / 1000))
     return chosen
 
 

@@ -23,8 +23,8 @@ def test_a_plan_says_what_would_be_done_and_does_nothing() -> None:
     told = [line.split(maxsplit=1) for line in said[1:]]
     assert ["pictures", "12 of 2 classes (6 of each), all 16x16; they are only read"] in told
     assert ["surrogate", "resnet8, trained on all pictures"] in told
-    # 60 epochs, the most there are, as 20,000 / 12 is more; and 10 steps on 5 checkpoints.
-    assert any(line.startswith("  work  ") and "110 passes over the pictures, roughly" in line for line in said)
+    # 60 epochs, the most there are, as 20,000 / 12 is more; and 30 steps on 3 checkpoints.
+    assert any(line.startswith("  work  ") and "150 passes over the pictures, roughly" in line for line in said)
     # 3 kinds of training on clean and protected pictures and one diluted, 60 epochs of 0.8, and 0.35 of 0.2 to judge.
     assert any(line.startswith("  check  ") and "365 passes more" in line for line in said)
     assert any(line.startswith("  kept in  ") and str(Path("home").absolute()) in line for line in said)
@@ -44,7 +44,7 @@ def test_a_plan_says_of_a_method_that_trains_what_and_how_much_at_most() -> None
 def test_a_budget_that_needs_longer_steps_gets_them() -> None:
     pets(Path("pets"))
     said = done("protect", "pets", "--out", "out", "--plan", "--budget", "linf-32", "--no-check")
-    assert "sep (steps 10, step_size 4.0, checkpoints 5, placement equidistant)" in said
+    assert "sep-fast (steps 30, step_size 1.34, checkpoints 3, placement equidistant)" in said
     assert "linf-32, no value moves by more than 32 of 255 levels" in said
     assert "  check  " not in said
 
