@@ -234,9 +234,8 @@ def test_of_many_points_those_on_the_front_are_told_apart() -> None:
     figure = passes(build(records, TableLayout()), spent_of(records))
     assert {"15, -, 30", "1, -, 3"} <= words(figure)
     assert "5, 1, 3" not in words(figure)
-    assert "Beside points on the step: checkpoints, step_size, steps." in figure._supxlabel.get_text().replace(
-        "\n", " "
-    )  # type: ignore[attr-defined]
+    footnotes = [text.replace("\n", " ") for text in words(figure)]
+    assert any("Beside points on the step: checkpoints, step_size, steps." in text for text in footnotes)
 
 
 def test_what_takes_no_passes_stands_at_zero_left_of_the_logarithmic_axis() -> None:
