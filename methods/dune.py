@@ -53,7 +53,7 @@ class DUNE(Method[DUNEParams]):
     penalty for each image of little PSNR or SSIM. The published penalty for LPIPS beyond 0.03 is left out, as it takes
     the weights of a pretrained network; images below 11 pixels have no SSIM and no penalty for it. Colours are bounded
     by no budget. The search takes forward passes alone, particles * iterations * checkpoints of each image that colours
-    are tried on.
+    are tried on, which `passes` does not count.
     """
 
     norms = ("unbounded",)
@@ -65,9 +65,8 @@ class DUNE(Method[DUNEParams]):
         return [Surrogate(checkpoints=self.params.checkpoints)]
 
     def passes(self) -> float:
-        """Return checkpoints times steps, and a third for each forward pass alone; fewer where classes are large."""
-        tried = self.params.particles * self.params.iterations / 3
-        return self.params.checkpoints * (self.params.steps + tried)
+        """Return checkpoints times steps."""
+        return self.params.checkpoints * self.params.steps
 
     def prepare(self, data: Data, ctx: CraftContext) -> None:
         """Freeze the checkpoints and find the colours, [classes, 3]."""

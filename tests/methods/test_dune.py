@@ -9,12 +9,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
-from torch.nn.modules.module import register_module_forward_hook
 
 from bench.contracts.budget import Budget
 from bench.contracts.context import CraftContext
 from bench.contracts.method import CraftData
-from bench.engine.frozen import Frozen
 from methods.dune import DUNE, DUNEParams
 from tests.making.images import noise
 from tests.making.networks import CPU, checkpoints
@@ -126,17 +124,3 @@ def test_where_parts_and_shards_end_changes_nothing() -> None:
     whole, cut = prepared(steps=2), prepared(parts=(1, 4, 3), steps=2)
     torch.testing.assert_close(cut.colours, whole.colours, rtol=0, atol=1e-9)
     torch.testing.assert_close(crafted(whole, slice(2, 3)), crafted(whole)[2:3], rtol=0, atol=1e-9)
-
-
-def test_a_forward_pass_counts_as_a_third() -> None:
-    dune, where, seen = DUNE(DUNEParams(checkpoints=2, particles=3, iterations=4, steps=5)), context(), list[int]()
-
-    def count(module: torch.nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        if isinstance(module, Frozen):
-            seen.append(len(given[0]))
-
-    hook = register_module_forward_hook(count)
-    dune.prepare(lambda: iter([CraftData(IMAGES, LABELS, CLASSES, torch.arange(COUNT))]), where)
-    hook.remove()
-    assert sum(seen) == 2 * 3 * 4 * COUNT
-    assert dune.passes() == pytest.approx(sum(seen) / COUNT / 3 + 2 * 5)
