@@ -1,10 +1,10 @@
-"""What the methods that move images towards a target class share: parameters, targets, lengths of steps."""
+"""What the methods that move images towards a target class share: parameters, targets, steps and their lengths."""
 
 from typing import Literal, TypeVar
 
 from torch import Tensor
 
-from bench.api import Budget, CraftData, Field, Method, Params, Rounding
+from bench.api import Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Rounding
 
 
 class TargetedParams(Params):
@@ -49,3 +49,12 @@ def step_length(budget: Budget, params: TargetedParams) -> float:
     if budget.norm == "linf":
         return (params.step_size or 1.0) / 255
     return params.step_size or 2.5 * budget.radius / params.steps
+
+
+def descend(ensemble: Ensemble, data: CraftData, budget: Budget, ctx: CraftContext, params: TargetedParams) -> Tensor:
+    """Return the images, [N, 3, H, W], after `steps` steps towards the target class along the mean gradient."""
+    target, length = targets(data, params.shift), step_length(budget, params)
+    x = data.x
+    for _ in ctx.progress(range(params.steps)):
+        x = budget.project(data.x, x - length * budget.direction(ensemble.mean_gradient(x, target)))
+    return x

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Surrogate
-from methods._independent import IndependentParams, descend, freeze
-from methods._targeted import TargetedMethod
+from methods._independent import IndependentParams, freeze
+from methods._targeted import TargetedMethod, descend
 
 
 class ArchitectureEnsembleParams(IndependentParams):

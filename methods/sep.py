@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Field, Surrogate
 from methods._self_ensemble import SelfEnsembleParams, one_run
-from methods._targeted import TargetedMethod, step_length, targets
+from methods._targeted import TargetedMethod, descend
 
 
 class SEPParams(SelfEnsembleParams):
@@ -47,7 +47,7 @@ class SEP(TargetedMethod[SEPParams]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Step along the mean gradient of the checkpoints, `steps` times."""
-        return _along_mean_gradient(self.ensemble, data, budget, ctx, self.params)
+        return descend(self.ensemble, data, budget, ctx, self.params)
 
 
 @METHODS.register("sep-fast")
@@ -75,15 +75,4 @@ class SEPFast(TargetedMethod[SEPFastParams]):
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Do what SEP does."""
-        return _along_mean_gradient(self.ensemble, data, budget, ctx, self.params)
-
-
-def _along_mean_gradient(
-    ensemble: Ensemble, data: CraftData, budget: Budget, ctx: CraftContext, params: SelfEnsembleParams
-) -> Tensor:
-    target, length = targets(data, params.shift), step_length(budget, params)
-    x = data.x
-    for _ in ctx.progress(range(params.steps)):
-        gradient = ensemble.mean_gradient(x, target)
-        x = budget.project(data.x, x - length * budget.direction(gradient))
-    return x
+        return descend(self.ensemble, data, budget, ctx, self.params)

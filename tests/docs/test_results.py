@@ -137,7 +137,7 @@ def test_the_table_of_mixed_sizes_is_its_file() -> None:
 
 
 def by_passes() -> list[str]:
-    """Return what SEP's checkpoints x steps of the text protect, and the p of their difference to 15 x 30, as rows."""
+    """Return what SEP's checkpoints x steps of the text protect, and the p of differences to 15 x 30 and 3 x 30."""
     found: defaultdict[tuple[int, int], dict[str, dict[int, float]]] = defaultdict(dict)
     for experiment in ("cifar10-cpu-passes", "cifar10-cpu-passes-linf-4"):
         for path in (RESULTS / "records" / experiment).glob("*.json"):
@@ -146,22 +146,20 @@ def by_passes() -> list[str]:
             if record["method"] == "sep" and params["step_size"] is None:
                 setting = found[params["checkpoints"], params["steps"]]
                 setting.setdefault(experiment, {})[record["seed"]] = record["test_acc"]
-    (most, reference), rows = max(found.items()), list[str]()
-    assert most == (15, 30)
-    for checkpoints, steps in (most, (3, 30), (5, 10), (3, 10)):
-        cells, together = [str(checkpoints * steps)], list[float]()
-        for experiment, by_seed in found[checkpoints, steps].items():
-            assert sorted(by_seed) == [0, 1, 2]
-            lower = [by_seed[seed] - reference[experiment][seed] for seed in by_seed]
-            together += lower
-            one = summarise(list(by_seed.values()))
-            cells += [f"{one.mean:.1f} ± {one.half_width:.1f}", p_of(lower)]
-        rows.append(" | ".join([*cells, p_of(together)]))
+    rows, reference, preset = list[str](), found[15, 30], found[3, 30]
+    for checkpoints, steps in ((15, 30), (3, 30), (5, 10), (3, 10)):
+        own, cells = found[checkpoints, steps], [str(checkpoints * steps)]
+        for experiment, by_seed in own.items():
+            one = summarise([by_seed[seed] for seed in (0, 1, 2)])
+            to_reference = p_of({experiment: by_seed}, {experiment: reference[experiment]})
+            cells += [f"{one.mean:.1f} ± {one.half_width:.1f}", to_reference]
+        rows.append(" | ".join([*cells, p_of(own, reference), p_of(own, preset)]))
     return rows
 
 
-def p_of(differences: list[float]) -> str:
-    """Return the p of a paired t-test, nothing where nothing differs."""
+def p_of(own: dict[str, dict[int, float]], other: dict[str, dict[int, float]]) -> str:
+    """Return the p of a t-test paired by experiment and seed, nothing of a setting and itself."""
+    differences = [own[experiment][seed] - other[experiment][seed] for experiment in own for seed in own[experiment]]
     return f"{ttest_1samp(differences, 0).pvalue:.2g}" if any(differences) else ""
 
 

@@ -156,7 +156,7 @@ def _draw(
     for method, found in points.items():
         found.sort(key=lambda one: one[0])
         look = REFERENCE_LOOKS.get(method) or known[method]
-        if _kinds(cell for _, cell in found) > 1:
+        if _varying(cell for _, cell in found) > 1:
             look = replace(look, dashes="none")  # a line from one to the next would follow no parameter
         axes.errorbar(
             [place or free for place, _ in found],
@@ -180,7 +180,7 @@ def _draw(
     label_points(figure, axes, notes)
 
 
-def _kinds(cells: Iterable[TableCell]) -> int:
+def _varying(cells: Iterable[TableCell]) -> int:
     """Return how many parameters differ between settings of a method."""
     params = [json.loads(cell.method_params) for cell in cells]
     return len({name for own in params for name in differing(own, params)})
