@@ -5,7 +5,7 @@ from copy import deepcopy
 
 from torch import Tensor
 
-from bench.api import CraftData, Ensemble, FeatureAlignment, Field, Frozen, Network, class_means
+from bench.api import CraftContext, CraftData, Ensemble, FeatureAlignment, Field, Frozen, Network, class_means
 from methods._batches import batches
 from methods._self_ensemble import SelfEnsembleParams
 
@@ -28,23 +28,22 @@ def revision_of(params: AlignedParams) -> int:
     return 2 if params.train_mode_means else 1
 
 
-def align(networks: list[Network], data: Data, params: AlignedParams) -> tuple[FeatureAlignment, Ensemble, Ensemble]:
+def align(ctx: CraftContext, data: Data, params: AlignedParams) -> tuple[FeatureAlignment, Ensemble, Ensemble]:
     """Return the alignment to the clean features, and the ensembles that descend on it: in step 0, and from then on.
 
     The two are one, but for `train_mode_means`.
     """
-    means = clean_means(networks, data)
-    alignment = FeatureAlignment(means)
-    later = Ensemble(networks, alignment, params.precision)
+    alignment = FeatureAlignment(clean_means(ctx, data))
+    later = Ensemble(ctx.networks, alignment, params.precision)
     if not params.train_mode_means:
         return alignment, later, later
-    altered, alignment.means[0] = _means_in_train_mode(networks[0], data)
+    altered, alignment.means[0] = _means_in_train_mode(ctx.networks[0], data)
     return alignment, later.with_network(0, altered), later
 
 
-def clean_means(networks: list[Network], data: Data) -> list[Tensor]:
+def clean_means(ctx: CraftContext, data: Data) -> list[Tensor]:
     """Return the mean clean features of each class, [classes, D], of every network."""
-    return [class_means(Frozen(network), data()) for network in networks]
+    return [class_means(Frozen(network), data()) for network in ctx.progress(ctx.networks)]
 
 
 def _means_in_train_mode(network: Network, data: Data) -> tuple[Network, Tensor]:

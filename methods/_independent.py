@@ -16,8 +16,13 @@ class IndependentParams(TargetedParams):
     )
 
 
+def forward_passes(networks: int, params: IndependentParams) -> float:
+    """Return one for the features of each network, where they are aligned."""
+    return networks if params.loss == "feature-alignment" else 0
+
+
 def freeze(ctx: CraftContext, data: Callable[[], Iterator[CraftData]], params: IndependentParams) -> Ensemble:
     """Return the networks of all runs as one ensemble, which descends on the loss that is asked for."""
     if params.loss == "feature-alignment":
-        return Ensemble(ctx.networks, FeatureAlignment(clean_means(ctx.networks, data)), params.precision)
+        return Ensemble(ctx.networks, FeatureAlignment(clean_means(ctx, data)), params.precision)
     return Ensemble(ctx.networks, precision=params.precision)

@@ -52,8 +52,7 @@ class DUNE(Method[DUNEParams]):
     particle swarm on its clean images: it is to lower the checkpoints' mean cross-entropy to the target class, with a
     penalty for each image of little PSNR or SSIM. The published penalty for LPIPS beyond 0.03 is left out, as it takes
     the weights of a pretrained network; images below 11 pixels have no SSIM and no penalty for it. Colours are bounded
-    by no budget. The search takes forward passes alone, particles * iterations * checkpoints of each image that colours
-    are tried on, which `passes` does not count.
+    by no budget.
     """
 
     norms = ("unbounded",)
@@ -67,6 +66,10 @@ class DUNE(Method[DUNEParams]):
     def passes(self) -> float:
         """Return checkpoints times steps."""
         return self.params.checkpoints * self.params.steps
+
+    def forward_passes(self) -> float:
+        """Return particles times iterations times checkpoints, where colours are tried on all images."""
+        return self.params.particles * self.params.iterations * self.params.checkpoints
 
     def prepare(self, data: Data, ctx: CraftContext) -> None:
         """Freeze the checkpoints and find the colours, [classes, 3]."""
@@ -92,8 +95,9 @@ class DUNE(Method[DUNEParams]):
         )
         own, lowest = place, torch.full_like(place[..., 0], torch.inf).double()
         each = torch.arange(classes, device=ctx.device)
-        for _ in range(self.params.iterations):
-            cost = self._costs(data, place)
+        for iteration in range(self.params.iterations):
+            with ctx.part(iteration, self.params.iterations):
+                cost = torch.stack([self._costs(data, colours) for colours in ctx.progress(place.unbind(1))], 1)
             own = torch.where((cost < lowest)[..., None], place, own)
             lowest = torch.minimum(cost, lowest)
             leader = lowest.argmin(1)
@@ -103,9 +107,9 @@ class DUNE(Method[DUNEParams]):
         return place[each, leader] if self.params.moving_best else best
 
     def _costs(self, data: Data, colours: Tensor) -> Tensor:
-        """Return the mean cost, [classes, particles], of colours, [classes, particles, 3], on images of their class."""
-        total = torch.zeros_like(colours[..., 0], dtype=torch.float64)
-        tried = torch.zeros_like(total[:, 0])
+        """Return the mean cost, float64 [classes], of colours, [classes, 3], on images of their class."""
+        total = torch.zeros(len(colours), dtype=torch.float64, device=colours.device)
+        tried = torch.zeros_like(total)
         for part in data():
             for x, y in zip(part.x.split(_AT_ONCE), part.y.split(_AT_ONCE), strict=True):
                 member = F.one_hot(y, part.classes).to(total)
@@ -114,17 +118,15 @@ class DUNE(Method[DUNEParams]):
                     member = member[among_first]
                     total += member.T @ self._losses(x[among_first], y[among_first], colours, part.classes)
                     tried += member.sum(0)
-        return total / tried.clamp_min(1)[:, None]
+        return total / tried.clamp_min(1)
 
     def _losses(self, x: Tensor, y: Tensor, colours: Tensor, classes: int) -> Tensor:
-        """Return what each colour of its class costs on each image, float64 [B, particles]."""
-        target, losses = (y + self.params.shift) % classes, []
-        for colour in colours.to(x).unbind(1):
-            shown = (x + colour[y, :, None, None]).clamp(0, 1)
-            logits = torch.stack([network(shown).double() for network in self.ensemble.networks])
-            error = -logits.log_softmax(2)[:, torch.arange(len(y), device=y.device), target].mean(0)
-            losses.append(error + self._penalty(x, shown))
-        return torch.stack(losses, 1)
+        """Return what the colour of its class costs on each image, float64 [B]."""
+        target = (y + self.params.shift) % classes
+        shown = (x + colours.to(x)[y, :, None, None]).clamp(0, 1)
+        logits = torch.stack([network(shown).double() for network in self.ensemble.networks])
+        error = -logits.log_softmax(2)[:, torch.arange(len(y), device=y.device), target].mean(0)
+        return error + self._penalty(x, shown)
 
     def _penalty(self, clean: Tensor, shown: Tensor) -> Tensor:
         psnr = -10 * (shown - clean).double().square().flatten(1).mean(1).log10()

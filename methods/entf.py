@@ -79,6 +79,10 @@ class _EntangledFeatures(Method[EntFParams]):
         """Return the steps."""
         return self.params.steps
 
+    def forward_passes(self) -> float:
+        """Return one, for the features."""
+        return 1
+
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the network and average the clean features of each class, without augmentation."""
         network = ctx.networks[-1]

@@ -52,7 +52,7 @@ class PIL(Method[PILParams]):
             for fan_in in (length, first.classes)
         ]
         optimizer = torch.optim.SGD(layers, lr=self.params.lr, momentum=0.9, weight_decay=1e-4)
-        for epoch in range(self.params.epochs):
+        for epoch in ctx.progress(range(self.params.epochs)):
             for group in optimizer.param_groups:
                 group["lr"] = self.params.lr * (1 + math.cos(math.pi * epoch / self.params.epochs)) / 2
             for batch in batches(data(), self.params.batch_size):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Surrogate
-from methods._independent import IndependentParams, freeze
+from methods._independent import IndependentParams, forward_passes, freeze
 from methods._targeted import TargetedMethod, descend
 
 
@@ -32,6 +32,10 @@ class SeedEnsemble(TargetedMethod[SeedEnsembleParams]):
     def passes(self) -> float:
         """Return runs times steps."""
         return self.params.runs * self.params.steps
+
+    def forward_passes(self) -> float:
+        """Return one for the features of each network, where they are aligned."""
+        return forward_passes(self.params.runs, self.params)
 
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the networks; for feature alignment, average the clean features of each class."""

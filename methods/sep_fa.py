@@ -40,9 +40,13 @@ class SEPFA(TargetedMethod[SEPFAParams]):
         """Return checkpoints times steps."""
         return self.params.count * self.params.steps
 
+    def forward_passes(self) -> float:
+        """Return one for the features of each checkpoint, and one for those in train mode."""
+        return self.params.count + self.params.train_mode_means
+
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the checkpoints and average the clean features of each class."""
-        _, self.first_step, self.ensemble = align(ctx.networks, data, self.params)
+        _, self.first_step, self.ensemble = align(ctx, data, self.params)
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Step along the mean gradient of the checkpoints, `steps` times."""

@@ -48,9 +48,13 @@ class SEPFAVR(TargetedMethod[SEPFAVRParams]):
         """Return steps times the sum of checkpoints and inner steps."""
         return self.params.steps * (self.params.count + self.params.inner_steps)
 
+    def forward_passes(self) -> float:
+        """Return one for the features of each checkpoint, and one for those in train mode."""
+        return self.params.count + self.params.train_mode_means
+
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
         """Freeze the checkpoints and average the clean features of each class."""
-        alignment, self.first_step, self.ensemble = align(ctx.networks, data, self.params)
+        alignment, self.first_step, self.ensemble = align(ctx, data, self.params)
         last = FeatureAlignment([alignment.means[-1]] * len(alignment.means))
         self.inner_loss = last if self.params.last_means else alignment
 

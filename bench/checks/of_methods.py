@@ -79,7 +79,8 @@ def says_what_it_costs(case: Case) -> None:
     needs, passes = method.needs(), method.passes()
     surrogates = isinstance(needs, list | tuple) and all(isinstance(one, Surrogate) for one in needs)
     require(surrogates, f"needs returns {needs!r}: return a list of bench.api.Surrogate", "needs")
-    for name, cost in (("passes", passes), ("image_passes", method.image_passes())):
+    costs = {"passes": passes, "image_passes": method.image_passes(), "forward_passes": method.forward_passes()}
+    for name, cost in costs.items():
         number = isinstance(cost, int | float) and not isinstance(cost, bool) and cost >= 0
         require(number, f"{name} returns {cost!r}: return a number from 0 up", name)
     require(
@@ -185,6 +186,13 @@ def takes_the_passes_that_it_says(case: Case) -> None:
         taken == method.passes() and counts["forward"] >= counts["backward"] - counts["kept"],
         f"passes returns {method.passes():g}, and crafting takes {taken:g} gradient passes of each image: return that",
         "passes",
+    )
+    alone = (counts["forward"] - counts["backward"] + counts["kept"]) / len(data.x)
+    require(
+        alone <= method.forward_passes(),
+        f"forward_passes returns {method.forward_passes():g}, and crafting takes {alone:g} passes of each image that "
+        f"go forward alone: return that",
+        "forward_passes",
     )
 
 

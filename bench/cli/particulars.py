@@ -66,6 +66,9 @@ def _cost(kind: type[Method]) -> str:
         decided = _by(_deciding(kind, lambda one: one.image_passes()))
         parts.append(f"those of {passes_text(method.image_passes())} single images{decided}")
     told = " and ".join(parts) or "no passes"
+    if method.forward_passes():
+        decided = _by(_deciding(kind, lambda one: one.forward_passes()))
+        told += f", after at most {passes_text(method.forward_passes())} forward alone{decided}"
     if len(parts) == 2:
         told += f", or {passes_text(total_passes(method, _USUAL_SET, _USUAL_SET))} in all with {_USUAL_SET:,} images"
     return f"at most {told}; meanwhile it trains the experiment's surrogate" if method.trains else told

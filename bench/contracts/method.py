@@ -159,6 +159,10 @@ class Method(Plugin[P_co]):
         """Return how many passes of single images it costs besides, whatever their number: steps times batch size."""
         return 0
 
+    def forward_passes(self) -> float:
+        """Return how many forward passes over the training set it takes at most without gradients, in `prepare`."""
+        return 0
+
     def reach(self, budget: Budget) -> float | None:
         """Return how far all steps together can move an image, as a share of the budget; None where nothing tells.
 
@@ -167,7 +171,11 @@ class Method(Plugin[P_co]):
         return None
 
     def prepare(self, data: Callable[[], Iterator[CraftData]], ctx: CraftContext) -> None:
-        """Do once what all shards share; `data()` iterates over all clean images that are to be protected."""
+        """Do once what all shards share; `data()` iterates over all clean images that are to be protected.
+
+        What takes longer than moments tells how far it is through `ctx.progress` and `ctx.part`, where a run that is to
+        stop does so.
+        """
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
         """Return protected images, float [N, 3, H, W] in [0, 1], within the budget; rounding is the harness's."""

@@ -24,6 +24,7 @@ from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 
 # The gradient of the weights is a third product beside the forward one and the gradient of the activations.
 _WEIGHTS_SHARE = 1.5
+_FORWARD_SHARE = 0.5
 
 
 class NetworkCost(BaseModel):
@@ -102,7 +103,8 @@ def estimate_flops(plan: Plan, stage: Stage, costs: Costs) -> float:
     networks = job.networks if isinstance(job, CraftJob) else [job.architecture]
     each = [costs.of(network, card).flops for network in networks]
     share = 1.0 if isinstance(job, CraftJob) else _WEIGHTS_SHARE
-    return stage.passes * card.n_train * share * sum(each) / len(each) if each else 0.0
+    passes = share * stage.passes + _FORWARD_SHARE * stage.forward_passes
+    return passes * card.n_train * sum(each) / len(each) if each else 0.0
 
 
 def estimate_bytes(plan: Plan, stage: Stage, costs: Costs) -> float:

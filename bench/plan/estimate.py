@@ -22,7 +22,7 @@ from bench.record.provenance import device_name
 Basis = Literal["measured", "timed"]
 
 FORWARD_SHARE = 0.35
-"""Judging is a forward pass alone: its share of a training step."""
+"""What a forward pass alone, as judging is, takes of a pass forwards and backwards."""
 _SECONDS_WITHOUT_NETWORKS = 0.5
 _BATCH_PIXELS = 64 * 32 * 32
 _SMALLEST_BATCH, _LARGEST_BATCH = 4, 64
@@ -136,13 +136,14 @@ def work_of(plan: Plan, stage: Stage, device: torch.device, threads: int, compil
 
 
 def images_of(plan: Plan, stage: Stage) -> float:
-    """Return how many images pass forwards and backwards in a stage, with judging as what it takes of that.
+    """Return how many images pass forwards and backwards in a stage, with those that only go forwards as a share.
 
     Of a method that asks no network, how many there are to protect.
     """
     job, card = stage.job, plan.card
     if isinstance(job, CraftJob):
-        return stage.passes * card.n_train if job.networks else float(card.n_protected)
+        passes = stage.passes + FORWARD_SHARE * stage.forward_passes
+        return passes * card.n_train if job.networks else float(card.n_protected)
     return stage.passes * card.n_train + job.recipe.epochs * FORWARD_SHARE * card.n_test
 
 

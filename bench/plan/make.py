@@ -155,7 +155,8 @@ def _craft_stage(
         identity |= {"protected_classes": card.protected_classes}
     name = f"{label} {cell.budget}" if cell.budget else label
     inputs = tuple(part.surrogate for part in job.checkpoints)
-    return Stage(key(identity), name, job, inputs, total_passes(method, card.n_protected, card.n_train))
+    forward = method.forward_passes() * card.n_protected / card.n_train
+    return Stage(key(identity), name, job, inputs, total_passes(method, card.n_protected, card.n_train), forward)
 
 
 def _victim_stage(training: "_Training", cell: Cell, craft: Stage) -> Stage:

@@ -41,6 +41,8 @@ class PlannedStage:
         The method, or the architecture of a surrogate.
     at_most
         Whether passes, seconds and operations may be fewer: of a method that trains, see `Method.passes`.
+    forward_passes
+        What is not among `passes`, as it goes forward alone; at most so much.
     basis
         What the seconds rest on: stages like it that this home has `measured`, or a batch that was `timed`.
 
@@ -52,6 +54,7 @@ class PlannedStage:
     key: str | None
     done: bool
     passes: float
+    forward_passes: float
     at_most: bool
     seconds: float
     basis: Basis | None
@@ -145,6 +148,7 @@ def outlook(plan: Plan, home: Home, device: torch.device, jobs: int = 1) -> Outl
             key=None if missing else stage.key,
             done=not open_,
             passes=stage.passes,
+            forward_passes=stage.forward_passes,
             at_most=isinstance(job, CraftJob) and job.architecture is not None,
             seconds=expected.seconds if expected else 0.0,
             basis=expected.basis if expected else None,
@@ -291,6 +295,13 @@ def _notes(view: Outlook) -> Iterator[str]:
             f"of {', '.join(limits)} passes and time are the most there may be: what trains while it crafts may be "
             f"done before, and a batch holds no more images than there are"
         )
+    forward = {
+        stage.about: stage.forward_passes
+        for stage in view.stages
+        if stage.forward_passes > stage.passes and not stage.done
+    }
+    for about, passes in forward.items():
+        yield f"{about} takes up to {passes_text(passes)} passes forward alone before, which its time counts"
     yield from _checkpoints(view)
 
 

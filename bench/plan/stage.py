@@ -89,6 +89,8 @@ class Stage:
         Keys of the stages whose artifacts it reads.
     passes
         Forward+backward passes over the training set.
+    forward_passes
+        Forward passes over it that come before them.
 
     """
 
@@ -97,6 +99,7 @@ class Stage:
     job: Job
     inputs: tuple[str, ...]
     passes: float
+    forward_passes: float = 0.0
 
     @property
     def kind(self) -> Kind:

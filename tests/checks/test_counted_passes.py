@@ -1,6 +1,7 @@
 """What crafting costs is counted: a gradient is one pass, one that is differentiated itself makes it three."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -51,3 +52,28 @@ def test_a_method_that_counts_a_step_of_three_passes_as_one_is_found(
     monkeypatch.setattr(kind, "passes", lambda self: said)
     with pytest.raises(Failure, match=f"passes returns {said}, and crafting takes {taken} gradient passes"):
         takes_the_passes_that_it_says(Case(kind, small_params(kind), BUDGETS["linf"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "networks"),
+    [
+        ("sep-fa", {"checkpoints": 3}, 3),
+        ("sep-fa-vr", {"checkpoints": 2, "train_mode_means": True}, 3),
+        ("seed-ensemble", {"runs": 2, "loss": "feature-alignment"}, 2),
+        ("architecture-ensemble", {"networks": ("resnet8", "resnet10"), "loss": "feature-alignment"}, 2),
+    ],
+)
+def test_features_that_are_averaged_before_cost_a_pass_forward_of_each_network(
+    name: str, given: dict[str, Any], networks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = METHODS.get(name)
+    params = small_params(kind).model_copy(update=given)
+    budget = BUDGETS["linf"]
+    assert kind(params).forward_passes() == networks
+    takes_the_passes_that_it_says(Case(kind, params, budget))
+    monkeypatch.setattr(kind, "forward_passes", lambda self: networks - 1)
+    sentence = (
+        f"forward_passes returns {networks - 1}, and crafting takes {networks} passes of each image that go forward"
+    )
+    with pytest.raises(Failure, match=sentence):
+        takes_the_passes_that_it_says(Case(kind, params, budget))

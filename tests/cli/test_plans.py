@@ -97,6 +97,21 @@ def test_what_a_method_that_trains_takes_at_most_is_told() -> None:
     assert "the most there may be" not in done("plan", write(TINY))
 
 
+def test_passes_that_go_forward_alone_are_told_and_take_time() -> None:
+    method = "{dune: {steps: 1, checkpoints: 1, particles: 10, iterations: %d}}"
+    tiny = changed(TINY, "[linf-32]", "[linf-32, unbounded]")
+    seconds, flops = [], []
+    for iterations in (1, 201):
+        write(changed(tiny, "  - random-noise", f"  - {method % iterations}"))
+        (stage,) = [one for one in plan("tiny.yaml")["stages"] if one["label"].startswith("craft dune")]
+        assert (stage["passes"], stage["forward_passes"]) == (1, 10 * iterations)
+        seconds.append(stage["seconds"])
+        flops.append(stage["flops"])
+    assert "\ndune takes up to 2,010 passes forward alone before, which its time counts\n" in done("plan", "tiny.yaml")
+    assert seconds[1] / seconds[0] == pytest.approx((0.35 * 2010 + 1) / (0.35 * 10 + 1))
+    assert flops[1] / flops[0] == pytest.approx((0.5 * 2010 + 1) / (0.5 * 10 + 1))
+
+
 def test_passes_are_told_in_four_figures_and_one_cell_is_one() -> None:
     write(changed(TINY, "  - random-noise", "  - em: {rounds: 41, steps: 3, batches: 1, batch_size: 23}"))
     shown = done("plan", "tiny.yaml", "--only", "method=em")

@@ -99,8 +99,8 @@ def test_the_colour_of_a_class_is_what_the_particle_swarm_finds(moving: bool) ->
 def test_penalties_are_of_the_images_that_are_hardly_the_same() -> None:
     dune, far = prepared(), torch.tensor([[0.5, -0.4, 0.3]])
     for label in (0, 1, 2):
-        ours = dune._costs(lambda: iter([CraftData(IMAGES, LABELS, CLASSES, torch.arange(COUNT))]), far.expand(4, 1, 3))
-        assert float(ours[label, 0]) == pytest.approx(cost(label, far[0].tolist(), 2), abs=1e-5)
+        ours = dune._costs(lambda: iter([CraftData(IMAGES, LABELS, CLASSES, torch.arange(COUNT))]), far.expand(4, 3))
+        assert float(ours[label]) == pytest.approx(cost(label, far[0].tolist(), 2), abs=1e-5)
 
 
 def test_images_are_seps_with_a_colour_added() -> None:

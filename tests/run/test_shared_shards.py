@@ -98,7 +98,7 @@ def test_what_another_has_taken_is_waited_for_and_made_where_it_never_comes(
         until(lambda: is_made(draft, crafter.name(0)))
         time.sleep(0.5)
         assert run.is_alive(), "two shards are missing"
-        crafter.put(96, draft, lambda fraction: None)
+        crafter.put(96, draft, 5)
         comes.release()
         never.release()
         ended = run.finish()

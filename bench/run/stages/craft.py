@@ -49,10 +49,9 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     mine: list[int] = []
     for start in _taking(left, crafter, bench, draft):
         done = len(starts) - len(left)
-        crafter.put(start, draft, lambda part, done=done: bench.on_progress((done + part) / len(starts)))  # type: ignore[misc]
+        crafter.put(start, draft, done)
         mine.append(start)
         left.remove(start)
-        bench.on_progress((done + 1) / len(starts))
         if left:  # else there is nothing left to stop: what is finished is kept
             bench.on_safe_point()
     doubt = _doubt(crafter, bench, draft, mine[0]) if mine and bench.looks_twice else None
@@ -141,6 +140,8 @@ def _doubt(crafter: Crafter, bench: Workbench, draft: Draft, start: int) -> str 
     name, per_sample, info = crafter.job.method.name, crafter.method.per_sample, draft.info(crafter.name(start))
     if METHODS.origin(name) is None or (not per_sample and info["seconds"] > SECONDS):
         return None
+    # What follows tells of no progress, and keeps nothing, or it would go on where it ended.
+    crafter.context.on_step, crafter.context.keeper = lambda fraction: None, None
     if info["seconds"] <= SECONDS:  # what it prepared may be what chance had a part in
         crafter.prepare_again()
     released = draft.tensors(crafter.name(start))["images"]
@@ -149,7 +150,6 @@ def _doubt(crafter: Crafter, bench: Workbench, draft: Draft, start: int) -> str 
     exact = bench.device.type == "cpu"
     each = 1 if per_sample and exact else count
     clean = bench.splits.train.images[bench.splits.to_protect[start : start + count]]
-    crafter.context.on_step, crafter.context.keeper = lambda fraction: None, None  # or it would go on where it ended
 
     def again() -> Tensor:
         return crafter.again(start, count, each)

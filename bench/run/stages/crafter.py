@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from bench.core.seeds import derive
 from bench.engine.brought import check_spent, kept
 from bench.engine.release import BudgetExceeded, release
 from bench.plan.checkpoints import load_checkpoints
+from bench.plan.estimate import FORWARD_SHARE
 from bench.plan.stage import CraftJob
 from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.shards import shard, shard_name, shard_size, shards, size_for
@@ -43,6 +44,8 @@ class Crafter:
         self.method = job.method.build()
         self.size = size_for(self.method, bench.splits, bench.device)
         self.starts = range(0, len(bench.splits.to_protect), self.size)
+        forward = FORWARD_SHARE * self.method.forward_passes()
+        self._before = forward / (forward + self.method.passes()) if forward else 0.0
         self.spent = self.method.brought.spent if self.method.brought else {}
         if self.spent:  # at the size that the files have: pixels that were resized for training tell less
             check_spent(self.spent, job.budget)
@@ -79,25 +82,26 @@ class Crafter:
         self,
         start: int,
         draft: Draft,
-        on_step: Callable[[float], None],
+        done: int,
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Craft the shard that begins there, and keep it.
+        """Craft the shard that begins there, keep it, and tell `bench.on_progress` of the set meanwhile.
 
         Parameters
         ----------
-        on_step
-            Called with the finished fraction of the shard.
+        done
+            How many shards of the set are there before.
         wanted
             Tells, once it is crafted, whether it is to be kept.
 
         """
         context = self._prepared
-        context.on_step = on_step
+        context.on_step = partial(self._on_step, done)
         released = self.released(start, self.size)
         seconds = time.perf_counter() - self._since if self._rounds is None else self._rounds.seconds
         if wanted():
             draft.put(self.name(start), {"images": released}, {"seconds": seconds, "spent": context.spent})
+        context.on_step(1.0)
 
     def prepare(self) -> None:
         """Let the method look at all images."""
@@ -135,5 +139,15 @@ class Crafter:
 
     @cached_property
     def _prepared(self) -> CraftContext:
+        self.context.on_step = self._on_step_before
         self.prepare()
         return self.context
+
+    def _on_step_before(self, fraction: float) -> None:
+        """Tell how far the method is in preparing; nothing of that is kept, so it may as well stop here."""
+        self._bench.on_progress(self._before * fraction)
+        self._bench.on_safe_point()
+
+    def _on_step(self, done: int, fraction: float) -> None:
+        """Tell how far the set is, of which so many shards are done."""
+        self._bench.on_progress(self._before + (1 - self._before) * (done + fraction) / len(self.starts))

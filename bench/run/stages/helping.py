@@ -67,16 +67,11 @@ def help_with(stage: Stage, bench: Workbench, is_at_work: Callable[[], bool] = l
             if not mine or is_made(draft, crafter.name(start)) or not open_():
                 continue
             crafter.begin()
-            crafter.put(start, draft, _share_of_all(crafter, draft, bench.on_progress), open_)
+            there = sum(is_made(draft, crafter.name(other)) for other in crafter.starts)
+            crafter.put(start, draft, there, open_)
             made += 1
         bench.on_safe_point()
     return made
-
-
-def _share_of_all(crafter: Crafter, draft: Draft, on_progress: Callable[[float], None]) -> Callable[[float], None]:
-    """Return what is told the finished fraction of a shard, and tells that of the set."""
-    made, of = sum(is_made(draft, crafter.name(start)) for start in crafter.starts), len(crafter.starts)
-    return lambda fraction: on_progress((made + fraction) / of)
 
 
 def _is_alike(job: CraftJob, bench: Workbench, draft: Draft, size: int) -> bool:
