@@ -40,6 +40,15 @@ def _one_thread_and_no_settings() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_beside_the_code() -> Iterator[None]:
+    """Fail where a test writes to where it was started, and not to a folder of its own."""
+    before = {path.name for path in Path.cwd().iterdir()}
+    yield
+    left = {path.name for path in Path.cwd().iterdir() if not path.name.startswith(".")}
+    assert left <= before
+
+
 @pytest.fixture(scope="session")
 def mlflow() -> Any:
     """The package: what takes this is skipped where it is not installed, and all else is tested without it."""

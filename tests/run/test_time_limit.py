@@ -111,8 +111,8 @@ def test_a_stage_that_was_finished_too_late_is_kept(tmp_path: Path, monkeypatch:
     assert run(600).stopped is None
 
 
-def test_a_stage_whose_work_is_done_does_not_say_how_long_it_takes(clock: Clockwork) -> None:
-    plan = plan_experiment(EXPERIMENT, Path("cards"))
+def test_a_stage_whose_work_is_done_does_not_say_how_long_it_takes(clock: Clockwork, tmp_path: Path) -> None:
+    plan = plan_experiment(EXPERIMENT, tmp_path / "cards")
     stage: Stage = next(iter(plan.stages.values()))
     out = io.StringIO()
     watcher = PlainProgress([stage], Clock([stage], lambda stage: 20.0), out)
