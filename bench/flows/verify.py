@@ -215,7 +215,10 @@ def _reasons(record: Record, again: Record) -> Iterator[str]:
         yield "files of sepbench had been changed since its commit, there or here"
     if record.plugins != again.plugins:
         yield "a plug-in that did not come with sepbench has another source"
-    yield (
-        "what records do not tell: the number of threads, which OMP_NUM_THREADS fixes, and the model of the processor "
-        "change the last bits of sums"
-    )
+    threads = "the number of threads, which OMP_NUM_THREADS fixes, and "
+    if None not in (record.threads, again.threads):
+        if record.threads != again.threads:
+            yield f"another number of threads: {record.threads} there, {again.threads} here; OMP_NUM_THREADS fixes it"
+        threads = ""
+    change = "change" if threads else "changes"
+    yield f"what records do not tell: {threads}the model of the processor {change} the last bits of sums"

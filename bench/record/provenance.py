@@ -25,6 +25,7 @@ def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str
         "precision": stated_precision(device, wanted_precision),
         "deterministic": device.type == "cpu",
         "host_cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
     }
 
 

@@ -112,6 +112,7 @@ class Record(BaseModel):
     compiled: bool = False
     rounded_checkpoints: bool = False
     host_cores: int
+    threads: int | None = None
     plugins: dict[str, dict[str, Any]] | None = None
 
     @model_validator(mode="after")
@@ -149,6 +150,7 @@ class Record(BaseModel):
             "protected_classes": None,
             "compiled": False,
             "rounded_checkpoints": False,
+            "threads": None,
             "plugins": None,
             **dict.fromkeys(DATA_FIELDS),
         }

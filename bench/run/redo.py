@@ -67,6 +67,9 @@ def _why(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     for field in ("version", "torch", "device"):
         if ours[field] != theirs[field]:
             return f"it was made with another {field} ({theirs[field]} before, {ours[field]} now)"
+    threads = theirs.get("threads"), ours.get("threads")  # those of before may not say
+    if None not in threads and threads[0] != threads[1]:
+        return f"it was made by another number of threads ({threads[0]} before, {threads[1]} now), see OMP_NUM_THREADS"
     if not ours["deterministic"]:
         return "GPUs round differently from run to run"
     if ours["git_sha"] != theirs["git_sha"]:

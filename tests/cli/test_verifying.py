@@ -69,6 +69,16 @@ def test_what_differs_is_named_with_what_may_be_the_cause(
     assert "train_acc" not in answer.out
 
 
+@pytest.mark.parametrize("threads", [3, None])
+def test_another_number_of_threads_is_a_cause_and_a_record_that_does_not_tell_may_have_had_it(
+    altered: Callable[..., tuple[str, str, str]], threads: int | None
+) -> None:
+    answer = ask("verify", *altered(test_acc=99.5, threads=threads), *OF_TINY)
+    cause = "another number of threads: 3 there, 1 here; OMP_NUM_THREADS fixes it"
+    untold = "what records do not tell: the number of threads, which OMP_NUM_THREADS fixes, and the model of the proc"
+    assert (cause in answer.out, untold in answer.out) == (threads is not None, threads is None)
+
+
 def test_a_protected_set_of_another_digest_is_not_used(altered: Callable[..., tuple[str, str, str]]) -> None:
     answer = ask("verify", *altered(protected_sha256="0" * 64), *OF_TINY, "--json")
     told = json.loads(answer.out)

@@ -249,6 +249,9 @@ def test_a_commit_is_blamed_last_and_with_doubt() -> None:
     assert _why({"provenance": {**made, "git_sha": "b"}}, before) == (
         "that may be sepbench, which was at another commit (a before, b now), or its method is not deterministic"
     )
+    one, two = ({"provenance": {**made, "threads": threads}} for threads in (1, 2))
+    assert _why(two, one) == "it was made by another number of threads (1 before, 2 now), see OMP_NUM_THREADS"
+    assert _why(two, before) == _why(before, before), "what was made before says nothing of it"
     assert _why(before, before).startswith("with the same source, parameters and seed its method is not deterministic")
 
 

@@ -181,7 +181,11 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
     done = [record for record in records if record.status == "done"]
     summary = summarise_cell(done, "test_acc") if done else None
     left_out = {"test_acc_per_class", "classes", "train_per_class", "test_per_class"}  # as long as there are classes
-    left_out |= {name for name in (*DATA_FIELDS, "plugins") if all(getattr(record, name) is None for record in records)}
+    left_out |= {
+        name
+        for name in (*DATA_FIELDS, "threads", "plugins")
+        if all(getattr(record, name) is None for record in records)
+    }
     if not any(record.rounded_checkpoints for record in records):
         left_out.add("rounded_checkpoints")
     if len(done) == len(records):

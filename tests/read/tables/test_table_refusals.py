@@ -140,6 +140,6 @@ def test_a_choice_also_limits_what_is_expected() -> None:
 )
 def test_any_field_can_be_chosen_by_its_text(where: dict[str, str]) -> None:
     wanted = record(test_acc=60.0, method_params={"steps": 3}, started="early")
-    other = record(test_acc=90.0, method="em", started="late", deterministic=False, host_cores=64)
+    other = record(test_acc=90.0, method="em", started="late", deterministic=False, host_cores=64, threads=64)
     (cell,) = build([other, wanted], TableLayout(), where=where).distinct_cells()
     assert cell.mean == 60.0
