@@ -44,10 +44,17 @@ def asked_for(name: str, plugin: Any) -> dict[str, Any]:
             "90 passes over the images, forward and backward (by steps, checkpoints and epochs); before, 1 surrogate "
             "to train, of which it uses 3 checkpoints",
         ),
-        (  # 30 steps on all 15 checkpoints, and on one of them 15 times within each
+        (  # 30 steps on all 15 checkpoints, and on one of them 15 times within each; features of all 15 before
             "sep-fa-vr",
-            "900 passes over the images, forward and backward (by steps, checkpoints, epochs and inner_steps); before, "
-            "1 surrogate to train, of which it uses 15 checkpoints",
+            "900 passes over the images, forward and backward (by steps, checkpoints, epochs and inner_steps), after at "
+            "most 15 forward alone (by checkpoints, epochs and train_mode_means); before, 1 surrogate to train, of which "
+            "it uses 15 checkpoints",
+        ),
+        (  # 30 steps on each of 5 checkpoints; 10 places of 10 colours before
+            "dune",
+            "150 passes over the images, forward and backward (by checkpoints and steps), after at most 500 forward "
+            "alone (by checkpoints, particles and iterations); before, 1 surrogate to train, of which it uses 5 "
+            "checkpoints",
         ),
         (  # 30 steps on the last checkpoint of each of 5 runs
             "seed-ensemble",
