@@ -46,9 +46,9 @@ def asked_for(name: str, plugin: Any) -> dict[str, Any]:
         ),
         (  # 30 steps on all 15 checkpoints, and on one of them 15 times within each; features of all 15 before
             "sep-fa-vr",
-            "900 passes over the images, forward and backward (by steps, checkpoints, epochs and inner_steps), after at "
-            "most 15 forward alone (by checkpoints, epochs and train_mode_means); before, 1 surrogate to train, of which "
-            "it uses 15 checkpoints",
+            "900 passes over the images, forward and backward (by steps, checkpoints, epochs and inner_steps), after "
+            "at most 15 forward alone (by checkpoints, epochs and train_mode_means); before, 1 surrogate to train, of "
+            "which it uses 15 checkpoints",
         ),
         (  # 30 steps on each of 5 checkpoints; 10 places of 10 colours before
             "dune",
