@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bench.read.leaderboard.comparing import Interval
-from bench.read.leaderboard.label_places import Box, place_labels
+from bench.read.leaderboard.label_places import Box, box_before, place_labels
 from bench.read.leaderboard.matrix import Line, Matrix
 
 ENOUGH = 3
@@ -96,7 +96,7 @@ def _plot(points: Sequence[_Point], levels: Mapping[str, float], cost: str, over
         *_axes(scale, bool(free)),
         *(mark for name, level in levels.items() for mark in _level(scale.up(level), name)),
         *(mark for point in points for mark in _marks(point, scale)),
-        *_names(points, scale),
+        *_names(points, scale, [_box(scale.up(level), name) for name, level in levels.items()]),
         _text((_INSIDE.left + _INSIDE.right) / 2, _HEIGHT - 8, cost, "title middle"),
         "</svg>",
         f"<figcaption>{said}: what stands low and left protects for little.</figcaption></figure>",
@@ -123,6 +123,12 @@ def _level(y: float, name: str) -> Iterator[str]:
     yield _text(_INSIDE.right, y - 5, name, "tick end")
 
 
+def _box(y: float, name: str) -> Box:
+    """Return what the name of a level covers, and its line below that."""
+    box = box_before(name, _INSIDE.right, y - 5)
+    return Box(box.left, box.top, box.right, y + 1)
+
+
 def _marks(point: _Point, scale: _Scale) -> Iterator[str]:
     x, accuracy = scale.across(point.cost), point.accuracy
     if accuracy.low is not None and accuracy.high is not None:
@@ -131,9 +137,9 @@ def _marks(point: _Point, scale: _Scale) -> Iterator[str]:
     yield f'<circle class="{kind}" cx="{x:.1f}" cy="{scale.up(accuracy.mean):.1f}" r="4.5"/>'
 
 
-def _names(points: Sequence[_Point], scale: _Scale) -> Iterator[str]:
+def _names(points: Sequence[_Point], scale: _Scale, drawn: Sequence[Box]) -> Iterator[str]:
     places = [(point.name, scale.across(point.cost), scale.up(point.accuracy.mean)) for point in points]
-    for (name, x, y), box in zip(places, place_labels(places, _INSIDE), strict=True):
+    for (name, x, y), box in zip(places, place_labels(places, _INSIDE, drawn), strict=True):
         middle = (box.top + box.bottom) / 2
         if abs(middle - y) > 15:  # far from its point, whose it might not be taken for
             yield _line("lead", x, y, min(max(x, box.left), box.right), middle)

@@ -29,9 +29,18 @@ class Box:
         return (self.right - self.left) * (self.bottom - self.top)
 
 
-def place_labels(points: Sequence[tuple[str, float, float]], frame: Box) -> list[Box]:
-    """Return a box for the name of each point (name, x, y): beside it, or where the least is covered."""
-    taken = [Box(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for _, x, y in points]
+def place_labels(points: Sequence[tuple[str, float, float]], frame: Box, drawn: Sequence[Box] = ()) -> list[Box]:
+    """Return a box for the name of each point (name, x, y): beside it, or where the least is covered.
+
+    Parameters
+    ----------
+    frame
+        What names are to stay within.
+    drawn
+        What they are not to cover besides points and each other.
+
+    """
+    taken = [*drawn, *(Box(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for _, x, y in points)]
     boxes = []
     for name, x, y in points:
         box = min(_places(name, x, y), key=lambda one: _covered(one, taken, frame))
@@ -40,10 +49,15 @@ def place_labels(points: Sequence[tuple[str, float, float]], frame: Box) -> list
     return boxes
 
 
+def box_before(name: str, right: float, baseline: float) -> Box:
+    """Return the box of a text that ends there."""
+    return Box(right - len(name) * _LETTER, baseline - _LINE + 2, right, baseline + 2)
+
+
 def _places(name: str, x: float, y: float) -> Iterator[Box]:
     """Yield places from the nearest to the farthest: right, left, above, below, then farther up and down."""
     width = len(name) * _LETTER
-    for shift in (0, -9, 9, -18, 18, -27, 27, -40, 40):
+    for shift in (0, -9, 9, -18, 18, -27, 27, -40, 40, -53, 53):
         for left in (x + 8, x - 8 - width):
             yield Box(left, y + shift - _LINE / 2, left + width, y + shift + _LINE / 2)
     for middle in (y - 14, y + 14):

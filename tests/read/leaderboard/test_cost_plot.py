@@ -67,7 +67,9 @@ def test_names_cover_neither_each_other_nor_a_point_where_there_is_room() -> Non
         ("single-checkpoint", 75.0, 152.0),
         ("sep", 480.0, 9.0),
     ]
-    boxes = place_labels(crowd, frame)
+    drawn = [Box(485, 0, 500, 20), Box(68, 145, 130, 160)]
+    boxes = place_labels(crowd, frame, drawn)
+    assert all(one.shared(other) == 0 for one in boxes for other in drawn)
     points = [Box(x - 4, y - 4, x + 4, y + 4) for _, x, y in crowd]
     assert all(one.shared(other) == 0 for i, one in enumerate(boxes) for other in boxes[:i])
     assert all(one.shared(other) == 0 for one in boxes for other in points)
