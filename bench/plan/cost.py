@@ -24,6 +24,7 @@ from bench.plan.stage import CraftJob, Stage, SurrogateJob, VictimJob
 
 # The gradient of the weights is a third product beside the forward one and the gradient of the activations.
 _WEIGHTS_SHARE = 1.5
+# And one of two in what a `NetworkCost` counts.
 _FORWARD_SHARE = 0.5
 
 

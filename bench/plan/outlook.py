@@ -295,11 +295,10 @@ def _notes(view: Outlook) -> Iterator[str]:
             f"of {', '.join(limits)} passes and time are the most there may be: what trains while it crafts may be "
             f"done before, and a batch holds no more images than there are"
         )
-    forward = {
-        stage.about: stage.forward_passes
-        for stage in view.stages
-        if stage.forward_passes > stage.passes and not stage.done
-    }
+    forward: dict[str, float] = {}
+    for stage in view.stages:
+        if stage.forward_passes > stage.passes and not stage.done:
+            forward[stage.about] = max(stage.forward_passes, forward.get(stage.about, 0.0))
     for about, passes in forward.items():
         yield f"{about} takes up to {passes_text(passes)} passes forward alone before, which its time counts"
     yield from _checkpoints(view)

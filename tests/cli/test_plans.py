@@ -108,6 +108,9 @@ def test_passes_that_go_forward_alone_are_told_and_take_time() -> None:
         seconds.append(stage["seconds"])
         flops.append(stage["flops"])
     assert "\ndune takes up to 2,010 passes forward alone before, which its time counts\n" in done("plan", "tiny.yaml")
+    both = f"{method % 201}\n  - {method % 1}"
+    write(changed(tiny, "  - random-noise", f"  - {both}"))
+    assert "\ndune takes up to 2,010 passes forward alone before, " in done("plan", "tiny.yaml"), "the most of two rows"
     assert seconds[1] / seconds[0] == pytest.approx((0.35 * 2010 + 1) / (0.35 * 10 + 1))
     assert flops[1] / flops[0] == pytest.approx((0.5 * 2010 + 1) / (0.5 * 10 + 1))
 
