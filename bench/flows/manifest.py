@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench import __version__
 from bench.core.outside import json_of
@@ -140,7 +141,53 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
     """Return the manifest of an output folder, None where there is none that can be read."""
     try:
         found = json_of((out / MANIFEST).read_bytes())
+        _ReadAgain.model_validate(found)
         written_by(found)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     return dict(found)
+
+
+class _Picture(BaseModel):
+    """What a picture spent; those of archives are told of within the files that hold them."""
+
+    model_config = ConfigDict(strict=True)
+
+    linf: int
+    l2: float
+    l0: int
+    psnr: float | None
+    ssim: float | None
+    notes: list[str] = []
+
+
+class _Surrogate(BaseModel):
+    """A network that was crafted with."""
+
+    model_config = ConfigDict(strict=True)
+
+    network: str
+    training_accuracy: float | None
+
+
+class _Spent(BaseModel):
+    """What all pictures spent, as far as it is reported."""
+
+    model_config = ConfigDict(strict=True)
+
+    largest_linf: int
+    mean_psnr: float | None
+    mean_ssim: float | None
+
+
+class _ReadAgain(BaseModel):
+    """What a later run takes from a manifest: one that lacks it was changed by others."""
+
+    model_config = ConfigDict(strict=True)
+
+    pictures: int
+    classes: list[str] = Field(min_length=1)
+    surrogates: list[_Surrogate]
+    spent: _Spent
+    remarks: list[str]
+    files: list[_Picture]

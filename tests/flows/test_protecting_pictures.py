@@ -214,6 +214,19 @@ def test_another_protection_is_not_written_over_a_finished_one(folder: Path, cha
     assert state(folder / "out") == before
 
 
+@pytest.mark.parametrize("lost", ["pictures", "classes", "surrogates", "spent", "remarks", "files"])
+def test_a_manifest_that_lost_something_makes_the_folder_that_of_others(
+    folder: Path, tmp_path: Path, lost: str
+) -> None:
+    out = shutil.copytree(folder / "out", tmp_path / "out")
+    told = json.loads((out / "manifest.json").read_bytes())
+    (out / "manifest.json").write_text(json.dumps({name: one for name, one in told.items() if name != lost}))
+    before = state(out)
+    with pytest.raises(SepbenchError, match="out is not empty, it has cat: give a folder"):
+        Delivery(planned(folder / "images", folder / "home"), out)
+    assert state(out) == before
+
+
 def test_writing_goes_on_where_it_was_stopped(folder: Path, tmp_path: Path) -> None:
     def stop(written: int) -> None:
         if written == 5:

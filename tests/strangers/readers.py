@@ -29,7 +29,8 @@ from bench.data.releases.opening import MANIFEST, clean_images, open_release, si
 from bench.data.spec import DatasetSpec
 from bench.engine.recipe import recipe_names
 from bench.flows.carried import Catalogue
-from bench.flows.manifest import altered, read_manifest
+from bench.flows.deliver import Protected, report
+from bench.flows.manifest import altered, others_in, read_manifest
 from bench.plan.paces import _read as pace
 from bench.read.leaderboard.matrix import matrices_of
 from bench.read.leaderboard.page import render
@@ -47,6 +48,7 @@ from bench.store.packing import NotPacked, blocks_of, restored
 from bench.store.sealed import seal
 from bench.store.state_files import StateWriter, state_files
 from tests.making.experiments import TINY
+from tests.making.protections import told_of
 from tests.making.records import record
 from tests.making.tiny_data import LABELS, pets, pixels
 from tests.strangers.edits import Change, in_archive, of_bytes, of_json
@@ -307,7 +309,10 @@ def _json(name: str, content: Any, read: Callable[[Path], object], also: tuple[t
 
 def _manifest(path: Path) -> object:
     told = read_manifest(path.parent)
-    return [size_made_for(path.parent), told and altered(path.parent, told)]
+    return [
+        size_made_for(path.parent),
+        told and [altered(path.parent, told), others_in(path.parent, told), report(Protected(path.parent, told))],
+    ]
 
 
 _WRITTEN = {"name": "a", "file": "a.png", "sha256_in": "0", "sha256_out": "1", "notes": ["x"], "measured": {"l2": 1.0}}
@@ -390,7 +395,9 @@ READ: dict[str, Reader] = {
         lambda folder: _artifact(folder, draft=True), st.one_of(of_sealed(), of_bytes()), _read_draft, (KeyError,)
     ),
     "manifest": _json(
-        MANIFEST, {"crafted_at": {"width": 8}, "fit": "crop", "files": [_WRITTEN], "archives": [_WRITTEN]}, _manifest
+        MANIFEST,
+        told_of({**_WRITTEN, "notes": []}, crafted_at={"width": 8}, fit="crop", archives=[_WRITTEN]),
+        _manifest,
     ),
     "journal": _json(".sepbench-unfinished.jsonl", _JOURNAL, lambda path: Journal(path.parent, "p")),
     "card": _json("c.json", _card(), _cached),

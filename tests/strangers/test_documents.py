@@ -26,6 +26,7 @@ from bench.store import lock
 from bench.store.sealed import Damage, unseal
 from tests.making.asking import ask
 from tests.making.experiments import TINY
+from tests.making.protections import told_of
 from tests.making.records import record
 from tests.making.tiny_data import complaint
 
@@ -129,11 +130,11 @@ def test_a_manifest_that_names_files_elsewhere_is_of_none_here(tmp_path: Path) -
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     names = ["../secret", str(tmp_path / "secret"), "x" * 300, "a\0b"]
     files = [{"name": "a", "file": name, "sha256_in": "", "sha256_out": empty} for name in names]
-    (out / MANIFEST).write_text(json.dumps({"files": files}))
+    (out / MANIFEST).write_text(json.dumps(told_of(*files)))
     told = read_manifest(out)
     assert told is not None
     assert altered(out, told) == names
-    (out / MANIFEST).write_text(json.dumps({"files": [{**files[0], "file": ["x"]}]}))
+    (out / MANIFEST).write_text(json.dumps(told_of({**files[0], "file": ["x"]})))
     told = read_manifest(out)
     assert told is not None
     assert altered(out, told) == ["['x']"]
