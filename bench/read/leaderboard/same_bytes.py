@@ -25,7 +25,7 @@ def replicate_of(record: Record) -> tuple[int, int]:
 def each_once(settings: Sequence[Made]) -> list[Made]:
     """Return the settings of one method, those that made the same bytes as one: that with fewest parameters changed.
 
-    Bytes are the same where the digests of all protected sets agree that both have, and one has no further ones. What
+    Bytes are the same where of all protected sets that both have a digest agrees, and one has no further ones. What
     was trained on them counts under either name, and a run of both once.
     """
     kept: list[Made] = []
@@ -42,12 +42,19 @@ def _same_bytes(one: Sequence[Record], other: Sequence[Record]) -> bool:
     mine, theirs = _digests(one), _digests(other)
     both = mine.keys() & theirs.keys()
     nested = len(both) == min(len(mine), len(theirs))
-    return bool(both) and nested and all(mine[seeds] == theirs[seeds] for seeds in both)
+    return bool(both) and nested and all(mine[seeds] & theirs[seeds] for seeds in both)
 
 
-def _digests(records: Sequence[Record]) -> dict[tuple[int, int], str]:
-    """Return the digest of each protected set; without one, as in old records, nothing is known of its bytes."""
-    return {replicate_of(one): one.protected_sha256 or one.key for one in records if one.status == "done"}
+def _digests(records: Sequence[Record]) -> dict[tuple[int, int], set[str]]:
+    """Return the digests of each protected set, several where it was crafted on several machines.
+
+    Without one, as in old records, nothing is known of its bytes.
+    """
+    found: dict[tuple[int, int], set[str]] = {}
+    for one in records:
+        if one.status == "done":
+            found.setdefault(replicate_of(one), set()).add(one.protected_sha256 or one.key)
+    return found
 
 
 def _joined(kept: Made, other: Made) -> Made:

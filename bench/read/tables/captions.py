@@ -1,5 +1,6 @@
 """The sentences below a table."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from bench.data.counts import names_of
@@ -107,6 +108,14 @@ def describe_oddities(
     for dataset, count, classes in dict.fromkeys(in_part):
         named = f" ({names_of(classes[:count])})" if classes else ""
         notes.append(f"Of {dataset} only the first {count} classes{named} are protected and judged.")
+    bytes_of: defaultdict[str, set[str | None]] = defaultdict(set)
+    for one in results:
+        bytes_of[one.protected_key] |= {one.protected_sha256} - {None}
+    if again := list(dict.fromkeys(one.method for one in results if len(bytes_of[one.protected_key]) > 1)):
+        notes.append(
+            f"Victims of {names_of(again)} had one protected set by its key and several by its bytes, as when it is "
+            f"crafted again on another processor."
+        )
     older = len({record.key for record in done}) - len(results)
     if older > 0:
         notes.append(f"{older} older record{'s' * (older > 1)} of runs that were measured again left out.")

@@ -30,6 +30,13 @@ def test_a_run_that_only_one_of_them_has_counts_too() -> None:
     assert rows(*usual, *same)[""].n == 3
 
 
+def test_a_set_that_was_crafted_on_two_machines_is_that_of_either() -> None:
+    usual = [*crafted("1", [10.0], method_params={}), *crafted("2", [10.0, 11.0], method_params={})[1:]]
+    same = crafted("1", [10.0, 11.0], method_params={"precision": "fp32"})
+    assert set(rows(*usual, *same)) == {""}
+    assert set(rows(*usual, *crafted("3", [10.0], method_params={"precision": "fp32"}))) == {"", "precision=fp32"}
+
+
 def test_other_bytes_are_another_row_and_so_is_what_does_not_tell_its_bytes() -> None:
     usual = crafted("1", [10.0, 11.0], method_params={})
     other = crafted("2", [10.0, 11.0], method_params={"precision": "bf16"})

@@ -167,6 +167,18 @@ def test_the_same_record_twice_is_one() -> None:
     assert (table.cells[0][0].n, table.notes) == (1, ())
 
 
+def test_victims_of_sets_that_share_a_key_and_not_their_bytes_are_told_of() -> None:
+    def table(*digests: str | None) -> Table:
+        made = [record(seed=seed, test_acc=50.0, protected_sha256=one) for seed, one in enumerate(digests)]
+        return build(
+            [*made, record(method="em", protected_key="other", protected_sha256="9" * 64, test_acc=50.0)], TableLayout()
+        )
+
+    (note,) = table("1" * 64, "2" * 64, "2" * 64).notes
+    assert note.startswith("Victims of sep had one protected set by its key and several by its bytes, ")
+    assert table("1" * 64, "1" * 64, None).notes == ()  # old records do not tell
+
+
 def test_a_value_that_was_not_recorded_is_not_a_missing_run() -> None:
     records = [*runs([31.0, 31.0], "psnr"), record(method="none", psnr=None)]
     table = build(records, TableLayout(value="psnr"))
