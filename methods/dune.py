@@ -93,18 +93,18 @@ class DUNE(Method[DUNEParams]):
         place, velocity = (drawn * torch.tensor([self.params.spread, self.params.speed]).view(2, 1, 1, 1)).to(
             ctx.device
         )
-        own, lowest = place, torch.full_like(place[..., 0], torch.inf).double()
+        own, lowest = place.clone(), torch.full_like(place[..., 0], torch.inf).double()
+        best: Tensor = place if self.params.moving_best else own
         each = torch.arange(classes, device=ctx.device)
-        for iteration in range(self.params.iterations):
-            with ctx.part(iteration, self.params.iterations):
-                cost = torch.stack([self._costs(data, colours) for colours in ctx.progress(place.unbind(1))], 1)
-            own = torch.where((cost < lowest)[..., None], place, own)
-            lowest = torch.minimum(cost, lowest)
-            leader = lowest.argmin(1)
-            best = (place if self.params.moving_best else own)[each, leader]
-            velocity = self.params.inertia * velocity + self.params.attraction * (own + best[:, None] - 2 * place)
-            place = place + velocity
-        return place[each, leader] if self.params.moving_best else best
+        swarm = {"place": place, "velocity": velocity, "own": own, "lowest": lowest}
+        for _ in ctx.rounds(self.params.iterations, "colours", **swarm):
+            cost = torch.stack([self._costs(data, colours) for colours in ctx.progress(place.unbind(1))], 1)
+            better = cost < lowest
+            own[better], lowest[better] = place[better], cost[better]
+            pull = own + best[each, lowest.argmin(1)][:, None] - 2 * place
+            velocity.mul_(self.params.inertia).add_(self.params.attraction * pull)
+            place += velocity
+        return best[each, lowest.argmin(1)]
 
     def _costs(self, data: Data, colours: Tensor) -> Tensor:
         """Return the mean cost, float64 [classes], of colours, [classes, 3], on images of their class."""

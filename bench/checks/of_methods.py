@@ -198,29 +198,29 @@ def takes_the_passes_that_it_says(case: Case) -> None:
 
 def goes_on_where_it_was_stopped(case: Case) -> None:
     """Fail where a method that has rounds ends otherwise when it is stopped after each and goes on."""
-    if case.kind.per_sample:
+    data, keeper = ImageSet(digits().images[:8], digits().labels[:8], digits().classes), MemoryKeeper()
+    if case.kind.per_sample and not _prepares_in_rounds(case, data):
         return
-    data = ImageSet(digits().images[:8], digits().labels[:8], digits().classes)
-    undisturbed, keeper = released(case, data), MemoryKeeper()
+    where = "prepare" if case.kind.per_sample else "craft"
     for _ in range(_STOPS):
         try:
             resumed = released(case, data, keeper=keeper)
             break
         except Stopped:
-            require(bool(keeper.names()), "it lets no part of it be kept: give ctx.rounds what changes", "craft")
+            require(bool(keeper.names()), "it lets no part of it be kept: give ctx.rounds what changes", where)
     else:
-        raise Failure(f"it has more than {_STOPS} rounds of eight images: check it with fewer (--set)", "craft")
+        raise Failure(f"it has more than {_STOPS} rounds of eight images: check it with fewer (--set)", where)
     require(
         bool(keeper.names()) or not case.kind.trains,
         "trains is set, and it has no round after which it could be stopped: loop over ctx.rounds(count, name=value) "
         "with what changes from round to round",
-        "craft",
+        where,
     )
     require(
-        torch.equal(resumed, undisturbed),
+        torch.equal(resumed, released(case, data)),
         "stopped after each round, and going on from what ctx.rounds kept, it makes other images: give ctx.rounds all "
         "that changes from round to round, and take every draw from ctx.generator(purpose, round)",
-        "craft",
+        where,
     )
 
 
@@ -253,12 +253,10 @@ def released(
     Of so many `calls` with the same images it returns what the last has made. With a `keeper` it is stopped after the
     first round that it makes.
     """
-    method = case.build()
     whole = _data(data)
-    context = replace(_context(method, networks(method), whole), seed=derive(seed, "craft"))
-    if keeper is not None:
-        context.keeper, context.on_round = keeper, _stop
-    method.prepare(lambda: iter([_data(data)]), context)
+    method, context = _prepared(case, data, seed, keeper)
+    if case.kind.per_sample:  # no round of its shards is kept
+        context.keeper, context.on_round = None, _go_on
     parts: list[Tensor] = []
     for start in [*range(0, len(data), size or len(data))] * calls:
         part = slice(start, start + (size or len(data)))
@@ -272,8 +270,31 @@ def released(
     return torch.cat(parts)[-len(data) :]
 
 
+def _prepares_in_rounds(case: Case, data: ImageSet) -> bool:
+    try:
+        _prepared(case, data, keeper=MemoryKeeper())
+    except Stopped:
+        return True
+    return False
+
+
+def _prepared(
+    case: Case, data: ImageSet, seed: int = 0, keeper: MemoryKeeper | None = None
+) -> tuple[Method, CraftContext]:
+    method = case.build()
+    context = replace(_context(method, networks(method), _data(data)), seed=derive(seed, "craft"))
+    if keeper is not None:
+        context.keeper, context.on_round = keeper, _stop
+    method.prepare(lambda: iter([_data(data)]), context)
+    return method, context
+
+
 def _stop() -> None:
     raise Stopped("after one round")
+
+
+def _go_on() -> None:
+    pass
 
 
 def is_within(budget: Budget | None, clean: Tensor, images: Tensor) -> bool:

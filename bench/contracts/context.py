@@ -110,7 +110,7 @@ class CraftContext:
         share: tuple[float, float] = (0.0, 1.0),
         **parts: Tensor | Stateful,
     ) -> Iterator[int]:
-        """Yield the 0-based rounds of a method that is not `per_sample`, and keep what it has between them.
+        """Yield the 0-based rounds of `prepare`, or of a method that is not `per_sample`; keep what it has in between.
 
         Where an earlier process was stopped or killed, `parts` become what they were after the last round that was
         kept, and the rounds after it are yielded. What else the method needs follows from the number of the round:

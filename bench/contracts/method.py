@@ -174,7 +174,7 @@ class Method(Plugin[P_co]):
         """Do once what all shards share; `data()` iterates over all clean images that are to be protected.
 
         What takes longer than moments tells how far it is through `ctx.progress` and `ctx.part`, where a run that is to
-        stop does so.
+        stop does so; what would be a pity to lose then loops over `ctx.rounds`.
         """
 
     def craft(self, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:

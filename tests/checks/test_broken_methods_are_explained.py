@@ -128,6 +128,16 @@ METHODS = {
         "it makes other images: give ctx.rounds all that changes from round to round, and take every draw from "
         "ctx.generator(purpose, round)",
     ),
+    "a round of prepare that begins anew": (
+        method(
+            "return budget.project(data.x, data.x + self.moved)",
+            more="    def prepare(self, data, ctx):\n        self.moved = 0.0\n"
+            "        for round_ in ctx.rounds(3):\n            self.moved += 1 / 255",
+        ),
+        "goes on where it was stopped: mine.py:20: stopped after each round, and going on from what ctx.rounds kept, "
+        "it makes other images: give ctx.rounds all that changes from round to round, and take every draw from "
+        "ctx.generator(purpose, round)",
+    ),
     "rounds of its own": (
         method("return data.x", per_sample=False, more="    trains = True"),
         "goes on where it was stopped: mine.py:18: trains is set, and it has no round after which it could be stopped: "

@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
+from bench.contracts.budget import Budget
+from bench.contracts.context import CraftContext
+from bench.contracts.method import METHODS, CraftData, Method
 from bench.core.errors import Stopped
 from bench.data.loading import load
 from bench.plan.estimate import FORWARD_SHARE
 from bench.plan.make import plan_experiment
 from bench.plan.stage import Stage
 from bench.run.stages.dispatch import run_stage
+from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.workbench import Workbench
 from bench.spec.experiment import Experiment
 from bench.store.artifacts import Store
@@ -71,3 +76,46 @@ def test_it_stops_in_between_and_the_next_run_makes_the_same(
     again = make()
     assert again["sha256"] == crafting(method, tmp_path / "undisturbed", budget)[1]()["sha256"]
     assert not Store(tmp_path / "stopped" / "store").draft("craft", stage.key).names()
+
+
+def test_a_search_goes_on_with_the_round_that_it_was_stopped_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KeptRounds, "due", lambda self: True)
+    monkeypatch.setattr("bench.run.stages.shards.SHARD", 20)
+    undisturbed = crafting(DUNE, tmp_path / "undisturbed", "unbounded")[1]()
+    stage, make = crafting(DUNE, tmp_path / "stopped", "unbounded")
+    told: list[float] = []
+
+    def safe_point() -> None:
+        if len(told) == 5:
+            raise Stopped("a test asked for it")
+
+    with pytest.raises(Stopped):
+        make(on_progress=told.append, on_safe_point=safe_point)
+    draft = Store(tmp_path / "stopped" / "store").draft("craft", stage.key)
+    assert draft.info("state-colours")["done"] == 1  # of two iterations of three particles
+    draft.put("state-colours", draft.tensors("state-colours"), {**draft.info("state-colours"), "seconds": 1e6})
+    afterwards: list[float] = []
+    again = make(on_progress=afterwards.append)
+    assert again["sha256"] == undisturbed["sha256"]
+    assert afterwards[:4] == told[4:5] + [pytest.approx(told[4] * parts / 4) for parts in (5, 6, 6)]
+    assert 1e6 < again["seconds"] < 2e6  # of two shards one bears what was searched before
+
+
+def test_of_shards_nothing_is_kept_between_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keepers: list[object] = []
+
+    def prepare(self: Method, data: object, ctx: CraftContext) -> None:
+        keepers.append(ctx.keeper)
+
+    def craft(self: Method, data: CraftData, budget: Budget, ctx: CraftContext) -> Tensor:
+        keepers.append(ctx.keeper)
+        return data.x
+
+    monkeypatch.setattr(METHODS.get("dune"), "prepare", prepare)
+    monkeypatch.setattr(METHODS.get("dune"), "craft", craft)
+    crafting(DUNE, tmp_path, "unbounded")[1]()
+    prepared, crafted = keepers
+    assert prepared is not None
+    assert crafted is None

@@ -38,8 +38,7 @@ def craft(job: CraftJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any]
     Other processes may help, see `bench.run.stages.helping`: what they have taken is waited for.
     """
     origin = provenance(bench.device, getattr(job.method.params, "precision", "auto"))
-    per_sample = job.method.build().per_sample
-    crafter = Crafter(job, bench, None if per_sample else KeptRounds(draft))
+    crafter = Crafter(job, bench, KeptRounds(draft))
     method, starts = crafter.method, crafter.starts
     clean, positions = bench.splits.train, bench.splits.to_protect
     if job.checkpoints:

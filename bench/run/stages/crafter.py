@@ -30,7 +30,8 @@ class Crafter:
     Parameters
     ----------
     rounds
-        Keeps what a method that trains comes to; None where images are independent.
+        Keeps what comes of the rounds of a method: those of `prepare` alone where images are independent. None keeps
+        nothing.
 
     Raises
     ------
@@ -98,9 +99,9 @@ class Crafter:
         context = self._prepared
         context.on_step = partial(self._on_step, done)
         released = self.released(start, self.size)
-        seconds = time.perf_counter() - self._since if self._rounds is None else self._rounds.seconds
         if wanted():
-            draft.put(self.name(start), {"images": released}, {"seconds": seconds, "spent": context.spent})
+            info = {"seconds": self._seconds(done), "spent": context.spent}
+            draft.put(self.name(start), {"images": released}, info)
         context.on_step(1.0)
 
     def prepare(self) -> None:
@@ -141,10 +142,21 @@ class Crafter:
     def _prepared(self) -> CraftContext:
         self.context.on_step = self._on_step_before
         self.prepare()
+        if self.method.per_sample:  # shards know nothing of each other
+            self.context.keeper = None
         return self.context
 
+    def _seconds(self, done: int) -> float:
+        """Return what the shard took that begins after so many others; the first is what preparing it took, too."""
+        took = time.perf_counter() - self._since
+        if self._rounds is None:
+            return took
+        if not self.method.per_sample:
+            return self._rounds.seconds
+        return took if done else took + self._rounds.before
+
     def _on_step_before(self, fraction: float) -> None:
-        """Tell how far the method is in preparing; nothing of that is kept, so it may as well stop here."""
+        """Tell how far the method is in preparing; no round is waited for, however long it takes."""
         self._bench.on_progress(self._before * fraction)
         self._bench.on_safe_point()
 

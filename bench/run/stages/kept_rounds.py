@@ -1,7 +1,8 @@
-"""Where a method that crafts in rounds keeps its state: in the draft of the stage, with the time it took."""
+"""Where a method that crafts, or prepares, in rounds keeps its state: in the stage's draft, with the time it took."""
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -26,12 +27,16 @@ class KeptRounds:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._began, self._last, self._took = time.perf_counter(), time.perf_counter(), 0.0
-        self._before = max((draft.info(name)["seconds"] for name in self.names()), default=0.0)
+
+    @cached_property
+    def before(self) -> float:
+        """What crafting took in earlier processes, up to what they kept last."""
+        return max((self._draft.info(name)["seconds"] for name in self.names()), default=0.0)
 
     @property
     def seconds(self) -> float:
-        """What crafting took so far, in earlier processes too, up to what they kept."""
-        return self._before + time.perf_counter() - self._began
+        """What crafting took so far, in earlier processes too."""
+        return self.before + time.perf_counter() - self._began
 
     def put(self, name: str, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
         """Keep tensors under a name, with some JSON beside them, in place of earlier ones."""
