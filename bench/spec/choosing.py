@@ -1,6 +1,6 @@
 """Choosing some cells of an experiment by the values of their fields."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -29,6 +29,15 @@ def choosing(cells: Sequence[Cell], wanted: Iterable[tuple[str, str]], asked_by:
             known = ", ".join(sorted({usual for usual, *_ in texts}))
             raise SepbenchError(f"{asked_by} {field}={value}: no cell has it; choose from {known}")
     return lambda cell: all(values.intersection(cell.texts(field)) for field, values in choices.items())
+
+
+def in_reach(cells: Sequence[Cell], wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]] | None:
+    """Return the values of every field that some cell has; None where a field has none of its values left."""
+    found = {
+        field: [value for value in values if any(_as_cells_write(field, value) in cell.texts(field) for cell in cells)]
+        for field, values in wanted.items()
+    }
+    return found if all(found.values()) else None
 
 
 def _as_cells_write(field: str, value: str) -> str:

@@ -21,6 +21,7 @@ from bench.engine.recipe import (
     Recipe,
     Steps,
 )
+from bench.spec.choosing import in_reach
 from bench.spec.experiment import Experiment
 from bench.spec.layout import TableLayout
 from bench.spec.yaml_file import YamlFile
@@ -63,7 +64,8 @@ def load_experiment(
     profile
         A set of overrides that the file carries under `profiles`.
     overrides
-        `field=value` each, dotted fields and YAML values, applied after the profile. Those that only say where
+        `field=value` each, dotted fields and YAML values, applied after the profile. Of what the file excludes those
+        values stay that are left then. Those that only say where
         the data set lies, or what the table shows, do not count as a change of the experiment.
 
     Raises
@@ -78,6 +80,8 @@ def load_experiment(
     changes = [*_of_profile(source, profiles, profile), *map(_of_override, overrides)]
     for change in changes:
         change.apply(content)
+    if changes and content.get("exclude") and _change(("exclude",), changes) is None:
+        content["exclude"] = _exclusions_left(source, content)
     for field in sorted(field for field in _COMMAND_LINE_FIELDS if content.get(field)):
         clause = no_such_field(field, _known((), _change((field,), changes)))
         raise SepbenchError(f"{_where((field,), source, changes)}: {field}: {clause}")
@@ -125,6 +129,17 @@ def _read(name: str) -> YamlFile:
         )
     beside = [f"{name}.yaml"] if Path(f"{name}.yaml").is_file() else []
     raise UnknownName("experiment", name, [*experiment_names(), *beside])
+
+
+def _exclusions_left(source: YamlFile, content: Mapping[str, Any]) -> Any:
+    """Return what a file leaves out, without the values that its own cells have and the changed ones do not."""
+    whole = {field: value for field, value in source.content.items() if field != "profiles"}
+    try:
+        excluded = Experiment.model_validate(whole).exclude
+        cells = Experiment.model_validate({**content, "exclude": ()}).cells()
+    except ValidationError:  # which is told of the changed one
+        return content["exclude"]
+    return [entry for one in excluded if (entry := in_reach(cells, one)) is not None]
 
 
 @dataclass(frozen=True)

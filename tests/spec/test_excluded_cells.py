@@ -65,6 +65,18 @@ def test_what_cannot_be_left_out_is_one_sentence(entry: dict[str, object], sente
     assert sentence in str(refusal.value)
 
 
+def test_what_a_change_takes_away_need_not_be_left_out_any_more() -> None:
+    file = {**FIELDS, "exclude": [{"method": ["random-noise", "class-noise"], "budget": "l2-1"}, {"defense": "jpeg-10"}]}
+    changed = load_experiment(file, overrides=["methods=[none, random-noise]", "defenses=plain"])
+    assert changed.exclude == ({"method": ["random-noise"], "budget": ["l2-1"]},)
+    assert {method for method, *_ in rows(changed)} == {"none", "random-noise"}
+    assert load_experiment(file, overrides=["methods=none", "defenses=plain"]).exclude == ()
+    with pytest.raises(SepbenchError, match=r"exclude\.0: exclude method=spe: no cell has it"):
+        load_experiment({**FIELDS, "exclude": [{"method": "spe"}]}, overrides=["seeds=[5]"])
+    with pytest.raises(SepbenchError, match="exclude method=sep: no cell has it"):
+        load_experiment(file, overrides=["methods=random-noise", "exclude=[{method: sep}]"])
+
+
 @pytest.mark.parametrize(
     "entry", [{"defense": "jpeg:quality=10"}, {"budget": ["linf-8.0"]}, {"budget": "linf-8", "defense": "jpeg-10"}]
 )
