@@ -256,7 +256,7 @@ def released(
     whole = _data(data)
     method, context = _prepared(case, data, seed, keeper)
     if case.kind.per_sample:  # no round of its shards is kept
-        context.keeper, context.on_round = None, _go_on
+        context.keeper, context.on_round = None, lambda: None
     parts: list[Tensor] = []
     for start in [*range(0, len(data), size or len(data))] * calls:
         part = slice(start, start + (size or len(data)))
@@ -291,10 +291,6 @@ def _prepared(
 
 def _stop() -> None:
     raise Stopped("after one round")
-
-
-def _go_on() -> None:
-    pass
 
 
 def is_within(budget: Budget | None, clean: Tensor, images: Tensor) -> bool:

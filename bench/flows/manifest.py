@@ -148,10 +148,14 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
     return dict(found)
 
 
-class _Picture(BaseModel):
-    """What a picture spent; those of archives are told of within the files that hold them."""
+class _Told(BaseModel):
+    """A part of a manifest; of what else stands there nothing is taken."""
 
     model_config = ConfigDict(strict=True)
+
+
+class _Picture(_Told):
+    """What a picture spent, and what a person has to know of it."""
 
     linf: int
     l2: float
@@ -161,29 +165,23 @@ class _Picture(BaseModel):
     notes: list[str] = []
 
 
-class _Surrogate(BaseModel):
+class _Surrogate(_Told):
     """A network that was crafted with."""
-
-    model_config = ConfigDict(strict=True)
 
     network: str
     training_accuracy: float | None
 
 
-class _Spent(BaseModel):
+class _Spent(_Told):
     """What all pictures spent, as far as it is reported."""
-
-    model_config = ConfigDict(strict=True)
 
     largest_linf: int
     mean_psnr: float | None
     mean_ssim: float | None
 
 
-class _ReadAgain(BaseModel):
+class _ReadAgain(_Told):
     """What a later run takes from a manifest: one that lacks it was changed by others."""
-
-    model_config = ConfigDict(strict=True)
 
     pictures: int
     classes: list[str] = Field(min_length=1)

@@ -64,9 +64,9 @@ def load_experiment(
     profile
         A set of overrides that the file carries under `profiles`.
     overrides
-        `field=value` each, dotted fields and YAML values, applied after the profile. Of what the file excludes those
-        values stay that are left then. Those that only say where
-        the data set lies, or what the table shows, do not count as a change of the experiment.
+        `field=value` each, dotted fields and YAML values, applied after the profile. Those that only say where
+        the data set lies, or what the table shows, do not count as a change of the experiment. Values that the file
+        excludes, and that no cell has any more, are dropped.
 
     Raises
     ------
