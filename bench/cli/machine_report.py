@@ -14,7 +14,7 @@ from bench.checks.machine.measured import Measured
 from bench.cli.options import say
 from bench.cli.streams import for_machines
 from bench.core.device import choose_device, precision
-from bench.record.provenance import device_name
+from bench.record.provenance import machine_name
 
 
 def check_machine(devices: str, as_json: bool) -> bool:
@@ -48,7 +48,7 @@ def check_machine(devices: str, as_json: bool) -> bool:
 def _machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": str(device),
-        "model": device_name(device),
+        "model": machine_name(device),
         "threads": torch.get_num_threads(),
         "precision": precision(device),
         "versions": {

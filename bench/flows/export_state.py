@@ -19,7 +19,7 @@ from bench.plan.checkpoints import names_of
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Kind, Stage
 from bench.read.damage import undamaged
-from bench.record.provenance import device_name
+from bench.record.provenance import machine_name
 from bench.store import lock
 from bench.store.artifacts import LEFT_OUT, CorruptArtifact
 from bench.store.home import Home
@@ -110,7 +110,7 @@ def _catalogue(plan: Plan, carried: list[Carried], device: torch.device) -> Cata
         test_sha256=plan.card.test_sha256,
         version=__version__,
         torch=torch.__version__,
-        device=device_name(device),
+        device=machine_name(device),
         work=carried,
     )
 

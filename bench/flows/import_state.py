@@ -22,7 +22,7 @@ from bench.flows.carried import Carried, CarriedFile, Catalogue, alike
 from bench.flows.same_images import check_same_images
 from bench.plan.make import plan_experiment
 from bench.plan.stage import CraftJob, Kind
-from bench.record.provenance import device_name
+from bench.record.provenance import machine_name
 from bench.spec.experiment import Experiment
 from bench.spec.file import counted, experiment_names, with_overrides
 from bench.store import lock
@@ -184,7 +184,7 @@ class Incoming:
 
     def _other_machine(self) -> str | None:
         told = self._catalogue
-        here = (told.torch, told.device) == (torch.__version__, device_name(self._device))
+        here = (told.torch, told.device) == (torch.__version__, machine_name(self._device))
         return None if here else f"with torch {told.torch} on {told.device}, which round otherwise than what is here"
 
     @cached_property

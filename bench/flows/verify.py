@@ -50,7 +50,10 @@ class Verification:
     @property
     def reasons(self) -> list[str]:
         """Why the two may differ, by what the records say of where they were made: clauses without a point."""
-        return list(_reasons(self.record, self.again))
+        return list(_reasons(self.record, self.again)) or [
+            "nothing that they tell: one of them drew from no seed, or a machine computes wrongly, see sepbench doctor "
+            "--check"
+        ]
 
 
 def record_named(prefix: str, records: Sequence[Record]) -> Record:
@@ -215,10 +218,18 @@ def _reasons(record: Record, again: Record) -> Iterator[str]:
         yield "files of sepbench had been changed since its commit, there or here"
     if record.plugins != again.plugins:
         yield "a plug-in that did not come with sepbench has another source"
-    threads = "the number of threads, which OMP_NUM_THREADS fixes, and "
-    if None not in (record.threads, again.threads):
-        if record.threads != again.threads:
-            yield f"another number of threads: {record.threads} there, {again.threads} here; OMP_NUM_THREADS fixes it"
-        threads = ""
-    change = "change" if threads else "changes"
-    yield f"what records do not tell: {threads}the model of the processor {change} the last bits of sums"
+    if record.device != again.device:
+        return
+    untold = []
+    for name, what, remedy in (
+        ("threads", "number of threads", "; OMP_NUM_THREADS fixes it"),
+        ("processor", "model of the processor", ", which rounds otherwise"),
+    ):
+        then, now = getattr(record, name), getattr(again, name)
+        if then is None and now is not None:
+            untold.append(f"the {what}")
+        elif then != now:
+            yield f"another {what}: {then} there, {now} here{remedy}"
+    if untold:
+        change = "change" if len(untold) > 1 else "changes"
+        yield f"what its record does not tell: {' and '.join(untold)} {change} the last bits of sums"

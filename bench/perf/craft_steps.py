@@ -17,7 +17,7 @@ from bench.contracts.network import Network, build_network
 from bench.perf.rates import matmul_flops_per_second
 from bench.perf.turns import baseline, in_turns
 from bench.plan.cost import flops_of_a_pass
-from bench.record.provenance import device_name
+from bench.record.provenance import machine_name
 from bench.run.stages.shards import shard_size
 
 _CLASSES = 10
@@ -87,7 +87,7 @@ def craft_throughput(
                 )
     return {
         "what": "craft",
-        "device": device_name(device),
+        "device": machine_name(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "architecture": architecture,

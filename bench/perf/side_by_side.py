@@ -12,7 +12,7 @@ import torch
 from bench.core.device import precision
 from bench.perf.train_epochs import our_epoch, random_images
 from bench.perf.turns import Apart, apart
-from bench.record.provenance import device_name
+from bench.record.provenance import machine_name
 
 _WARM_UP, _ROUNDS = 1, 3
 
@@ -58,7 +58,7 @@ def victims_throughput(
     rates = {count: count * images / median(took) for count, took in seconds.items()}
     return {
         "what": "victims",
-        "device": device_name(device),
+        "device": machine_name(device),
         "threads": together,
         "torch": torch.__version__,
         "architecture": architecture,

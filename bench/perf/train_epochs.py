@@ -22,7 +22,7 @@ from bench.engine.recipe import Recipe
 from bench.engine.step import autocast_for, make_optimizer
 from bench.engine.training import Labelled, batch_shape, train_epoch
 from bench.perf.turns import baseline, in_turns
-from bench.record.provenance import device_name
+from bench.record.provenance import machine_name
 
 _CLASSES = 10
 _PADDING = 4
@@ -83,7 +83,7 @@ def train_throughput(
     plain = seconds["plain"]
     return {
         "what": "train",
-        "device": device_name(device),
+        "device": machine_name(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "architecture": architecture,

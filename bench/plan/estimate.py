@@ -17,7 +17,7 @@ from bench.core.device import precision
 from bench.plan.paces import Paces, Work
 from bench.plan.plan import Plan
 from bench.plan.stage import CraftJob, Stage
-from bench.record.provenance import device_name
+from bench.record.provenance import machine_name
 
 Basis = Literal["measured", "timed"]
 
@@ -129,7 +129,7 @@ def work_of(plan: Plan, stage: Stage, device: torch.device, threads: int, compil
         height=card.height,
         width=card.width,
         precision=precision(device, wanted),
-        device=device_name(device),
+        device=machine_name(device),
         threads=threads,
         compiled=compile and kind == "train",
     )

@@ -1,8 +1,11 @@
 """What made a result: code, libraries, machine."""
 
 import os
+import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +13,10 @@ import torch
 from bench import __version__
 from bench.core.device import stated_precision
 from bench.core.git import git
+
+_CPUINFO = Path("/proc/cpuinfo")
+_GENERATION = {"family": "cpu family", "model": "model", "implementer": "CPU implementer", "part": "CPU part"}
+"""What numbers of a processor are called here, and where Linux tells of them."""
 
 
 def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str, Any]:
@@ -26,12 +33,31 @@ def provenance(device: torch.device, wanted_precision: str = "auto") -> dict[str
         "deterministic": device.type == "cpu",
         "host_cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "processor": processor_name() if device.type == "cpu" else None,
     }
 
 
 def device_name(device: torch.device) -> str:
     """Return "cpu", or the model of a GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def machine_name(device: torch.device) -> str:
+    """Return the model of the processor, or of a GPU: sums on another one differ in their last bits."""
+    return processor_name() if device.type == "cpu" else device_name(device)
+
+
+@cache
+def processor_name() -> str:
+    """Return the model of this machine's processor and the widest instructions that torch uses of it."""
+    told = dict[str, str]()
+    with suppress(OSError, UnicodeDecodeError):  # there is no such file but on Linux
+        lines = _CPUINFO.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
+        told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    model = told.get("model name") or platform.processor() or platform.machine()
+    # A virtual machine may call processors of several generations by one name.
+    numbers = [f"{what} {told[field]}" for what, field in _GENERATION.items() if field in told]
+    return ", ".join([" ".join(model.split()), *numbers, torch.backends.cpu.get_cpu_capability()])
 
 
 @cache

@@ -113,6 +113,7 @@ class Record(BaseModel):
     rounded_checkpoints: bool = False
     host_cores: int
     threads: int | None = None
+    processor: str | None = None
     plugins: dict[str, dict[str, Any]] | None = None
 
     @model_validator(mode="after")
@@ -151,6 +152,7 @@ class Record(BaseModel):
             "compiled": False,
             "rounded_checkpoints": False,
             "threads": None,
+            "processor": None,
             "plugins": None,
             **dict.fromkeys(DATA_FIELDS),
         }

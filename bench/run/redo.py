@@ -70,6 +70,9 @@ def _why(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     threads = theirs.get("threads"), ours.get("threads")  # those of before may not say
     if None not in threads and threads[0] != threads[1]:
         return f"it was made by another number of threads ({threads[0]} before, {threads[1]} now), see OMP_NUM_THREADS"
+    processors = theirs.get("processor"), ours.get("processor")
+    if None not in processors and processors[0] != processors[1]:
+        return f"it was made on another processor ({processors[0]} before, {processors[1]} now), which rounds otherwise"
     if not ours["deterministic"]:
         return "GPUs round differently from run to run"
     if ours["git_sha"] != theirs["git_sha"]:

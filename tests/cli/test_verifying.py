@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from bench.flows.verify import Verification
+from bench.record.provenance import processor_name
 from bench.record.record import Record, read_records
 from bench.store.artifacts import Store
 from tests.making.asking import Finished, ask, changed, done, refusal, write
 from tests.making.experiments import TINY
+from tests.making.records import record as made
 
 OF_TINY = ("--experiment", "tiny.yaml", "--devices", "cpu")
 
@@ -69,14 +72,38 @@ def test_what_differs_is_named_with_what_may_be_the_cause(
     assert "train_acc" not in answer.out
 
 
-@pytest.mark.parametrize("threads", [3, None])
-def test_another_number_of_threads_is_a_cause_and_a_record_that_does_not_tell_may_have_had_it(
-    altered: Callable[..., tuple[str, str, str]], threads: int | None
+@pytest.mark.parametrize(
+    ("then", "causes"),
+    [
+        ({"threads": 3}, ["another number of threads: 3 there, 1 here; OMP_NUM_THREADS fixes it"]),
+        (
+            {"threads": None, "processor": "Some 486"},
+            [
+                f"another model of the processor: Some 486 there, {processor_name()} here, which rounds otherwise",
+                "what its record does not tell: the number of threads changes the last bits of sums",
+            ],
+        ),
+        (
+            {"threads": None, "processor": None},
+            [
+                "what its record does not tell: the number of threads and the model of the processor change the last "
+                "bits of sums"
+            ],
+        ),
+        ({"device": "Some GPU", "threads": None, "processor": None}, ["another device: Some GPU there, cpu here"]),
+    ],
+)
+def test_causes_are_what_the_records_tell_and_what_they_do_not(
+    altered: Callable[..., tuple[str, str, str]], then: dict[str, Any], causes: list[str]
 ) -> None:
-    answer = ask("verify", *altered(test_acc=99.5, threads=threads), *OF_TINY)
-    cause = "another number of threads: 3 there, 1 here; OMP_NUM_THREADS fixes it"
-    untold = "what records do not tell: the number of threads, which OMP_NUM_THREADS fixes, and the model of the proc"
-    assert (cause in answer.out, untold in answer.out) == (threads is not None, threads is None)
+    answer = ask("verify", *altered(test_acc=99.5, **then), *OF_TINY, "--json")
+    reasons = json.loads(answer.out)["reasons"]
+    assert [one for one in reasons if "had been changed since" not in one] == causes
+
+
+def test_where_two_records_tell_of_no_difference_that_is_said() -> None:
+    (reason,) = Verification(made(test_acc=50.0), made(test_acc=51.0), reused=True).reasons
+    assert reason.startswith("nothing that they tell: one of them drew from no seed, ")
 
 
 def test_a_protected_set_of_another_digest_is_not_used(altered: Callable[..., tuple[str, str, str]]) -> None:

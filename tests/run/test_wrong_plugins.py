@@ -251,7 +251,12 @@ def test_a_commit_is_blamed_last_and_with_doubt() -> None:
     )
     one, two = ({"provenance": {**made, "threads": threads}} for threads in (1, 2))
     assert _why(two, one) == "it was made by another number of threads (1 before, 2 now), see OMP_NUM_THREADS"
-    assert _why(two, before) == _why(before, before), "what was made before says nothing of it"
+    other, here = ({"provenance": {**made, "processor": name}} for name in ("Some 486", "AMD EPYC"))
+    assert _why(here, other) == (
+        "it was made on another processor (Some 486 before, AMD EPYC now), which rounds otherwise"
+    )
+    for now in (two, here):
+        assert _why(now, before) == _why(before, before), "what was made before says nothing of it"
     assert _why(before, before).startswith("with the same source, parameters and seed its method is not deterministic")
 
 

@@ -16,7 +16,7 @@ from bench.engine.release import audit
 from bench.plan.checkpoints import are_rounded, weights_of
 from bench.plan.plugin_sources import Sources, sources_of
 from bench.plan.stage import CraftJob
-from bench.record.provenance import device_name, provenance
+from bench.record.provenance import machine_name, provenance
 from bench.run.stages.crafter import Crafter
 from bench.run.stages.kept_rounds import KeptRounds
 from bench.run.stages.second_look import IMAGES, SECONDS, second_look
@@ -105,7 +105,7 @@ def is_made(draft: Draft, name: str) -> bool:
 def made_by(bench: Workbench, size: int) -> list[Any]:
     """Return what decides which shards a process crafts, and their last bits: only who has the same may help."""
     threads = torch.get_num_threads() if bench.device.type == "cpu" else 0
-    return [device_name(bench.device), size, threads]
+    return [machine_name(bench.device), size, threads]
 
 
 def _begin_anew_where_other(draft: Draft, weights: str, job: CraftJob, by: list[Any]) -> None:
