@@ -80,6 +80,7 @@ def manifest(
         "fit": None if protection.size.side is None else FIT,
         **form,
         **{name: origin[name] for name in ("started", "torch", "device", "precision", "git_sha")},
+        **({"processor": told} if (told := origin.get("processor")) else {}),
         "pictures": len(files),
         "classes": list(protection.originals.classes),
         "spent": summary([one.measured for one in files]),

@@ -23,7 +23,7 @@ from bench.core.impostors import what_it_is
 from bench.data.decoding import stack
 from bench.data.loading import _cached, load
 from bench.data.originals.from_path import open_originals
-from bench.data.originals.journal import Journal
+from bench.data.originals.journal import Journal, Written
 from bench.data.originals.picture import picture_of
 from bench.data.releases.opening import MANIFEST, clean_images, open_release, size_made_for
 from bench.data.spec import DatasetSpec
@@ -315,9 +315,9 @@ def _manifest(path: Path) -> object:
     ]
 
 
-_WRITTEN = {"name": "a", "file": "a.png", "sha256_in": "0", "sha256_out": "1", "notes": ["x"], "measured": {"l2": 1.0}}
+_WRITTEN = Written("a", "a.png", "0", "1", ("x",), {"l2": 1.0})
 _PROTECTION = digest(b"p")
-_JOURNAL = json.dumps({"protection": _PROTECTION}).encode() + b"\n" + json.dumps(_WRITTEN).encode() + b"\n"
+_JOURNAL = json.dumps({"protection": _PROTECTION}).encode() + b"\n" + _WRITTEN.to_line().encode() + b"\n"
 
 
 def _card() -> dict[str, Any]:
@@ -396,7 +396,9 @@ READ: dict[str, Reader] = {
     ),
     "manifest": _json(
         MANIFEST,
-        told_of({**_WRITTEN, "notes": []}, crafted_at={"width": 8}, fit="crop", archives=[_WRITTEN]),
+        told_of(
+            {**_WRITTEN.to_dict(), "notes": []}, crafted_at={"width": 8}, fit="crop", archives=[_WRITTEN.to_dict()]
+        ),
         _manifest,
     ),
     "journal": _json(".sepbench-unfinished.jsonl", _JOURNAL, lambda path: Journal(path.parent, "p")),

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bench.cli.lists import listed
 from bench.cli.naming import _read as changes_of_name
 from bench.cli.options import say
 from bench.core.impostors import what_it_is
-from bench.data.originals.journal import Journal
+from bench.data.originals.journal import Journal, Written
 from bench.data.releases.opening import MANIFEST, size_made_for
 from bench.flows.manifest import altered, read_manifest
 from bench.read.leaderboard.vetting import vet
@@ -143,9 +144,11 @@ def test_a_manifest_that_names_files_elsewhere_is_of_none_here(tmp_path: Path) -
 def test_lines_of_a_journal_that_no_writer_left_are_passed_over(tmp_path: Path) -> None:
     Journal(tmp_path, "p").claim()
     (path,) = tmp_path.iterdir()
-    good = {"name": "a", "file": "a.png", "sha256_in": "0", "sha256_out": "1", "notes": [], "measured": {}}
-    lines = [b"1", b"[]", b'{"name": []}', b"\xff\xfe", DEEP.encode(), json.dumps({**good, "notes": 1}).encode()]
-    path.write_bytes(b"\n".join([path.read_bytes().rstrip(b"\n"), *lines, json.dumps(good).encode(), b""]))
+    good = Written("a", "a.png", "0", "1", (), {})
+    wrong = [replace(good, notes=1), replace(good, measured=[1])]  # type: ignore[arg-type]
+    others = [json.dumps(asdict(good)), good.to_line().replace("a.png", "b.png"), *(one.to_line() for one in wrong)]
+    lines = [b"1", b"[]", b'{"name": []}', b"\xff\xfe", DEEP.encode(), *map(str.encode, [good.to_line(), *others])]
+    path.write_bytes(b"\n".join([path.read_bytes().rstrip(b"\n"), *lines, b""]))
     journal = Journal(tmp_path, "p")
     found = journal.find("a")
     assert found is not None

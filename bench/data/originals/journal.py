@@ -52,10 +52,17 @@ class Written:
 
     @classmethod
     def from_line(cls, line: str) -> "Written":
-        """Return what a line of a journal tells; raises ValueError, TypeError or LookupError for any other line."""
-        fields = json_of(line)
+        """Return what `to_line` was made of; raises ValueError, TypeError or LookupError for any other line."""
+        fields = dict(json_of(line))
+        if fields.pop("digest") != _digest(fields):
+            raise ValueError("it is not what was written")
         own = {field: str(fields[field]) for field in ("name", "file", "sha256_in", "sha256_out")}
         return cls(**own, notes=tuple(map(str, fields["notes"])), measured=dict(fields["measured"]))
+
+    def to_line(self) -> str:
+        """Return the line of a journal, which tells whether it has been changed since."""
+        fields = asdict(self)
+        return json.dumps({**fields, "digest": _digest(fields)})
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a manifest says of it; `notes` and what was measured stand among the rest."""
@@ -101,7 +108,7 @@ class Journal:
         try:
             if not self._read():
                 file.truncate(0)
-                file.write("\n".join([self._head, *(json.dumps(asdict(one)) for one in self._known), ""]))
+                file.write("\n".join([self._head, *(one.to_line() for one in self._known), ""]))
                 file.flush()
                 os.fsync(file.fileno())
                 sync_folder(self._out)
@@ -120,7 +127,7 @@ class Journal:
         """Note pictures that are written."""
         assert self._file is not None
         # A torn line of a killed run ends here.
-        self._file.write("\n" + "".join(f"{json.dumps(asdict(one))}\n" for one in written))
+        self._file.write("\n" + "".join(f"{one.to_line()}\n" for one in written))
         self._file.flush()
         self._written.update({one.name: one for one in written})
 
@@ -160,7 +167,7 @@ class Journal:
         for line in lines.splitlines():
             try:
                 written = Written.from_line(line)
-            except (ValueError, TypeError, LookupError):  # the last line of a killed run, or another's
+            except (ValueError, TypeError, LookupError):  # the last line of a killed run, or changed since
                 continue
             self._written[written.name] = written
         return True
@@ -191,6 +198,10 @@ class Journal:
 def is_unfinished(out: Path) -> bool:
     """Return whether an output folder says that it is not whole."""
     return (out / _NAME).exists()
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
 
 
 def _lock(file: TextIO) -> None:

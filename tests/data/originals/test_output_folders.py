@@ -62,6 +62,18 @@ def test_a_torn_line_of_the_journal_costs_one_picture(pets: Path, tmp_path: Path
     assert [again.done(index) is not None for index in range(2)] == [True, True]
 
 
+def test_a_line_of_the_journal_that_somebody_changed_costs_one_picture(pets: Path, tmp_path: Path) -> None:
+    originals = open_originals(pets)
+    killed_after(originals, tmp_path / "out", 3)
+    (journal,) = (tmp_path / "out").glob(".*")
+    lines = journal.read_text().replace('"linf": 3', '"linf": 4', 1).split("\n")
+    (last,) = (index for index, line in enumerate(lines) if originals.names[2] in line)
+    lines[last] = lines[last].replace(', "l2": ', ', "l3": ')
+    journal.write_text("\n".join(lines))
+    writer = claimed(originals, tmp_path / "out", protection="a key")
+    assert [writer.done(index) is not None for index in range(3)] == [False, True, False]
+
+
 HOLDS = """
 import sys
 from pathlib import Path
