@@ -12,6 +12,7 @@ from bench.checks.machine.machine import Sizes
 from bench.checks.machine.measured import Measured, held
 from bench.cli import machine_report
 from bench.engine import compiling
+from bench.record.provenance import processor_name
 from tests.making.asking import ask, done, refusal
 
 pytestmark = pytest.mark.usefixtures("own_place")
@@ -35,7 +36,7 @@ def test_lines_are_printed_as_they_come_and_progress_is_said(monkeypatch: pytest
     answer = ask("doctor", "--check", "--devices", "cpu")
     assert answer.code == 1
     head, *lines = answer.out.splitlines()
-    assert head.startswith("cpu: cpu, ")
+    assert head.startswith(f"cpu: {processor_name()}, ")
     assert f"torch {torch.__version__}" in head
     assert lines[:2] == [
         "✓ sep, cpu: 0.99 (share, at least 0.9)",

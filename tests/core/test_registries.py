@@ -137,12 +137,12 @@ def test_a_family_answers_for_the_names_with_its_prefix(empty_package: str) -> N
 
 def test_an_error_that_lists_what_is_known_stays_readable(empty_package: str) -> None:
     toys = registry(empty_package)
-    for number in range(1000):
-        toys.register(f"top{number:03d}")(Top)
+    for number in range(50):
+        toys.register(f"top{number:02d}")(Top)
     with pytest.raises(UnknownName) as caught:
         toys.get("zeppelin")
-    assert "known: top000, top001" in str(caught.value)
-    assert str(caught.value).endswith("top039 and 960 more")
+    assert "known: top00, top01" in str(caught.value)
+    assert str(caught.value).endswith("top39 and 10 more")
 
 
 def test_the_modules_of_the_package_are_scanned_but_not_its_helpers(
