@@ -218,6 +218,9 @@ def _reasons(record: Record, again: Record) -> Iterator[str]:
         yield "files of sepbench had been changed since its commit, there or here"
     if record.plugins != again.plugins:
         yield "a plug-in that did not come with sepbench has another source"
+    crafted = record.crafted_on, again.crafted_on
+    if None not in crafted and crafted[0] != crafted[1] and record.protected_sha256 != again.protected_sha256:
+        yield f"its protected set was crafted on another machine: {crafted[0]} there, {crafted[1]} here"
     if record.device != again.device:
         return
     untold = []

@@ -15,7 +15,7 @@ from bench.spec.experiment import published_name
 
 _GROUPS = {
     "versions": "version git_sha dirty torch device precision deterministic compiled plugins host_cores threads "
-    "processor",
+    "processor crafted_on",
     "outcome": "status reason test_acc peak_acc train_acc relabelled_acc linf_levels l2 l0 psnr ssim",
     "cost": "craft_passes craft_seconds surrogate_seconds train_seconds peak_memory_mb",
 }

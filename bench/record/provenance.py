@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -45,6 +46,12 @@ def device_name(device: torch.device) -> str:
 def machine_name(device: torch.device) -> str:
     """Return the model of the processor, or of a GPU: sums on another one differ in their last bits."""
     return processor_name() if device.type == "cpu" else device_name(device)
+
+
+def machine_of(origin: Mapping[str, Any]) -> str | None:
+    """Return the model of the processor or GPU that `provenance` told of; None of a CPU that it did not name."""
+    processor: str | None = origin.get("processor")
+    return processor or (None if origin["device"] == "cpu" else origin["device"])
 
 
 @cache

@@ -38,6 +38,8 @@ class Record(BaseModel):
     `clean_images` counts those the victim had besides the release. `protected_classes` is set where only the first so
     many classes were protected and judged, `compiled` where the victim trained with torch.compile,
     `rounded_checkpoints` where the protected set was crafted from checkpoints that had been rounded to bfloat16.
+    `device`, `threads` and `processor` are of the training; `crafted_on` is the model of the processor or GPU that
+    crafted the protected set, None in records of earlier versions and of what was brought.
     `train_per_class` counts the training images of each of the `classes`, `test_per_class` the test images of those
     that were judged; `n_test_in_train` test images that are training images, too, or among the
     `clean_images`.
@@ -114,6 +116,7 @@ class Record(BaseModel):
     host_cores: int
     threads: int | None = None
     processor: str | None = None
+    crafted_on: str | None = None
     plugins: dict[str, dict[str, Any]] | None = None
 
     @model_validator(mode="after")
@@ -153,6 +156,7 @@ class Record(BaseModel):
             "rounded_checkpoints": False,
             "threads": None,
             "processor": None,
+            "crafted_on": None,
             "plugins": None,
             **dict.fromkeys(DATA_FIELDS),
         }

@@ -98,15 +98,17 @@ class Recorder:
 def record(plan: Plan, planned: PlannedCell, meta: Mapping[str, Any]) -> Record:
     """Return the record of a finished victim from the meta data of its artifact."""
     protected = meta["protected"]
+    identity = _identity(plan, planned)
     return Record.model_validate(
         {
-            **_identity(plan, planned),
+            **identity,
             **meta["outcome"],
             **{field: protected["audit"][field] for field in _AUDITED},
             **meta["provenance"],
             "deterministic": meta["provenance"]["deterministic"] and protected.get("reproducible", True),
             "compiled": meta["history"].get("compiled", False),
             "rounded_checkpoints": protected.get("rounded_checkpoints", False),
+            "crafted_on": None if identity["brought"] else protected.get("crafted_on"),
             "plugins": as_recorded(meta.get("sources", {}), planned),
             "status": "done",
             "test_acc_per_class": tuple(meta["outcome"]["test_acc_per_class"]),

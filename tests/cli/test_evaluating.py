@@ -75,6 +75,7 @@ def test_an_array_goes_in_and_a_table_a_verdict_and_a_row_of_the_leaderboard_com
     assert "**Does tue within linf-32 hold on digits?**" in answer.out
     made = [one for one in read_records(Path("results/records")) if one.method != "none"]
     assert {(one.method, one.brought, one.norm, one.budget) for one in made} == {("tue", True, "linf", 32.0)}
+    assert {one.crafted_on for one in made} == {None}
     assert {(one.defense, one.protected_fraction) for one in made} == {
         ("plain", 1.0),
         ("plain", 0.9),

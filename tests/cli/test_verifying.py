@@ -53,6 +53,10 @@ def test_a_record_comes_out_again_with_the_same_bits(finished: Finished, record:
     assert files(finished.home) == before
 
 
+def test_a_record_tells_the_machine_that_trained_and_the_one_that_crafted(record: Record) -> None:
+    assert record.crafted_on == record.processor == processor_name()
+
+
 def test_a_record_comes_out_again_from_scratch(record: Record) -> None:
     answer = ask("verify", record.key, *OF_TINY, "--from-scratch")
     assert answer.code == 0, answer.out
@@ -99,6 +103,20 @@ def test_causes_are_what_the_records_tell_and_what_they_do_not(
     answer = ask("verify", *altered(test_acc=99.5, **then), *OF_TINY, "--json")
     reasons = json.loads(answer.out)["reasons"]
     assert [one for one in reasons if "had been changed since" not in one] == causes
+
+
+@pytest.mark.parametrize(
+    ("digest", "machine", "told"),
+    [("2" * 64, "Some GPU", True), ("1" * 64, "Some GPU", False), ("2" * 64, None, False), ("2" * 64, "A 486", False)],
+)
+def test_where_a_protected_set_was_crafted_is_a_cause_where_it_came_out_otherwise(
+    digest: str, machine: str | None, told: bool
+) -> None:
+    one = made(test_acc=50.0, protected_sha256="1" * 64, crafted_on="A 486")
+    reasons = Verification(one, made(protected_sha256=digest, crafted_on=machine), reused=False).reasons
+    cause = "its protected set was crafted on another machine: A 486 there, Some GPU here"
+    assert (cause in reasons) is told
+    assert any("crafted on another machine" in reason for reason in reasons) is told
 
 
 def test_where_two_records_tell_of_no_difference_that_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,3 +59,18 @@ def test_a_record_of_a_cpu_tells_its_processor_and_one_of_before_is_written_as_i
     assert provenance.provenance(torch.device("cpu"))["processor"] == processor_name()
     assert '"processor": "Some 486"' in record(processor="Some 486").to_json()
     assert "processor" not in record().to_json()
+
+
+@pytest.mark.parametrize(
+    ("origin", "machine"),
+    [
+        ({"device": "cpu", "processor": "Some 486"}, "Some 486"),
+        ({"device": "Some GPU", "processor": None}, "Some GPU"),
+        ({"device": "Some GPU"}, "Some GPU"),
+        ({"device": "cpu"}, None),
+    ],
+)
+def test_the_machine_of_what_was_made_before_is_told_as_far_as_it_is_known(
+    origin: dict[str, Any], machine: str | None
+) -> None:
+    assert provenance.machine_of(origin) == machine

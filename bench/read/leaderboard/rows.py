@@ -183,7 +183,7 @@ def _row(records: list[Record], experiment: str, marks: tuple[str, ...], changed
     left_out = {"test_acc_per_class", "classes", "train_per_class", "test_per_class"}  # as long as there are classes
     left_out |= {
         name
-        for name in (*DATA_FIELDS, "threads", "processor", "plugins")
+        for name in (*DATA_FIELDS, "threads", "processor", "crafted_on", "plugins")
         if all(getattr(record, name) is None for record in records)
     }
     if not any(record.rounded_checkpoints for record in records):

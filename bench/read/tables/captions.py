@@ -111,10 +111,17 @@ def describe_oddities(
     bytes_of: defaultdict[str, set[str | None]] = defaultdict(set)
     for one in results:
         bytes_of[one.protected_key] |= {one.protected_sha256} - {None}
-    if again := list(dict.fromkeys(one.method for one in results if len(bytes_of[one.protected_key]) > 1)):
+    if again := [one for one in results if len(bytes_of[one.protected_key]) > 1]:
+        told = dict.fromkeys(one.crafted_on for one in again)
+        machines = [machine for machine in told if machine is not None]
+        why = (
+            f"crafted on {' and on '.join(machines)}"
+            if len(machines) == len(told) > 1
+            else "as when it is crafted again on another processor"
+        )
         notes.append(
-            f"Victims of {names_of(again)} had one protected set by its key and several by its bytes, as when it is "
-            f"crafted again on another processor."
+            f"Victims of {names_of(list(dict.fromkeys(one.method for one in again)))} had one protected set by its key "
+            f"and several by its bytes, {why}."
         )
     older = len({record.key for record in done}) - len(results)
     if older > 0:

@@ -8,10 +8,12 @@ from bench.engine.training import predict
 from bench.plan.mixture import protected_of_victim, seen_by_victim
 from bench.plan.plugin_sources import sources_of
 from bench.plan.stage import VictimJob
-from bench.record.provenance import provenance
+from bench.record.provenance import machine_of, provenance
 from bench.run.stages.fit import fit
 from bench.run.stages.workbench import Workbench
 from bench.store.draft import Draft
+
+_OF_PROTECTED = ("sha256", "audit", "passes", "seconds", "upstream_seconds", "reproducible", "rounded_checkpoints")
 
 
 def train_victim(job: VictimJob, bench: Workbench, draft: Draft) -> tuple[dict[str, Any], list[str]]:
@@ -40,17 +42,8 @@ def train_victim(job: VictimJob, bench: Workbench, draft: Draft) -> tuple[dict[s
         },
         "sources": {**protected.get("sources", {}), **bench.sources, **sources_of(job)},
         "protected": {
-            field: protected[field]
-            for field in (
-                "sha256",
-                "audit",
-                "passes",
-                "seconds",
-                "upstream_seconds",
-                "reproducible",
-                "rounded_checkpoints",
-            )
-            if field in protected
+            **{field: protected[field] for field in _OF_PROTECTED if field in protected},
+            "crafted_on": machine_of(protected["provenance"]),
         },
     }
     return meta, []

@@ -250,7 +250,9 @@ def test_no_name_ends_the_script_that_holds_it() -> None:
 
 
 def test_every_field_of_a_record_can_be_opened() -> None:
-    records = submissions([10, 20], psnr=31.5, n_train=200, n_test_in_train=0, threads=1, processor="a 486")
+    records = submissions(
+        [10, 20], psnr=31.5, n_train=200, n_test_in_train=0, threads=1, processor="a 486", crafted_on="a GPU"
+    )
     (row,) = embedded(render(rows_of(records)))["rows"]
     told_elsewhere = {"status", "reason", "test_acc_per_class", "classes", "train_per_class", "test_per_class"}
     told_elsewhere |= {"plugins"}  # where there were some, in words

@@ -175,8 +175,27 @@ def test_victims_of_sets_that_share_a_key_and_not_their_bytes_are_told_of() -> N
         )
 
     (note,) = table("1" * 64, "2" * 64, "2" * 64).notes
-    assert note.startswith("Victims of sep had one protected set by its key and several by its bytes, ")
+    assert note.startswith("Victims of sep had one protected set by its key and several by its bytes, as when ")
     assert table("1" * 64, "1" * 64, None).notes == ()  # old records do not tell
+
+
+@pytest.mark.parametrize(
+    ("machines", "told"),
+    [
+        (("Some 486", "Some GPU", "Some 486"), "crafted on Some 486 and on Some GPU."),
+        (("Some 486", "Some 486", "Some 486"), "as when it is crafted again on another processor."),
+        (("Some 486", None, "Some GPU"), "as when it is crafted again on another processor."),
+    ],
+)
+def test_where_sets_of_one_key_were_crafted_is_told_as_far_as_all_records_tell(
+    machines: tuple[str | None, ...], told: str
+) -> None:
+    made = [
+        record(seed=seed, test_acc=50.0, protected_sha256=f"{seed % 2}" * 64, crafted_on=machine)
+        for seed, machine in enumerate(machines)
+    ]
+    (note,) = build(made, TableLayout()).notes
+    assert note == f"Victims of sep had one protected set by its key and several by its bytes, {told}"
 
 
 def test_a_value_that_was_not_recorded_is_not_a_missing_run() -> None:
