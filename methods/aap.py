@@ -19,7 +19,7 @@ PUBLISHED: dict[str, Any] = {
     "momentum": 0.9,
     "nesterov": False,
     "weight_decay": 1e-4,
-    "schedule": {"kind": "cosine", "each": "epoch"},
+    "schedule": {"kind": "cosine", "each": "epoch", "final": 2e-6, "after_warmup": True},
     "warmup_epochs": 10,
     "warmup_from": 0.0,
     "clip_gradient": None,

@@ -16,7 +16,7 @@ from bench.core.registry import UnknownName
 from bench.core.shipped import shipped
 
 _LARGEST = 3.4e38  # that float32, in which networks train, can hold
-_WARMUP_VERSION = 2
+_WARMUP_VERSION = {"batch": 2, "epoch": 3}
 """Bumped when the rates of the same warm-up change; part of the keys of recipes that have one."""
 
 
@@ -42,7 +42,9 @@ class Steps(Params):
 class Cosine(Params):
     """Anneal the rate along half a cosine, to zero or to a `final` share of the peak.
 
-    Set once an epoch, it keeps to the value of the epoch's start.
+    Set once an epoch, it keeps to the value of the epoch's start, and so does a warm-up before it, which ends at the
+    peak in its last epoch. The cosine is of all epochs, the first ones being the warm-up's, or, `after_warmup`, of
+    those that follow, and begins at the peak.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class Cosine(Params):
     kind: Literal["cosine"] = "cosine"
     each: Literal["batch", "epoch"] = "batch"
     final: float = Field(0.0, ge=0, le=1)
+    after_warmup: bool = False
 
     def scale(self, epoch: float, epochs: int) -> float:
         """Return the factor on the peak rate at a (fractional) epoch."""
@@ -88,7 +91,7 @@ class Recipe(Params):
         Peak learning rate.
     warmup_epochs, warmup_from
         The rate rises linearly per batch during these first epochs, from one step above `warmup_from` in the first
-        batch to `lr` in the last one.
+        batch to `lr` in the last one; or once an epoch, where the schedule is set so.
     augment_protected
         Whether victims augment protected images like all others. Where only some classes are protected, the released
         scripts of SEP feed these as stored and augment the others alone; but an appropriator cannot tell them apart
@@ -165,12 +168,19 @@ class Recipe(Params):
         """Return the learning rate of the 0-based batch `step`."""
         epoch = step / steps_per_epoch
         if epoch < self.warmup_epochs:
-            risen = (step + 1) / (self.warmup_epochs * steps_per_epoch)
+            last = step if self._each == "batch" else (step // steps_per_epoch + 1) * steps_per_epoch - 1
+            risen = (last + 1) / (self.warmup_epochs * steps_per_epoch)
             return self.warmup_from + (self.lr - self.warmup_from) * risen
         # The one-cycle triangle is sampled mid-batch, so that neither the first nor the last batch has rate zero.
         if self.schedule.kind == "one-cycle":
             epoch += 0.5 / steps_per_epoch
-        return self.lr * self.schedule.scale(epoch, self.epochs)
+        begins = self.warmup_epochs if self.schedule.kind == "cosine" and self.schedule.after_warmup else 0
+        return self.lr * self.schedule.scale(epoch - begins, self.epochs - begins)
+
+    @property
+    def _each(self) -> Literal["batch", "epoch"]:
+        """How often the rate is set."""
+        return self.schedule.each if self.schedule.kind == "cosine" else "batch"
 
     @property
     def constants(self) -> Constants | None:
@@ -191,10 +201,12 @@ class Recipe(Params):
             del fields["schedule"]["each"]
         if self.schedule.kind == "cosine" and not self.schedule.final:
             del fields["schedule"]["final"]
+        if self.schedule.kind == "cosine" and not self.schedule.after_warmup:
+            del fields["schedule"]["after_warmup"]
         if self.constants is not None:
             fields["normalisation"] = self.constants.model_dump(mode="json")
         if self.warmup_epochs:
-            fields["warmup_version"] = _WARMUP_VERSION
+            fields["warmup_version"] = _WARMUP_VERSION[self._each]
         return fields
 
 

@@ -27,7 +27,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     | {"epochs": 200, "batch_size": 256, "schedule": {"kind": "steps", "at": [100], "factor": 0.5}}
     | {"augmentation": _CROP_AND_FLIP, "normalise": False},
     "em-2021": _FIELD
-    | {"epochs": 60, "batch_size": 128, "schedule": {"kind": "cosine"}}
+    | {"epochs": 60, "batch_size": 128, "schedule": {"kind": "cosine", "each": "epoch"}}
     | {"warmup_epochs": 0, "clip_gradient": 5.0}
     | {"augmentation": _CROP_AND_FLIP, "normalise": False},
     "bridgepure-2025": _FIELD
@@ -87,9 +87,12 @@ def test_the_paper_warms_up_for_an_epoch_and_divides_by_ten_at_75_and_90(batch: 
 @pytest.mark.parametrize(
     ("epoch", "rate"), [(0, 0.1), (1, 0.0999315), (20, 0.075), (30, 0.05), (40, 0.025), (59, 6.85e-5)]
 )
-def test_image_shortcut_squeezing_sets_its_cosine_once_an_epoch(epoch: int, rate: float) -> None:
+@pytest.mark.parametrize("name", ["em-2021", "iss-2023"])
+def test_unlearnable_examples_and_image_shortcut_squeezing_set_their_cosine_once_an_epoch(
+    name: str, epoch: int, rate: float
+) -> None:
     """0.05 * (1 + cos(pi * epoch / 60)) for all batches of an epoch; the last one is not at zero."""
-    rates = {Recipe.model_validate("iss-2023").rate(epoch * 391 + batch, 391) for batch in range(391)}
+    rates = {Recipe.model_validate(name).rate(epoch * 391 + batch, 391) for batch in range(391)}
     assert len(rates) == 1
     assert rates.pop() == pytest.approx(rate, rel=1e-3)
 
@@ -146,6 +149,35 @@ def test_warmup_rises_in_a_straight_line_whatever_follows(schedule: dict[str, An
     made = recipe(schedule=schedule, warmup_epochs=2, warmup_from=0.02)
     expected = [0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1]
     assert [made.rate(batch, 4) for batch in range(8)] == pytest.approx(expected)
+
+
+def test_a_warmup_is_set_as_often_as_the_cosine_that_follows() -> None:
+    schedule = {"kind": "cosine", "each": "epoch"}
+    made = recipe(schedule=schedule, warmup_epochs=2, warmup_from=0.02)
+    assert [made.rate(batch, 4) for batch in range(8)] == pytest.approx([0.06] * 4 + [0.1] * 4)
+    by_batch = recipe(schedule={"kind": "cosine"}, warmup_epochs=2, warmup_from=0.02)
+    assert made.training_fields()["warmup_version"] != by_batch.training_fields()["warmup_version"]
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(
+    warmup=st.integers(0, 5),
+    epochs=st.integers(6, 40),
+    steps=st.integers(1, 20),
+    each=st.sampled_from(["batch", "epoch"]),
+)
+def test_a_cosine_after_the_warmup_is_that_of_a_run_without_one(
+    warmup: int, epochs: int, steps: int, each: str
+) -> None:
+    schedule = {"kind": "cosine", "each": each, "final": 0.01}
+    made = recipe(schedule={**schedule, "after_warmup": True}, epochs=epochs, warmup_epochs=warmup)
+    without = recipe(schedule=schedule, epochs=epochs - warmup)
+    following = range(warmup * steps, epochs * steps)
+    assert [made.rate(batch, steps) for batch in following] == pytest.approx(
+        [without.rate(batch - warmup * steps, steps) for batch in following]
+    )
+    assert made.rate(warmup * steps, steps) == 0.1
+    assert made.training_fields()["schedule"]["after_warmup"] is True
 
 
 def test_networks_normalise_by_what_is_measured_or_by_fixed_constants() -> None:

@@ -177,7 +177,13 @@ def test_the_network_is_trained_as_published_but_for_the_colours() -> None:
 
 
 @pytest.mark.parametrize("name", ["sep-2023", "cpu-small"])
-def test_its_rate_rises_from_zero_whatever_the_experiments_does(name: str) -> None:
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(0, 0.05), (5, 0.3), (9, 0.5), (10, 0.5), (11, 0.49863), (20, 0.375), (30, 0.125), (39, 0.00137)],
+)
+def test_its_network_warms_up_for_ten_epochs_and_then_anneals_over_thirty(name: str, epoch: int, rate: float) -> None:
+    """Set once an epoch: 0.5 (e + 1) / 10, then 0.25 (1 + cos(pi (e - 10) / 30)), down to 1e-6."""
     (need,) = METHODS.get("aap")().needs()
     recipe = Recipe.model_validate(name).changed(need.recipe)
-    assert [recipe.rate(step, 4) for step in (0, 39)] == pytest.approx([0.5 / 40, 0.5])
+    assert {recipe.rate(4 * epoch + batch, 4) for batch in range(4)} == {recipe.rate(4 * epoch, 4)}
+    assert recipe.rate(4 * epoch, 4) == pytest.approx(rate, rel=1e-3)
