@@ -12,7 +12,7 @@ from methods._targeted import TargetedMethod, descend
 class SeedEnsembleParams(IndependentParams):
     """Parameters of an ensemble of seeds."""
 
-    runs: int = Field(5, ge=1, description="independent training runs; their seeds count up from the surrogate seed")
+    runs: int = Field(5, ge=1, description="independent training runs, others for each surrogate seed")
     network: str | None = Field(None, description="architecture; the experiment's surrogate if unset")
 
 

@@ -79,6 +79,8 @@ def says_what_it_costs(case: Case) -> None:
     needs, passes = method.needs(), method.passes()
     surrogates = isinstance(needs, list | tuple) and all(isinstance(one, Surrogate) for one in needs)
     require(surrogates, f"needs returns {needs!r}: return a list of bench.api.Surrogate", "needs")
+    for need in needs:
+        require(need.seed >= 0, f"needs returns {need!r}, whose seed is below 0: count seeds from 0", "needs")
     costs = {"passes": passes, "image_passes": method.image_passes(), "forward_passes": method.forward_passes()}
     for name, cost in costs.items():
         number = isinstance(cost, int | float) and not isinstance(cost, bool) and cost >= 0

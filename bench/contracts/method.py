@@ -34,7 +34,7 @@ class Surrogate:
     network
         Architecture; None is the experiment's `surrogate`.
     seed
-        Added to the experiment's surrogate seed: several seeds are several independent runs.
+        From 0: several seeds are several independent runs. Each of the experiment's surrogate seeds has others.
     recipe
         Fields of the experiment's recipe that are others for this run, such as `{"epochs": 40, "nesterov": True}`.
     defense

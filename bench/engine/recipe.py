@@ -16,7 +16,7 @@ from bench.core.registry import UnknownName
 from bench.core.shipped import shipped
 
 _LARGEST = 3.4e38  # that float32, in which networks train, can hold
-_WARMUP_VERSION = {"batch": 2, "epoch": 3}
+_WARMUP_VERSION = 2
 """Bumped when the rates of the same warm-up change; part of the keys of recipes that have one."""
 
 
@@ -206,7 +206,9 @@ class Recipe(Params):
         if self.constants is not None:
             fields["normalisation"] = self.constants.model_dump(mode="json")
         if self.warmup_epochs:
-            fields["warmup_version"] = _WARMUP_VERSION[self._each]
+            fields["warmup_version"] = _WARMUP_VERSION
+            if self._each == "epoch":
+                fields["warmup_each"] = "epoch"
         return fields
 
 

@@ -100,10 +100,12 @@ def make_plan(
 
 
 def _surrogate_stages(experiment: Experiment, training: "_Training", cell: Cell) -> Iterator[tuple[Stage, Checkpoints]]:
-    for need in cell.method.build().needs():
+    needs = cell.method.build().needs()
+    apart = max((need.seed for need in needs), default=0) + 1  # or replicates would share networks
+    for need in needs:
         architecture = need.network or experiment.surrogate
         recipe, defenses = trained_by(need, experiment.recipe)
-        job = SurrogateJob(architecture, recipe, training.same(defenses), cell.surrogate_seed + need.seed)
+        job = SurrogateJob(architecture, recipe, training.same(defenses), cell.surrogate_seed * apart + need.seed)
         card = training.card
         stage_key = key_of_texts(training.identity(job, job.defenses, card.train_sha256, card.n_train))
         yield (

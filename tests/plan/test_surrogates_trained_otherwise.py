@@ -61,7 +61,22 @@ def test_aap_asks_for_windows_as_small_as_it_crafts_with() -> None:
     _, job = surrogate(plan("aap", "aap-untargeted"))
     recipe = job.recipe
     assert recipe.augmentation.model_dump() == {"crop_padding": 0, "resized_crop": 0.64, "flip": True}
-    assert (recipe.epochs, recipe.rate(10, 1), recipe.rate(0, 10)) == pytest.approx((40, 0.5 * 0.853553, 0.005))
+    assert (recipe.epochs, recipe.rate(10, 1), recipe.rate(0, 10)) == pytest.approx((40, 0.5, 0.05))
+
+
+@pytest.mark.parametrize("method", [{"sep": {"checkpoints": 2}}, {"seed-ensemble": {"runs": 3}}])
+def test_crafting_replicates_share_no_network(method: Any) -> None:
+    found = plan(method, surrogate_seeds=[0, 1, 2])
+    of_each = [
+        stage.job.checkpoints
+        for stage in found.stages.values()
+        if isinstance(stage.job, CraftJob) and stage.job.checkpoints
+    ]
+    networks = [part.surrogate for parts in of_each for part in parts]
+    assert len(of_each) == 3
+    assert len(set(networks)) == len(networks)
+    seeds = sorted(stage.job.seed for stage in found.stages.values() if isinstance(stage.job, SurrogateJob))
+    assert seeds == [*range(len(networks))]
 
 
 def test_a_key_depends_on_how_the_surrogate_is_trained() -> None:
