@@ -4,7 +4,7 @@ from typing import Literal, TypeVar
 
 from torch import Tensor
 
-from bench.api import Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Rounding
+from bench.api import Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Rounding, SepbenchError
 
 
 class TargetedParams(Params):
@@ -41,7 +41,19 @@ class TargetedMethod(Method[P_co]):
 
 def targets(data: CraftData, shift: int | None) -> Tensor:
     """Return the target class of each image, int64 [N]: the true class plus `shift`, or plus half the classes."""
-    return (data.y + (shift or data.classes // 2)) % data.classes
+    return shifted(data.y, shift or data.classes // 2, data.classes)
+
+
+def shifted(y: Tensor, shift: int, classes: int) -> Tensor:
+    """Return another class for each true one, int64 [N]; raises `SepbenchError` where it would be the same one."""
+    if classes < 2:
+        raise SepbenchError("images move towards another class than their own, and there is one: protect at least two")
+    if shift % classes == 0:
+        raise SepbenchError(
+            f"images move towards the class that is shift = {shift} after their own, and of {classes} classes that is "
+            f"their own: choose a shift that {classes} does not divide"
+        )
+    return (y + shift) % classes
 
 
 def step_length(budget: Budget, params: TargetedParams) -> float:

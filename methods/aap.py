@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Surrogate
 from methods._contrastive_views import MOST_KEPT, ContrastiveViews, smallest_window
 from methods._pgd import PGD
+from methods._targeted import targets
 
 PUBLISHED: dict[str, Any] = {
     "epochs": 40,
@@ -100,7 +101,7 @@ class AAP(_Augmented[TargetedAAPParams]):
     """
 
     def _labels(self, data: CraftData) -> Tensor:
-        return (data.y + self.params.shift) % data.classes
+        return targets(data, self.params.shift)
 
 
 @METHODS.register("aap-untargeted")

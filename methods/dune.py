@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Surrogate
-from methods._targeted import targets
+from methods._targeted import shifted, targets
 
 _AT_ONCE = 256  # images
 _WINDOW = 11  # of SSIM, pixels
@@ -122,7 +122,7 @@ class DUNE(Method[DUNEParams]):
 
     def _losses(self, x: Tensor, y: Tensor, colours: Tensor, classes: int) -> Tensor:
         """Return what the colour of its class costs on each image, float64 [B]."""
-        target = (y + self.params.shift) % classes
+        target = shifted(y, self.params.shift, classes)
         shown = (x + colours.to(x)[y, :, None, None]).clamp(0, 1)
         logits = torch.stack([network(shown).double() for network in self.ensemble.networks])
         error = -logits.log_softmax(2)[:, torch.arange(len(y), device=y.device), target].mean(0)

@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.api import METHODS, Budget, CraftContext, CraftData, Field, Method, Params, Surrogate
 from methods._parameter_gradients import OfBatch, ParameterGradient, cross_entropy, descend_by_batches, passes
 from methods._pgd import PGD, ShiftsAndFlips, colour_of_zero
+from methods._targeted import targets
 
 
 class GradientAlignmentParams(Params):
@@ -74,7 +75,7 @@ class GradientAlignment(Method[GradientAlignmentParams]):
     def _target(self, batch: CraftData) -> Tensor:
         if self.params.target == "reverse-ce":
             return self.parameters.of(batch.x, batch.y, reverse_cross_entropy)
-        return self.parameters.of(batch.x, (batch.y + self.params.shift) % batch.classes, cross_entropy)
+        return self.parameters.of(batch.x, targets(batch, self.params.shift), cross_entropy)
 
 
 def reverse_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:

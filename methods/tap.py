@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.api import METHODS, Budget, CraftContext, CraftData, Ensemble, Field, Method, Params, Surrogate
 from methods._adversarial_poisons import Training, trained
 from methods._pgd import PGD, ShiftsAndFlips, colour_of_zero
+from methods._targeted import targets
 
 
 class TAPParams(Params):
@@ -75,7 +76,7 @@ class TAP(_Adversarial[TargetedTAPParams]):
     """
 
     def _labels(self, data: CraftData) -> Tensor:
-        return (data.y + self.params.shift) % data.classes
+        return targets(data, self.params.shift)
 
 
 @METHODS.register("tap-untargeted")

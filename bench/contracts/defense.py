@@ -106,7 +106,7 @@ class Defense(Plugin[P_co]):
         return len(test_acc) - 1
 
     def extra_passes(self) -> float:
-        """Return what a pass over the training set costs besides itself, in forward+backward passes."""
+        """Return what a pass over the training set costs besides itself, in forward+backward passes, at most."""
         return 0
 
 

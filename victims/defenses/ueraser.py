@@ -42,7 +42,7 @@ class UEraser(Defense[UEraserParams]):
     words = "strong random augmentation"
 
     def extra_passes(self) -> float:
-        """Return the forward passes of the worst of several, each a third of a pass."""
+        """Return the forward passes of the worst of several, each a third of a pass, as in an epoch that takes it."""
         return 0 if self.params.variant == "lite" else self.params.draws / 3
 
     def loss(self, loss: Loss, epoch: int) -> Loss:
